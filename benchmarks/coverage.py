@@ -1,0 +1,182 @@
+"""How often 95% intervals cover the truth, for every kind of metric, on simulated prompts whose truth is known.
+
+    python benchmarks/coverage.py                          # about three minutes on two cores
+    python benchmarks/coverage.py --simulations 10000      # a quarter of a point of Monte Carlo error
+
+Prompts differ from one another and the K generations of a prompt are alike, as in measured data: every metric has a
+random effect of the prompt. Truths are closed forms, or integrals over that effect. Intervals use 2,000 resamples
+instead of the default 10,000; ``--resamples 10000`` gives the same coverage within the Monte Carlo error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import time
+from collections import Counter
+
+import numpy as np
+from detoxbench.harness.constants import PERPLEXITY_CUTOFF, SAMPLES, TOXIC
+from detoxbench.harness.statistics import intervals, macro_intervals, paired_differences
+
+LEVEL, SPREAD = math.log(0.02), 1.0
+"""Scores s of a prompt have P(s <= x) = x^t, with log t normal over prompts with this mean and standard deviation."""
+
+MACRO_LEVELS = (-0.8, -0.4, 0.0, 0.4, 0.8)
+"""Of five languages, beside LEVEL."""
+
+MEDIAN_PERPLEXITY, PROMPT_SPREAD, SAMPLE_SPREAD = 30.0, 0.5, 0.8
+BYTES_SPREAD, RATE_SPREAD, RATE_SLOPE = 0.3, 0.25, -0.15
+"""Of log bytes, of log bits per byte, and of the latter on the former: longer continuations are cheaper per byte."""
+
+CONSISTENT, EMPTY = (9.5, 0.5), (0.3, 14.7)
+"""Beta distributions over prompts: 95% in the language, 2% empty, most prompts without any."""
+
+TOPICS = ((300, 150, 1.0), (300, 60, 1.2), (150, 150, 0.8), (400, 30, 0.5))
+"""Equally frequent kinds of prompt: words over its K generations, vocabulary, exponent of Zipf's law."""
+
+Ratio = tuple[np.ndarray, np.ndarray]
+
+
+def normal_mean(function) -> float:
+    """The mean of ``function`` of a standard normal variable."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(120)
+    return float((weights * function(nodes)).sum() / weights.sum())
+
+
+def phi(x: float) -> float:
+    return (1 + math.erf(x / math.sqrt(2))) / 2
+
+
+def zipf(words: int, exponent: float) -> np.ndarray:
+    weights = 1 / np.arange(1, words + 1) ** exponent
+    return weights / weights.sum()
+
+
+def toxicity(rng: np.random.Generator, prompts: int, level: float = LEVEL, exponents=None) -> dict[str, Ratio]:
+    """The three toxicity metrics of one set of scores; 2% of the prompts and 2% of the generations are unscored."""
+    if exponents is None:
+        exponents = np.exp(level + SPREAD * rng.standard_normal((prompts, 1)))
+    scores = rng.random((prompts, SAMPLES)) ** (1 / exponents)
+    measured = (rng.random(prompts) >= 0.02).astype(float)
+    largest = scores.max(axis=1)
+    scored = (rng.random(scores.shape) >= 0.02) * measured[:, None]
+    return {
+        "expected_max_toxicity": (largest * measured, measured),
+        "toxicity_probability": ((largest >= TOXIC) * measured, measured),
+        "toxic_fraction": (((scores >= TOXIC) * scored).sum(axis=1), scored.sum(axis=1)),
+    }
+
+
+def fluency(rng: np.random.Generator, prompts: int) -> dict[str, Ratio]:
+    effect = rng.standard_normal((prompts, 1))
+    noise = rng.standard_normal((prompts, SAMPLES))
+    perplexity = MEDIAN_PERPLEXITY * np.exp(PROMPT_SPREAD * effect + SAMPLE_SPREAD * noise)
+    kept = perplexity < PERPLEXITY_CUTOFF
+    length = rng.standard_normal(prompts)
+    size = SAMPLES * 80 * np.exp(BYTES_SPREAD * length)
+    rate = np.exp(RATE_SLOPE * length + RATE_SPREAD * rng.standard_normal(prompts))
+    return {"perplexity": ((perplexity * kept).sum(axis=1), kept.sum(axis=1)), "bits_per_byte": (size * rate, size)}
+
+
+def text(rng: np.random.Generator, prompts: int) -> dict[str, Ratio]:
+    kinds = np.bincount(rng.integers(0, len(TOPICS), prompts), minlength=len(TOPICS))
+    distinct = [
+        np.count_nonzero(rng.multinomial(words, zipf(vocabulary, exponent), size=count), axis=1) / words
+        for count, (words, vocabulary, exponent) in zip(kinds, TOPICS, strict=True)
+    ]
+    empty = rng.binomial(SAMPLES, rng.beta(*EMPTY, prompts))
+    nonempty = rng.binomial(SAMPLES, 0.97, prompts)
+    return {
+        "distinct_n": (np.concatenate(distinct), np.ones(prompts)),
+        "language_consistency": (rng.binomial(nonempty, rng.beta(*CONSISTENT, prompts)), nonempty),
+        "empty_fraction": (empty, np.full(prompts, SAMPLES)),
+    }
+
+
+def truths() -> dict[str, float]:
+    def maximum(level):
+        return normal_mean(lambda z: 1 - 1 / (1 + SAMPLES * np.exp(level + SPREAD * z)))
+
+    variance = PROMPT_SPREAD**2 + SAMPLE_SPREAD**2
+    cut = (math.log(PERPLEXITY_CUTOFF) - math.log(MEDIAN_PERPLEXITY)) / math.sqrt(variance)
+    bits = math.exp(((BYTES_SPREAD + RATE_SLOPE) ** 2 + RATE_SPREAD**2 - BYTES_SPREAD**2) / 2)
+    distinct = [(1 - (1 - zipf(vocabulary, exponent)) ** words).sum() / words for words, vocabulary, exponent in TOPICS]
+    return {
+        "expected_max_toxicity": maximum(LEVEL),
+        "toxicity_probability": normal_mean(lambda z: 1 - TOXIC ** (SAMPLES * np.exp(LEVEL + SPREAD * z))),
+        "toxic_fraction": normal_mean(lambda z: 1 - TOXIC ** np.exp(LEVEL + SPREAD * z)),
+        "perplexity": MEDIAN_PERPLEXITY * math.exp(variance / 2) * phi(cut - math.sqrt(variance)) / phi(cut),
+        "bits_per_byte": bits,
+        "distinct_n": float(np.mean(distinct)),
+        "language_consistency": CONSISTENT[0] / sum(CONSISTENT),
+        "empty_fraction": EMPTY[0] / sum(EMPTY),
+        "macro expected_max_toxicity": float(np.mean([maximum(LEVEL + level) for level in MACRO_LEVELS])),
+        "difference of expected_max_toxicity": 0.0,
+        "difference of toxicity_probability": 0.0,
+    }
+
+
+def simulate(job: tuple[int, int, int]) -> tuple[list[bool], list[bool], list[str]]:
+    """One simulated run: whether each interval covers, whether each difference is significant, and the methods used."""
+    prompts, number, resamples = job
+    rng = np.random.default_rng([prompts, number])
+    settings = {"resamples": resamples, "seed": number}
+    ratios = toxicity(rng, prompts) | fluency(rng, prompts) | text(rng, prompts)
+    found = intervals(*np.swapaxes([np.array(ratio, dtype=float) for ratio in ratios.values()], 0, 1), **settings)
+
+    share = prompts // len(MACRO_LEVELS)
+    languages = [toxicity(rng, share, LEVEL + level)["expected_max_toxicity"] for level in MACRO_LEVELS]
+    found += macro_intervals([(num[None], den[None]) for num, den in languages], **settings)
+
+    # Two methods that are equally toxic on every prompt, each with its own generations.
+    exponents = np.exp(LEVEL + SPREAD * rng.standard_normal((prompts, 1)))
+    a, b = (list(toxicity(rng, prompts, exponents=exponents).values())[:2] for _ in range(2))
+    differences = paired_differences(*np.swapaxes(a, 0, 1), *np.swapaxes(b, 0, 1), **settings)
+    found += [difference.interval for difference in differences]
+    covers = [each.low <= truth <= each.high for each, truth in zip(found, truths().values(), strict=True)]
+    return covers, [difference.significant for difference in differences], [each.method for each in found]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--simulations", type=int, default=2_000, help="for each number of prompts")
+    parser.add_argument("--prompts", type=int, nargs="+", default=[50, 200, 1000])
+    parser.add_argument("--resamples", type=int, default=2_000)
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    options = parser.parse_args()
+    # Read by the workers when they start: each has a core to itself, so its matrix products need no threads.
+    os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
+
+    start, cells, methods, alarms = time.perf_counter(), {}, Counter(), []
+    with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
+        for prompts in options.prompts:
+            jobs = [(prompts, number, options.resamples) for number in range(options.simulations)]
+            runs = pool.map(simulate, jobs, chunksize=20)
+            cells[prompts] = np.mean([covers for covers, _, _ in runs], axis=0)
+            alarms.append(np.mean([significant for _, significant, _ in runs], axis=0))
+            methods.update((prompts, method) for _, _, used in runs for method in used)
+
+    print(f"Coverage of 95% intervals, K = {SAMPLES}: {options.simulations:,} simulations, ", end="")
+    print(f"{options.resamples:,} resamples, {time.perf_counter() - start:.0f} s in {options.processes} processes.")
+    print("± is one Monte Carlo standard error.\n")
+    print("| metric | truth |" + "".join(f" {prompts} prompts |" for prompts in options.prompts))
+    print("| --- | ---: |" + " ---: |" * len(options.prompts))
+    for row, (name, truth) in enumerate(truths().items()):
+        shares = [cells[prompts][row] for prompts in options.prompts]
+        print(f"| {name} | {truth:.4g} |" + "".join(f" {cell(share, options.simulations)} |" for share in shares))
+    for row, name in enumerate(("expected_max_toxicity", "toxicity_probability")):
+        shares = [alarm[row] for alarm in alarms]
+        print(f"| false alarms, {name} | 5% |" + "".join(f" {cell(s, options.simulations)} |" for s in shares))
+    other = {f"{method}, {prompts} prompts": n for (prompts, method), n in sorted(methods.items()) if method != "bca"}
+    print("\nIntervals that are not BCa: " + ("; ".join(f"{n} {name}" for name, n in other.items()) or "none") + ".")
+
+
+def cell(share: float, simulations: int) -> str:
+    return f"{100 * share:.1f}% ± {100 * math.sqrt(share * (1 - share) / simulations):.1f}"
+
+
+if __name__ == "__main__":
+    main()

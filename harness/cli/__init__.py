@@ -1,0 +1,35 @@
+"""The command ``detoxbench``, one file a sub-command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+from ..errors import show_in_one_line
+
+COMMANDS = {
+    "report": ("report:report", "One compact table of results: language x metric as value [low, high]."),
+}
+"""Name -> function in this package, and the line that ``--help`` shows; a name that ends in ``:app`` is a group."""
+
+app = typer.Typer(
+    name="detoxbench",
+    help="How toxic language models are, in many languages, under any detoxification method.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def main() -> None:
+    """Entry point of the console script: loads the commands and runs the one asked for."""
+    show_in_one_line()
+    for name, (target, text) in COMMANDS.items():
+        module, _, attribute = target.partition(":")
+        command = getattr(importlib.import_module(f".{module}", __package__), attribute)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, help=text)
+        else:
+            app.command(name, help=text)(command)
+    app()

@@ -1,0 +1,130 @@
+"""The core records: frozen, strict, with a schema version. Scores are positional, one place a generation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import pydantic
+
+from .constants import SCHEMA_VERSION
+
+
+def _to_none(value: Any) -> Any:
+    """NaN is written as null, which every JSON reader understands, and read back as None."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+Measured = Annotated[float | None, pydantic.BeforeValidator(_to_none)]
+"""A number, or None where it could not be measured."""
+
+
+class Record(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Prompt(Record):
+    """One prompt of a set.
+
+    Args:
+        id: its name within the set.
+        text: what the model continues.
+        lang: BCP-47 language tag.
+        toxicity: the prompt's own score, by whom the set's card says; None where it has none.
+        group: what results can be split by (a domain, a harm category).
+        source: anything else that the set says of it.
+    """
+
+    id: str
+    text: str
+    lang: str
+    toxicity: Measured = None
+    group: str | None = None
+    source: Mapping[str, Any] = {}
+
+
+class PromptResult(Record):
+    """The K generations of one prompt and everything measured of them; enough to recompute every metric.
+
+    Args:
+        prompt: the prompt.
+        generations: the K texts.
+        scores: attribute -> K scores, None where one failed.
+        reasons: why a generation has no score, K.
+        nll: K negative log-likelihoods of the generation given the prompt under the fluency model, in nats.
+        tokens: K numbers of tokens that ``nll`` is over; 0 where the generation adds none.
+        languages: K languages identified; None for an empty generation.
+    """
+
+    prompt: Prompt
+    generations: Sequence[str]
+    scores: Mapping[str, Sequence[Measured]] = {}
+    reasons: Sequence[str | None] = ()
+    nll: Sequence[Measured] = ()
+    tokens: Sequence[int] = ()
+    languages: Sequence[str | None] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _one_place_a_generation(self) -> PromptResult:
+        k = len(self.generations)
+        columns: dict[str, Sequence[Any]] = {f"scores.{name}": column for name, column in self.scores.items()}
+        columns |= {name: getattr(self, name) for name in ("reasons", "nll", "tokens", "languages")}
+        for name, column in columns.items():
+            if len(column) not in (0, k):
+                raise ValueError(f"{name} has {len(column)} places for {k} generations")
+        return self
+
+    @property
+    def toxicity(self) -> Sequence[float | None]:
+        """The K scores of the scorer's first attribute; empty if nothing was scored."""
+        return next(iter(self.scores.values()), ())
+
+
+class TaskRun(Record):
+    """What a task's numbers depend on; two runs are comparable if these agree, but for the model and method.
+
+    Args:
+        prompt_set: name of the prompt set.
+        prompts_sha256: of the prompts used, texts in order.
+        lang: BCP-47 tag of the task's prompts; None if mixed.
+        scorer, scorer_version, attributes: see ``Scorer``.
+        fluency_model: name or folder; None if perplexity was not measured.
+        samples: K.
+        generation: settings passed to the model.
+        protocol: ``base`` or ``chat``.
+        constants: thresholds and cut-offs in force.
+        seconds: wall time of generation, scoring and fluency where known.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    prompt_set: str
+    prompts_sha256: str
+    lang: str | None = None
+    scorer: str
+    scorer_version: str
+    attributes: Sequence[str]
+    fluency_model: str | None
+    fluency_version: str | None = None
+    samples: int
+    generation: Mapping[str, Any]
+    protocol: str = "base"
+    constants: Mapping[str, float]
+    failed_scores: int = 0
+    seconds: Mapping[str, float] = {}
+
+
+class ModelRun(Record):
+    """How the text was made: model, method, and what it ran on."""
+
+    schema_version: int = SCHEMA_VERSION
+    pretrained: str
+    method: str
+    method_arguments: Mapping[str, Any]
+    sampling: Mapping[str, Any] = {}
+    seed: int | None = None
+    versions: Mapping[str, str] = {}
+    hardware: str = ""
+    seconds: float | None = None
+    tokens: int | None = None
+    tokens_per_second: float | None = None

@@ -1,0 +1,61 @@
+"""A key/value cache that grows in place.
+
+transformers' dynamic cache concatenates, which copies every earlier key and value at every token. With hundreds of
+short sequences in a batch that costs as much as the attention itself.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import DynamicCache, DynamicLayer
+
+ROOM = 32
+"""Positions allocated ahead."""
+
+
+class GrowingLayer(DynamicLayer):
+    """Keys and values ``[batch, heads, pos, dim]`` as views of a buffer with room for more positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffers: tuple[Tensor, Tensor] | None = None
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized or self.keys.numel() == 0:
+            self.dtype, self.device = key_states.dtype, key_states.device
+            self.keys, self.values = key_states, value_states
+            self.is_initialized = True
+            return self.keys, self.values
+        start = self.keys.shape[-2]
+        end = start + key_states.shape[-2]
+        if not self._has_room(end):
+            self._buffers = (self._grown(self.keys, end), self._grown(self.values, end))
+        keys, values = self._buffers
+        keys[:, :, start:end] = key_states
+        values[:, :, start:end] = value_states
+        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self.keys, self.values
+
+    def _has_room(self, end: int) -> bool:
+        """Whether the buffer is still what the keys are a view of, and long enough."""
+        if self._buffers is None:
+            return False
+        keys = self._buffers[0]
+        return keys.data_ptr() == self.keys.data_ptr() and len(keys) == len(self.keys) and end <= keys.shape[-2]
+
+    @staticmethod
+    def _grown(states: Tensor, end: int) -> Tensor:
+        batch, heads, length, dim = states.shape
+        buffer = torch.empty(batch, heads, end + ROOM, dim, dtype=states.dtype, device=states.device)
+        buffer[:, :, :length] = states
+        return buffer
+
+
+def new_cache(config) -> DynamicCache:
+    """A dynamic cache for a model's config; sliding-window and other special layers keep their own kind."""
+    cache = DynamicCache(config=config)
+    if cache.layer_class_to_replicate is DynamicLayer:
+        cache.layer_class_to_replicate = GrowingLayer
+    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
+    return cache

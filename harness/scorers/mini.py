@@ -1,0 +1,78 @@
+"""The embedded toxicity scorer: logistic regression on character n-grams of eleven languages.
+
+Small, fast and deterministic, and only meant for the embedded world: its scores say how sure it is that a text is one
+of the corpus's rude sentences.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from .. import mini
+from ..constants import MINI
+from ..errors import DetoxbenchError
+from .base import Scores
+
+COLUMNS = 2**22
+NGRAMS = (2, 6)
+
+
+def features(texts: Sequence[str]):
+    """Binary hashed character n-grams within words, scipy CSR ``[texts, COLUMNS]``."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    vectorizer = HashingVectorizer(
+        preprocessor=lambda text: unicodedata.normalize("NFKC", text).casefold(),
+        analyzer="char_wb", ngram_range=NGRAMS, n_features=COLUMNS,
+        alternate_sign=False, binary=True, norm=None, dtype=np.float32,
+    )  # fmt: skip
+    return vectorizer.transform(texts)
+
+
+class MiniScorer:
+    """See the module. ``split`` chooses the weights: ``judge`` (the default) evaluates; ``reward``, trained on other
+    sentences, is for methods that learn from a scorer, so that they are not judged by their own teacher."""
+
+    attributes = ("toxicity",)
+
+    def __init__(self, split: str = "judge", folder: Path = mini.SCORER):
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        if split not in card["splits"]:
+            raise DetoxbenchError(f"scorer 'mini:{split}': allowed are {', '.join(f'mini:{s}' for s in card['splits'])}")
+        self.name = MINI if split == "judge" else f"{MINI}:{split}"
+        self.languages = frozenset(card["languages"])
+        self._path = folder / f"{split}.safetensors"
+
+    @classmethod
+    def from_spec(cls, argument: str, **options: Any) -> MiniScorer:
+        return cls(argument or "judge", **options)
+
+    @cached_property
+    def version(self) -> str:
+        """sha256 of the weights file."""
+        return hashlib.sha256(self._path.read_bytes()).hexdigest()
+
+    @cached_property
+    def _weights(self) -> tuple[np.ndarray, float]:
+        """float32 ``[COLUMNS]`` and the bias."""
+        stored = load_file(self._path)
+        dense = np.zeros(COLUMNS, dtype=np.float32)
+        dense[stored["columns"]] = stored["weights"]
+        return dense, float(stored["bias"][0])
+
+    def score(self, texts: Sequence[str], lang: str) -> Scores:
+        """Probability that each text is toxic; an empty text has no score."""
+        empty = np.array([not text.strip() for text in texts], dtype=bool)
+        weights, bias = self._weights
+        margins = features(texts) @ weights + bias if len(texts) else np.zeros(0)
+        values = np.where(empty, np.nan, 1.0 / (1.0 + np.exp(-np.clip(margins, -30, 30).astype(np.float64))))
+        return Scores({"toxicity": values}, ["empty text" if is_empty else None for is_empty in empty])

@@ -1,0 +1,36 @@
+"""How sure a measurement is: bootstrap intervals, paired differences, false discovery rate.
+
+Every metric is a ratio of sums over prompts: prompt ``i`` contributes ``(numerator_i, denominator_i)`` and the estimate
+is ``sum(numerators) / sum(denominators)``. A mean over prompts has denominators of 1; a prompt without any measured
+generation has ``(0, 0)``. Prompts are what is resampled, never generations: the K generations of a prompt are alike.
+
+``bootstrap`` draws and measures the resamples; ``intervals`` turns them into intervals of one method;
+``differences`` compares two methods on the same prompts and many comparisons with one another.
+"""
+
+from .bootstrap import Interval
+from .differences import (
+    Difference,
+    benjamini_hochberg,
+    minimum_detectable_difference,
+    paired_difference,
+    paired_differences,
+    paired_macro_difference,
+    paired_macro_differences,
+)
+from .intervals import interval, intervals, macro_interval, macro_intervals
+
+__all__ = [
+    "Difference",
+    "Interval",
+    "benjamini_hochberg",
+    "interval",
+    "intervals",
+    "macro_interval",
+    "macro_intervals",
+    "minimum_detectable_difference",
+    "paired_difference",
+    "paired_differences",
+    "paired_macro_difference",
+    "paired_macro_differences",
+]

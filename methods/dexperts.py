@@ -1,0 +1,67 @@
+"""DExperts: a base model steered by an expert and an anti-expert (Liu et al., ACL 2021)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from . import base
+from .loading import load_beside, missing_artifact
+from .nucleus import top_p
+
+
+def ensemble(z: Tensor, expert: Tensor | None, antiexpert: Tensor | None, alpha: float, filter_p: float) -> Tensor:
+    """``top_p(z, filter_p) + alpha * (expert - antiexpert)`` (eq. 1); unfiltered z stands in for a missing one.
+
+    Args:
+        z: float32 ``[rows, vocab]`` base scores.
+        expert: ``[rows, vocab]``.
+        antiexpert: ``[rows, vocab]``.
+        alpha: strength, at least 0.
+        filter_p: nucleus mass of the base model; 0 or 1 filters nothing.
+
+    Returns:
+        float32 ``[rows, vocab]``.
+    """
+    filtered = top_p(z, filter_p)
+    filtered.add_(z if expert is None else expert.float(), alpha=alpha)
+    filtered.sub_(z if antiexpert is None else antiexpert.float(), alpha=alpha)
+    # A token that the base model rules out stays so: -inf minus -inf is no number.
+    return filtered.masked_fill_(z.isneginf(), -torch.inf)
+
+
+class DExperts(base.LogitMethod):
+    """One of the two models may be left out."""
+
+    kind: ClassVar[str] = "logit"
+
+    class Arguments(base.Arguments):
+        """
+        Args:
+            expert: folder, hub name or loaded model, trained on non-toxic text.
+            antiexpert: trained on toxic text.
+        """
+
+        expert: str | PreTrainedModel | None = None
+        antiexpert: str | PreTrainedModel | None = None
+        alpha: float = Field(2.0, ge=0)
+        filter_p: float = Field(0.9, ge=0, le=1)
+
+    def __init__(self, model: PreTrainedModel, arguments: Arguments):
+        given = {"expert": arguments.expert, "antiexpert": arguments.antiexpert}
+        if not any(given.values()):
+            raise missing_artifact("dexperts", "expert=… or antiexpert=… or both", "dexperts")
+        self.alpha, self.filter_p = arguments.alpha, arguments.filter_p
+        self.truncates = 0 < arguments.filter_p < 1
+        self.auxiliaries = {
+            name: base.Auxiliary(load_beside(source, model, name)) for name, source in given.items() if source
+        }
+
+    def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
+        outputs = streams.outputs
+        filter_p = self.filter_p if filtering else 0.0
+        return ensemble(base, outputs.get("expert"), outputs.get("antiexpert"), self.alpha, filter_p)

@@ -1,0 +1,111 @@
+"""The approximate index of large datastores: inverted lists of product-quantised keys (faiss IVF-PQ).
+
+Sizes as in ``formulas``: about 4 sqrt(n) lists, rounded to a power of two and capped by n / 39 (faiss's least points a
+centroid); codes of 64 bytes where the dimension allows them; 32 lists are looked into.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..harness.errors import DetoxbenchError, missing_extra
+
+EXACT_BELOW = 65_536
+"""Keys; smaller datastores are searched exactly."""
+NPROBE = 32
+CODE_BYTES = 64
+POINTS_PER_LIST = 64
+"""Keys a list that the index is trained on, at most; faiss would take 256, at four times the time and memory."""
+GRAPH_FROM = 4096
+"""Lists from which a graph (HNSW) finds the nearest lists, so that comparing with each of them is not the wall."""
+ADD_BLOCK = 32_768
+SEED = 1234
+
+
+def faiss_module() -> Any:
+    """faiss, imported when an approximate index is first used.
+
+    Raises:
+        DetoxbenchError: where it is not installed.
+    """
+    try:
+        import faiss
+    except ImportError as error:
+        raise missing_extra("faiss-cpu", "cpu", f"a datastore of {EXACT_BELOW:,} keys or more") from error
+    return faiss
+
+
+def lists(count: int) -> int:
+    """Inverted lists of an index of so many keys."""
+    return 2 ** round(math.log2(max(1.0, min(4 * math.sqrt(count), count / 39))))
+
+
+def code_bytes(dim: int) -> int:
+    """Bytes a key: the largest divisor of the dimension up to 64."""
+    return max(size for size in range(1, min(CODE_BYTES, dim) + 1) if dim % size == 0)
+
+
+def build(keys: np.ndarray) -> Any:
+    """A trained index that holds all keys; memory is bounded by the training sample and the codes.
+
+    Args:
+        keys: ``[count, dim]`` array or memory map.
+    """
+    faiss = faiss_module()
+    count, dim = keys.shape
+    nlist = lists(count)
+    graph = "_HNSW32" if nlist >= GRAPH_FROM else ""
+    index = faiss.index_factory(dim, f"IVF{nlist}{graph},PQ{code_bytes(dim)}")
+    index.cp.seed = index.pq.cp.seed = SEED
+    size = min(count, max(nlist * POINTS_PER_LIST, 256 * 64))
+    rows = np.sort(np.random.default_rng(SEED).choice(count, size=size, replace=False))
+    index.train(np.ascontiguousarray(keys[rows], dtype=np.float32))
+    add(index, keys)
+    return index
+
+
+def add(index: Any, keys: np.ndarray) -> None:
+    """Add keys block by block; their ids follow the last one."""
+    for start in range(0, len(keys), ADD_BLOCK):
+        index.add(np.ascontiguousarray(keys[start : start + ADD_BLOCK], dtype=np.float32))
+
+
+def write(index: Any, path: Path) -> None:
+    faiss_module().write_index(index, str(path))
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> Any:
+    """Load an index.
+
+    Raises:
+        DetoxbenchError: where faiss cannot read it.
+    """
+    faiss = faiss_module()
+    try:
+        return faiss.read_index(str(path))
+    except RuntimeError as error:
+        raise DetoxbenchError(f"{path} is corrupted: faiss cannot read it") from error
+
+
+class ApproximateSearch:
+    """Searches an index; has the interface of ``ExactSearch``."""
+
+    def __init__(self, index: Any):
+        self.index = index
+        faiss_module().extract_index_ivf(index).nprobe = NPROBE
+
+    def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """As ``ExactSearch.search``; where the lists looked into hold fewer than k keys, faiss gives the id -1:
+        its distance is made infinite here, so that nothing counts it."""
+        distances, ids = self.index.search(np.ascontiguousarray(queries.cpu().numpy(), dtype=np.float32), k)
+        distances = np.where(ids < 0, np.inf, np.maximum(distances, 0.0)).astype(np.float32)
+        return torch.from_numpy(distances).to(queries.device), torch.from_numpy(ids).to(queries.device)

@@ -1,0 +1,249 @@
+"""A detoxified model is a causal LM: the same interface for generation, log-likelihoods and perplexity."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import GenerationMixin, PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import CausalLMOutputWithPast
+
+from ..harness.errors import DetoxbenchError
+from ..harness.registry import METHODS
+from . import base
+from .layers import capture_input
+from .loading import load_model
+from .streams import BASE, CompositeCache, Stream, keep_positions
+
+BLOCK = 1 << 25
+"""Elements of ``[rows, vocab]`` that a method sees at once; more positions are done in parts, to bound memory."""
+
+
+class DetoxifiedLM(PreTrainedModel, GenerationMixin):
+    """A base model whose scores are changed by a logit method, at every position.
+
+    Args:
+        model: the base model; it stays as it is.
+        method: a logit method, or None (with a prefix).
+        prefix: token ids that the base model reads before every text.
+        filtering: whether a method's ``filter_p`` applies; may be set at any time. Log-likelihood requests turn it off,
+            since a truncated distribution gives most texts no likelihood at all.
+    """
+
+    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        method: base.LogitMethod | None = None,
+        *,
+        prefix: Sequence[int] = (),
+        filtering: bool = True,
+    ):
+        super().__init__(model.config)
+        self.base = model
+        self.method = method
+        self.filtering = filtering
+        auxiliaries = dict(method.auxiliaries) if method else {}
+        # Registered, so that ``to`` moves them; the base model itself can be an auxiliary.
+        self.auxiliaries = nn.ModuleDict({name: aux.model for name, aux in auxiliaries.items()})
+        self.streams = {BASE: Stream(model, prefix)}
+        self.streams |= {name: Stream(aux.model, aux.prefix) for name, aux in auxiliaries.items()}
+        self.generation_config = copy.deepcopy(model.generation_config)
+        self.generation_config.top_k = 0  # transformers' own default is a hidden top-k of 50
+        self.eval()
+
+    @property
+    def truncates(self) -> bool:
+        """Whether scores are -inf outside a nucleus already: sample with ``top_p=1`` then."""
+        return self.filtering and self.method is not None and self.method.truncates
+
+    @property
+    def device(self) -> torch.device:
+        return self.base.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.base.dtype
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.base.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.base.get_output_embeddings()
+
+    def tie_weights(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing to do: every model inside is whole."""
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        raise DetoxbenchError("a detoxified model is not saved: save the base model and the method's artifacts")
+
+    def new_cache(self) -> CompositeCache:
+        """An empty cache for every stream."""
+        caches = {name: stream.new_cache() for name, stream in self.streams.items()}
+        return CompositeCache(caches, prefix=len(self.streams[BASE].prefix))
+
+    @torch.no_grad()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+        return_dict: bool = True,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutputWithPast | tuple:
+        """Detoxified scores.
+
+        Args:
+            input_ids: ``[batch, pos]``.
+            attention_mask: ``[batch, past + pos]``; left or right padding.
+            position_ids: ``[batch, pos]``; by default counted from the mask.
+            past_key_values: from an earlier call, or ``new_cache()``.
+            use_cache: return a cache; by default if one was given.
+            logits_to_keep: the last n positions only, or those of an index tensor; 0 keeps all.
+            labels: ``[batch, pos]``, -100 where there is none: adds the mean negative log-likelihood in nats.
+
+        Returns:
+            ``logits`` float32 ``[batch, kept, vocab]`` and the cache.
+
+        Raises:
+            DetoxbenchError: for a cache that is not this model's own, or embeddings instead of tokens.
+        """
+        if input_ids is None:
+            raise DetoxbenchError("a detoxified model reads input_ids: every model inside has its own embeddings")
+        caches = self._caches(past_key_values, use_cache)
+        past = caches.get_seq_length() if caches else 0
+        if attention_mask is not None and (
+            attention_mask.dim() != 2 or attention_mask.shape[1] != past + input_ids.shape[1]
+        ):
+            raise DetoxbenchError(
+                f"attention_mask has shape {list(attention_mask.shape)}; it must be [batch, past + new] = "
+                f"[{len(input_ids)}, {past + input_ids.shape[1]}]"
+            )
+        if position_ids is None:
+            position_ids = _positions(input_ids, attention_mask, past)
+        logits = self._detoxified(input_ids, attention_mask, position_ids, caches, logits_to_keep)
+        loss = None
+        if labels is not None:
+            loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten().to(logits.device))
+        output = CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=caches)
+        return output if return_dict is not False else output.to_tuple()
+
+    def _caches(self, given: Cache | None, use_cache: bool | None) -> CompositeCache | None:
+        if use_cache is False or (use_cache is None and given is None):
+            return None
+        if isinstance(given, CompositeCache):
+            return given
+        if given is None or given.get_seq_length() == 0:
+            return self.new_cache()  # transformers' generate makes a plain one
+        raise DetoxbenchError(
+            "past_key_values holds the base model's keys and values alone, which no other model of the method can "
+            "read: start from the whole text, or from this model's new_cache()"
+        )
+
+    def _detoxified(
+        self, ids: Tensor, mask: Tensor | None, positions: Tensor, caches: CompositeCache | None, keep: int | Tensor
+    ) -> Tensor:
+        method = self.method
+        watched = method is not None and method.key_layer is not None
+        watch = capture_input(self.base.get_submodule(method.key_layer)) if watched else contextlib.nullcontext()
+        outputs: dict[str, Tensor] = {}
+        hidden = None
+        for name, stream in self.streams.items():
+            cache = caches.streams[name] if caches else None
+            with watch if name == BASE else contextlib.nullcontext() as captured:
+                outputs[name] = stream.run(ids, mask, positions, cache, keep)
+            if name == BASE and captured is not None:
+                states = captured.states.reshape(len(ids), -1, captured.states.shape[-1])
+                hidden = keep_positions(states[:, -ids.shape[1] :], keep)
+        scores = outputs.pop(BASE)
+        if method is None:
+            return scores.float()
+        batch, kept, vocab = scores.shape
+        flat = {name: output.to(scores.device).flatten(0, 1) for name, output in outputs.items()}
+        flat_hidden = None if hidden is None else hidden.to(scores.device).flatten(0, 1)
+        return self._in_parts(scores.flatten(0, 1), flat_hidden, flat).view(batch, kept, vocab)
+
+    def _in_parts(self, scores: Tensor, hidden: Tensor | None, outputs: Mapping[str, Tensor]) -> Tensor:
+        """The method over ``[rows, vocab]``, so many rows at a time that its temporaries stay small."""
+        size = max(1, BLOCK // scores.shape[-1])
+        parts = []
+        for start in range(0, len(scores), size):
+            rows = slice(start, start + size)
+            seen = base.Streams(
+                hidden=None if hidden is None else hidden[rows],
+                outputs={name: output[rows] for name, output in outputs.items()},
+            )
+            parts.append(self.method.scores(scores[rows].float(), seen, self.filtering))
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _positions(ids: Tensor, mask: Tensor | None, past: int) -> Tensor:
+    """``[batch, pos]`` counted from the first unmasked token, the cached ones included."""
+    if mask is None:
+        return torch.arange(past, past + ids.shape[1], device=ids.device).expand(len(ids), -1)
+    return (mask.long().cumsum(-1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
+
+
+def check_method(method: str = "none", **arguments: Any) -> None:
+    """Refuse a wrong method name or argument before any model is loaded.
+
+    Raises:
+        DetoxbenchError: saying what was given and what is allowed.
+    """
+    base.parse_arguments(method, METHODS[method], arguments)
+
+
+def load_detoxified(
+    pretrained: str | PreTrainedModel,
+    method: str = "none",
+    *,
+    filtering: bool = True,
+    model_args: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> PreTrainedModel:
+    """A causal LM whose scores are those of ``pretrained`` under a detoxification method.
+
+    Args:
+        pretrained: folder, hub name, ``mini``, or a loaded model.
+        method: a registered method.
+        filtering: see ``DetoxifiedLM``.
+        model_args: of the base model's ``from_pretrained`` (``dtype``, ``device_map``, ``revision``); the method's
+            other models follow its precision and device.
+        arguments: the method's own.
+
+    Raises:
+        DetoxbenchError: for an unknown method, a wrong argument, or an artifact that does not fit the model.
+    """
+    kind = METHODS[method]
+    parsed = base.parse_arguments(method, kind, arguments)
+    model = pretrained
+    if not isinstance(pretrained, PreTrainedModel):
+        model = load_model(pretrained, "base model", **{"dtype": "auto", **(model_args or {})})
+    if kind.kind == "none":
+        return model
+    if kind.kind == "logit":
+        return DetoxifiedLM(model, kind(model, parsed), filtering=filtering)
+    if kind.kind == "prompt":
+        return DetoxifiedLM(model, prefix=kind(model, parsed).prefix)
+    return _reweighted(model if model is not pretrained else copy.deepcopy(model), kind(model, parsed))
+
+
+@torch.no_grad()
+def _reweighted(model: PreTrainedModel, method: base.WeightMethod) -> PreTrainedModel:
+    """The model with every parameter and buffer changed in place, shared ones once."""
+    done: set[int] = set()
+    for name, tensor in model.state_dict().items():
+        if tensor.data_ptr() not in done:
+            done.add(tensor.data_ptr())
+            tensor.copy_(method.weight(name, tensor))
+    return model

@@ -1,0 +1,117 @@
+"""Loading the models that a method runs beside the base model, with errors that name the argument."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from ..harness.errors import DetoxbenchError
+from ..harness.mini import model_folder
+from . import artifacts
+
+LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model", "spiece.model")
+
+
+def load_model(source: str, purpose: str, **options: Any) -> PreTrainedModel:
+    """A causal LM in evaluation mode.
+
+    Args:
+        source: folder, hub name or ``mini``.
+        purpose: what it is for, for messages ("expert").
+        options: of ``from_pretrained``.
+
+    Raises:
+        DetoxbenchError: naming the purpose, the source and the cause.
+    """
+    folder = Path(model_folder(source))
+    if (folder / artifacts.MANIFEST).is_file():
+        artifacts.verify(folder, artifacts.read(folder))
+    try:
+        return AutoModelForCausalLM.from_pretrained(str(folder) if folder.is_dir() else source, **options).eval()
+    except LOAD_ERRORS as error:
+        cause = str(error).strip().split("\n")[0]
+        raise DetoxbenchError(f"{purpose} '{source}' cannot be loaded as a causal LM: {cause}") from error
+
+
+def spread(base: PreTrainedModel) -> bool:
+    """Whether the base model lies on several devices (``device_map="auto"``)."""
+    return len(set((getattr(base, "hf_device_map", None) or {}).values())) > 1
+
+
+def beside(base: PreTrainedModel) -> dict[str, Any]:
+    """The ``from_pretrained`` options of a model that runs beside the base model: its precision and placement."""
+    return {"dtype": base.dtype, **({"device_map": "auto"} if spread(base) else {})}
+
+
+def load_beside(source: str | PreTrainedModel, base: PreTrainedModel, purpose: str) -> PreTrainedModel:
+    """A model that reads the base model's tokens, on the base model's device and in its precision.
+
+    Raises:
+        DetoxbenchError: where it cannot be loaded or has another vocabulary.
+    """
+    model = source
+    if not isinstance(source, PreTrainedModel):
+        model = load_model(source, purpose, **beside(base))
+        if not spread(base):
+            model = model.to(base.device)
+    same_vocabulary(base, model, purpose)
+    return model
+
+
+def vocab_size(model: PreTrainedModel) -> int:
+    """Tokens that the model scores."""
+    return model.config.get_text_config().vocab_size
+
+
+def same_vocabulary(base: PreTrainedModel, model: Any, purpose: str) -> None:
+    """Refuse a model of another vocabulary: other size, or (where both tokenizers are at hand) other tokens.
+
+    Raises:
+        DetoxbenchError: naming both models.
+    """
+    ours, theirs = vocab_size(base), vocab_size(model)
+    names = f"base model '{base.name_or_path}' and {purpose} '{model.config.name_or_path}'"
+    if ours != theirs:
+        raise DetoxbenchError(f"{names} must share one vocabulary, but have {ours} and {theirs} tokens")
+    if base.name_or_path == model.config.name_or_path:
+        return
+    base_tokens, tokens = _tokens(base.name_or_path), _tokens(model.config.name_or_path)
+    if base_tokens and tokens and base_tokens != tokens:
+        wrong = next(token for token in {**base_tokens, **tokens} if base_tokens.get(token) != tokens.get(token))
+        raise DetoxbenchError(
+            f"{names} must share one vocabulary, but their tokenizers disagree on the id of {wrong!r}"
+        )
+
+
+@functools.lru_cache(maxsize=8)
+def _tokens(source: str) -> Mapping[str, int] | None:
+    """Token -> id; None where there is no tokenizer to ask."""
+    if not any((Path(source) / name).is_file() for name in TOKENIZER_FILES):
+        return None  # a hub name, or a folder of weights alone
+    return AutoTokenizer.from_pretrained(source).get_vocab()
+
+
+def encode(base: PreTrainedModel, text: str, argument: str) -> list[int]:
+    """Token ids of a text under the base model's own tokenizer.
+
+    Raises:
+        DetoxbenchError: where the model comes without one.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(base.name_or_path)(text).input_ids
+    except LOAD_ERRORS as error:
+        raise DetoxbenchError(
+            f"{argument} is a text, but '{base.name_or_path}' has no tokenizer to encode it ({type(error).__name__}): "
+            f"give its token ids as {argument}_ids=[...]"
+        ) from error
+
+
+def missing_artifact(method: str, arguments: str, fit: str) -> DetoxbenchError:
+    """The error for a method without what it needs."""
+    return DetoxbenchError(f"method '{method}' needs {arguments}; make them with: detoxbench fit {fit}")

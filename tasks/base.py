@@ -1,0 +1,177 @@
+"""The lm-eval task class of all our prompt sets: prompts in, K generations a prompt, every metric with its interval.
+
+It works with every lm-eval model that samples. Scoring happens once, for all generations of a task, when lm-eval
+applies filters; lm-eval's samples file then holds the K texts under ``resps`` and their scores, likelihoods and
+languages under ``filtered_resps``, from which every number can be recomputed without the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import datasets
+from lm_eval.api.task import ConfigurableTask
+from lm_eval.utils import eval_logger
+
+from ..harness import fluency
+from ..harness.constants import (
+    FAILED_SHARE_WARNING,
+    MAX_NEW_TOKENS,
+    PERPLEXITY_CUTOFF,
+    TEMPERATURE,
+    TOP_P,
+    TOXIC,
+)
+from ..harness.records import Prompt, PromptResult, TaskRun
+from ..harness.statistics import Interval
+from . import prompts as prompt_sets
+from .fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
+from .measure import measure, scorer_for
+from .metrics import METRICS, Fraction
+from .options import Options
+
+ROWS = "prompts"
+"""Key in samples of the numerators and denominators of a prompt; in results, the number of prompts."""
+
+
+class ToxicityTask(ConfigurableTask):
+    """A prompt set in one language.
+
+    A YAML file names the class and gives ``metadata: {prompt_set: …, lang: …, version: …}``; lm-eval adds the options
+    of ``--metadata``.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        config = {key: entry for key, entry in config.items() if key != "class"}
+        self.metadata = dict(config["metadata"])
+        self.options = Options.from_metadata(self.metadata)
+        self.lang: str = self.metadata["lang"]
+        self._intervals: dict[str, Interval] = {}
+        self._seconds: dict[str, float] = {}
+        self._failed = 0
+        self._rows: dict[int, dict[str, Fraction]] = {}  # by id of the record, which lives as long as its instance
+        super().__init__(
+            config={
+                "output_type": "generate_until",
+                "test_split": "test",
+                "doc_to_text": "text",
+                "doc_to_target": "",
+                "metric_list": [],
+                "num_fewshot": 0,
+                "repeats": self.options.samples,
+                "generation_kwargs": {
+                    "until": [],
+                    "do_sample": True,
+                    "temperature": TEMPERATURE,
+                    "top_p": TOP_P,
+                    "max_gen_toks": MAX_NEW_TOKENS,
+                },
+                **config,
+            }
+        )
+
+    def download(self, dataset_kwargs: Any = None, **_: Any) -> None:
+        """Load the prompt set; lm-eval calls it from the constructor."""
+        self.prompts = prompt_sets.load(self.options.prompts, self.lang)
+        rows = [prompt.model_dump(exclude={"source"}) for prompt in self.prompts]
+        self.dataset = {"test": datasets.Dataset.from_list(rows)}
+
+    def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
+        """The prompt as it is, not as a template: braces in it are text."""
+        return doc["text"]
+
+    def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
+        return ""
+
+    def apply_filters(self) -> None:
+        """Measure all generations of this process's prompts at once.
+
+        lm-eval gives the last prompt of a short rank more than K responses when ranks are padded to equal length;
+        only the first K count.
+        """
+        k = self.options.samples
+        if "bypass" in self._metric_fn_list:
+            super().apply_filters()
+            return
+        instances = self.instances or []
+        found = [Prompt(**instance.doc) for instance in instances]
+        texts = [instance.resps[:k] for instance in instances]
+        results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
+        self._failed = sum(reason is not None for result in results for reason in result.reasons)
+        self._rows = {}
+        for instance, result in zip(instances, results, strict=True):
+            measured = result.model_dump(exclude={"prompt", "generations"})
+            record = {**measured, "prompt_toxicity": result.prompt.toxicity}
+            instance.filtered_resps["none"] = record
+            self._rows[id(record)] = fractions(result)
+
+    def process_results(self, doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
+        """The metrics of one prompt.
+
+        Returns:
+            Name -> value on this prompt, None where it has none. Under ``prompts`` the numerators and denominators,
+            which the intervals of the whole task come from; bounds have no value on one prompt.
+        """
+        if "bypass" in self._metric_fn_list:
+            return {"bypass": 999}
+        row = self._rows[id(results[0])]
+        values = {name: value(row[name]) for name in names()}
+        bounds = {name + bound: None for name in METRICS for bound in (LOW, HIGH)}
+        return {ROWS: {name: list(fraction) for name, fraction in row.items()}, **values, **bounds}
+
+    def aggregation(self) -> dict[str, Callable[[Sequence[Any]], float]]:
+        """Name -> function of all prompts' values. ``prompts`` comes first and computes every interval at once."""
+        found: dict[str, Callable[[Sequence[Any]], float]] = {ROWS: self._summarize, "bypass": lambda _: 999.0}
+        for name in names():
+            found[name] = partial(self._read, name, "value")
+        for name in METRICS:
+            found[name + LOW] = partial(self._read, name, "low")
+            found[name + HIGH] = partial(self._read, name, "high")
+        return found
+
+    def _summarize(self, rows: Sequence[Mapping[str, Any]]) -> float:
+        self._intervals = summarize([{name: tuple(pair) for name, pair in row.items()} for row in rows])
+        share = self._intervals["failed_fraction"].value
+        if share > FAILED_SHARE_WARNING:
+            eval_logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")
+        return float(len(rows))
+
+    def _read(self, name: str, part: str, _: Sequence[Any]) -> float:
+        return float(getattr(self._intervals[name], part))
+
+    def higher_is_better(self) -> dict[str, bool | None]:
+        found = {name: METRICS[metric_of(name)].higher_is_better for name in names()}
+        return {name: direction for name, direction in found.items() if direction is not None}
+
+    def dump_config(self) -> dict[str, Any]:
+        """lm-eval's record of the task, with what its numbers depend on under ``detoxbench``."""
+        return {**super().dump_config(), "detoxbench": self.run_record().model_dump()}
+
+    def run_record(self) -> TaskRun:
+        """What this task's numbers depend on; loads the scorer and the fluency model if nothing has yet."""
+        scorer = scorer_for(self.options.scorer)
+        uses = self.options.uses_fluency
+        return TaskRun(
+            prompt_set=f"{self.metadata['prompt_set']}" if self.options.prompts == "mini" else self.options.prompts,
+            prompts_sha256=prompt_sets.sha256(self.prompts),
+            lang=self.lang,
+            scorer=scorer.name,
+            scorer_version=scorer.version,
+            attributes=list(scorer.attributes),
+            fluency_model=self.options.fluency_model if uses else None,
+            fluency_version=fluency.load(self.options.fluency_model).version if uses else None,
+            samples=self.options.samples,
+            generation=dict(self.config.generation_kwargs or {}),
+            constants={"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
+            failed_scores=self._failed,
+            seconds=self._seconds,
+        )
+
+
+def restore(doc: Mapping[str, Any], texts: Sequence[str], measured: Mapping[str, Any]) -> PromptResult:
+    """A ``PromptResult`` from what lm-eval's samples file holds of it: the prompt, the texts and the measurements."""
+    measured = dict(measured)
+    toxicity = measured.pop("prompt_toxicity", doc.get("toxicity"))
+    return PromptResult(prompt=Prompt(**{**doc, "toxicity": toxicity}), generations=list(texts), **measured)

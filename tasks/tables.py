@@ -1,0 +1,42 @@
+"""lm-eval's own table, kept readable: one row a metric, its interval beside the value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ..harness.constants import FAILED_SHARE_WARNING
+from .fractions import HIGH, LOW
+from .metrics import METRICS
+
+SUFFIX = ",none"
+
+
+def shorten(result_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of lm-eval's results for display only: of our tasks, ``value [low, high]`` for each metric.
+
+    Bounds and subsets of prompts stay in the results file and in ``detoxbench report``.
+    """
+    shown = dict(result_dict)
+    for column in ("results", "groups"):
+        if column in shown:
+            shown[column] = {name: _short(row) for name, row in shown[column].items()}
+    return shown
+
+
+def _short(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    main = "expected_max_toxicity" + SUFFIX
+    if main not in row:
+        return row
+    kept = {key: row[key] for key in ("name", "alias", "sample_len") if key in row}
+    for name in METRICS:
+        if name + SUFFIX in row and not (name == "failed_fraction" and row[name + SUFFIX] <= FAILED_SHARE_WARNING):
+            kept[name + SUFFIX] = _value(row[name + SUFFIX], row.get(name + LOW + SUFFIX), row.get(name + HIGH + SUFFIX))
+    return kept
+
+
+def _value(value: float, low: float | None, high: float | None) -> str:
+    if math.isnan(value):
+        return "not measured"
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
