@@ -1,7 +1,8 @@
-"""Maps the folders at the root into one import package, and ships the start-up line that lets lm-eval 0.4.13 find the plugin (see harness/autoload.py).
+"""Maps the folders at the root into one import package, and ships the start-up line for lm-eval 0.4.13.
 
-A ``.pth`` file has to lie at the top of site-packages. setuptools has no setting for that, so the wheel's and the
-editable wheel's build step copy it there; pip records it, and removes it on uninstall.
+That line (see harness/autoload.py) is a ``.pth`` file, which has to lie at the top of site-packages. setuptools has no
+setting for that, so the wheel's and the editable wheel's build step copy it there; pip records it, and removes it on
+uninstall.
 """
 
 from pathlib import Path

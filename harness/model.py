@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import inspect
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,6 +43,7 @@ class DetoxLM(HFLM):
         method: a registered method; its arguments are given beside it.
         seed: of the sampling noise; by default lm-eval's ``--seed``.
         max_batch_tokens: bound on sequences x positions of a batch of sampled generation; ``batch_size`` is not needed.
+        filter_loglikelihood: whether a method's ``filter_p`` applies to log-likelihood requests too.
         kwargs: arguments of the method, and of lm-eval's ``hf`` model.
 
     Raises:
@@ -53,17 +56,25 @@ class DetoxLM(HFLM):
         method: str = "none",
         seed: int | None = None,
         max_batch_tokens: int | None = None,
+        filter_loglikelihood: bool = False,
         **kwargs: Any,
     ):
         fields = METHODS[METHODS.check(method)].Arguments.model_fields
         self.method = method
         self.method_arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in fields}
         _methods().check_method(method, **self.method_arguments)
+        _check_strangers(method, kwargs)
+        if isinstance(pretrained, str) and pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
+            raise DetoxbenchError(
+                f"pretrained='{pretrained}': there is no such folder; give a model's folder, its name on the hub, "
+                f"or '{MINI}'"
+            )
         if max_batch_tokens is not None and (not isinstance(max_batch_tokens, int) or max_batch_tokens < 1):
             raise DetoxbenchError(f"max_batch_tokens={max_batch_tokens}: it must be a whole number of at least 1")
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self.seed = seed
         self.max_batch_tokens = max_batch_tokens
+        self.filter_loglikelihood = filter_loglikelihood
         self._generated = 0
         self._seconds = 0.0
         self._sampling: dict[str, Any] = {}
@@ -92,6 +103,17 @@ class DetoxLM(HFLM):
             for place, text in zip(places, found, strict=True):
                 responses[place] = text
         return responses
+
+    def _loglikelihood_tokens(self, *args: Any, **kwargs: Any) -> list[tuple[float, bool]]:
+        """As lm-eval's, on the whole distribution: where a method truncates, most texts would have no likelihood."""
+        filtering = getattr(self.model, "filtering", None)
+        if filtering is None or self.filter_loglikelihood:
+            return super()._loglikelihood_tokens(*args, **kwargs)
+        self.model.filtering = False
+        try:
+            return super()._loglikelihood_tokens(*args, **kwargs)
+        finally:
+            self.model.filtering = filtering
 
     def _sample(self, requests: Sequence[Instance], settings: Mapping[str, Any], disable_tqdm: bool) -> list[str]:
         sampling = self._settings(settings)
@@ -155,9 +177,12 @@ class DetoxLM(HFLM):
     def _settings(self, settings: Mapping[str, Any]) -> Sampling:
         seed = torch.initial_seed() if self.seed is None else self.seed
         do_sample = bool(settings.get("do_sample", False))
+        # A method that filters has cut the nucleus itself, from the base model's scores; a second cut would be another
+        # method's.
+        truncated = getattr(self.model, "truncates", False)
         sampling = Sampling(
             max_new_tokens=int(settings["max_gen_toks"]),
-            top_p=float(settings.get("top_p", 1.0)),
+            top_p=1.0 if truncated else float(settings.get("top_p", 1.0)),
             temperature=float(settings.get("temperature") or 1.0) if do_sample else 1.0,
             top_k=int(settings.get("top_k") or 0),
             do_sample=do_sample,
@@ -202,6 +227,19 @@ class DetoxLM(HFLM):
             tokens_per_second=round(self._generated / self._seconds, 1) if self._seconds else None,
         )
         return {**info, "detoxbench": run.model_dump()}
+
+
+def _check_strangers(method: str, kwargs: Mapping[str, Any]) -> None:
+    """Refuse arguments of other methods, which lm-eval would hand on to transformers."""
+    known = inspect.signature(HFLM.__init__).parameters
+    for key in kwargs:
+        if key not in known:
+            owners = [name for name in METHODS if key in METHODS[name].Arguments.model_fields]
+            if owners:
+                raise DetoxbenchError(
+                    f"method '{method}' takes no argument '{key}': it belongs to {', '.join(owners)}; "
+                    f"choose one with --model_args method=…,{key}={kwargs[key]}"
+                )
 
 
 def _versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from .errors import show_in_one_line, unknown
+from .errors import DetoxbenchError, show_in_one_line, unknown
 
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
 TASK_CHECK = "detoxbench.tasks.check:check"
@@ -115,7 +115,7 @@ def _explain_lm_eval_errors() -> None:
             if mine := [name for name in task_names() if name.split("_")[0] == missing.split("_")[0]]:
                 error = unknown("task", missing, mine)
         elif isinstance(error, ValueError) and text.startswith("Invalid JSON: ") and "detox" in " ".join(sys.argv):
-            error = unknown("value of --metadata or --model_args", text.removeprefix("Invalid JSON: "), ["JSON object"])
+            error = DetoxbenchError(f"--metadata or --model_args: not JSON: {text.removeprefix('Invalid JSON: ')}")
         previous(type(error), error, traceback)
 
     sys.excepthook = hook

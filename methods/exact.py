@@ -10,6 +10,8 @@ RESIDENT = 1 << 29
 """Bytes of float32 keys kept on the queries' device; larger sets of keys are read block by block at every search."""
 BLOCK = 1 << 25
 """Elements of a block of distances."""
+CENTRE = 4096
+"""Keys whose mean is the centre."""
 
 
 class ExactSearch:
@@ -21,6 +23,8 @@ class ExactSearch:
 
     def __init__(self, keys: np.ndarray):
         self.keys = keys
+        # Distances are differences of large numbers where all keys share a large component: it is taken off first.
+        self._centre = torch.from_numpy(np.asarray(keys[:CENTRE], dtype=np.float32).mean(0))
         self._resident: Tensor | None = None
 
     def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -34,6 +38,9 @@ class ExactSearch:
             Distances float32 and ids int64, ``[rows, k]``, nearest first.
         """
         size = max(1, BLOCK // max(len(self.keys), 1)) if self._fits else 1024
+        if self._centre.device != queries.device:
+            self._centre = self._centre.to(queries.device)
+        queries = queries - self._centre
         parts = [self._search_rows(queries[i : i + size], k) for i in range(0, len(queries), size)]
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
@@ -59,7 +66,7 @@ class ExactSearch:
         return distances, ids
 
     def _load(self, rows: slice, device: torch.device) -> Tensor:
-        return torch.from_numpy(np.array(self.keys[rows])).to(device).float()
+        return torch.from_numpy(np.array(self.keys[rows])).to(device).float().sub_(self._centre)
 
 
 def _nearest(queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:

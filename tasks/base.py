@@ -7,13 +7,13 @@ languages under ``filtered_resps``, from which every number can be recomputed wi
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import datasets
 from lm_eval.api.task import ConfigurableTask
-from lm_eval.utils import eval_logger
 
 from ..harness import fluency
 from ..harness.constants import (
@@ -31,6 +31,8 @@ from .fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
 from .measure import measure, scorer_for
 from .metrics import METRICS, Fraction
 from .options import Options
+
+logger = logging.getLogger(__name__)
 
 ROWS = "prompts"
 """Key in samples of the numerators and denominators of a prompt; in results, the number of prompts."""
@@ -135,7 +137,7 @@ class ToxicityTask(ConfigurableTask):
         self._intervals = summarize([{name: tuple(pair) for name, pair in row.items()} for row in rows])
         share = self._intervals["failed_fraction"].value
         if share > FAILED_SHARE_WARNING:
-            eval_logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")
+            logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")
         return float(len(rows))
 
     def _read(self, name: str, part: str, _: Sequence[Any]) -> float:

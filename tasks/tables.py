@@ -32,7 +32,9 @@ def _short(row: Mapping[str, Any]) -> Mapping[str, Any]:
     kept = {key: row[key] for key in ("name", "alias", "sample_len") if key in row}
     for name in METRICS:
         if name + SUFFIX in row and not (name == "failed_fraction" and row[name + SUFFIX] <= FAILED_SHARE_WARNING):
-            kept[name + SUFFIX] = _value(row[name + SUFFIX], row.get(name + LOW + SUFFIX), row.get(name + HIGH + SUFFIX))
+            kept[name + SUFFIX] = _value(
+                row[name + SUFFIX], row.get(name + LOW + SUFFIX), row.get(name + HIGH + SUFFIX)
+            )
     return kept
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import typer
 
-from ..errors import show_in_one_line
+from ..errors import DetoxbenchError
 
 COMMANDS = {
     "report": ("report:report", "One compact table of results: language x metric as value [low, high]."),
@@ -22,9 +23,13 @@ app = typer.Typer(
 )
 
 
+@app.callback()
+def _root() -> None:
+    """Keeps the sub-commands' names even where there is only one."""
+
+
 def main() -> None:
-    """Entry point of the console script: loads the commands and runs the one asked for."""
-    show_in_one_line()
+    """Entry point of the console script: loads the commands and runs the one asked for; exit status 2 for bad input."""
     for name, (target, text) in COMMANDS.items():
         module, _, attribute = target.partition(":")
         command = getattr(importlib.import_module(f".{module}", __package__), attribute)
@@ -32,4 +37,10 @@ def main() -> None:
             app.add_typer(command, name=name, help=text)
         else:
             app.command(name, help=text)(command)
-    app()
+    try:
+        app()
+    except DetoxbenchError as error:
+        sys.stderr.write(f"detoxbench: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)

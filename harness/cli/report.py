@@ -95,7 +95,9 @@ def _text(interval: Interval | None) -> str:
 
 def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool) -> None:
     first = tasks[0].record
-    title = f"{run.label} · {name} · K={first.samples} · scorer {first.scorer} · fluency {first.fluency_model or 'none'}"
+    title = (
+        f"{run.label} · {name} · K={first.samples} · scorer {first.scorer} · fluency {first.fluency_model or 'none'}"
+    )
     rows = {task.record.lang or task.name: task_row(task) for task in tasks}
     if len(tasks) > 1:
         rows[MACRO] = macro_row(tasks)

@@ -1,4 +1,4 @@
-"""The embedded world: corpus, prompts, tokenizer, language model and scorer, so that everything runs without network."""
+"""The embedded world: corpus, prompts, tokenizer, language model and scorer; everything runs without a network."""
 
 from __future__ import annotations
 

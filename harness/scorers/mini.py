@@ -47,7 +47,9 @@ class MiniScorer:
     def __init__(self, split: str = "judge", folder: Path = mini.SCORER):
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         if split not in card["splits"]:
-            raise DetoxbenchError(f"scorer 'mini:{split}': allowed are {', '.join(f'mini:{s}' for s in card['splits'])}")
+            raise DetoxbenchError(
+                f"scorer 'mini:{split}': allowed are {', '.join(f'mini:{s}' for s in card['splits'])}"
+            )
         self.name = MINI if split == "judge" else f"{MINI}:{split}"
         self.languages = frozenset(card["languages"])
         self._path = folder / f"{split}.safetensors"

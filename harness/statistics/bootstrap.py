@@ -155,9 +155,9 @@ def resampled_sums(columns: np.ndarray, resamples: int, rng: np.random.Generator
 
 def estimate(sums: np.ndarray) -> np.ndarray:
     """The ratio, or the second ratio minus the first: sums [..., rows] -> [...]; NaN where a denominator is 0."""
-    ratios = np.full(sums[..., 0::2].shape, np.nan)
+    ratios = np.full((*sums.shape[:-1], sums.shape[-1] // 2), np.nan)
     np.divide(sums[..., 0::2], sums[..., 1::2], out=ratios, where=sums[..., 1::2] > 0)
-    return ratios[..., -1] - ratios[..., 0] if ratios.shape[-1] == 2 else ratios[..., 0]
+    return ratios[..., 0] if sums.shape[-1] == 2 else ratios[..., 1] - ratios[..., 0]
 
 
 def influences(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -172,7 +172,7 @@ def _differences(
 ) -> list[Difference]:
     check_options(resamples, confidence, seed)
     strata, sides = _oriented(check_groups([_shared(*group, dimensions=dimensions) for group in groups]))
-    unlike = sum(np.count_nonzero((s[:, 0] != s[:, 2]) | (s[:, 1] != s[:, 3]), axis=-1) for s in strata)
+    unlike = np.sum([(s[:, :2] != s[:, 2:]).any(axis=1).sum(axis=-1) for s in strata], axis=0)
     resampled = bootstrap(strata, resamples=resamples, seed=seed)
     return [_difference(metric, sides[m], int(unlike[m]), confidence) for m, metric in enumerate(resampled)]
 

@@ -50,7 +50,7 @@ METRICS = (
     ),
     Metric(
         "bits_per_byte", "Bits per byte", False, "bits",
-        "Negative log-likelihood of the generations in bits per UTF-8 byte; comparable across tokenizers and languages.",
+        "Negative log-likelihood of the generations in bits per UTF-8 byte: comparable across tokenizers, languages.",
         "Gao et al. 2021, The Pile", bits_per_byte, True,
     ),
 )  # fmt: skip

@@ -4,6 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy import stats
+
 from detoxbench.harness.statistics import (
     Difference,
     Interval,
@@ -19,10 +24,6 @@ from detoxbench.harness.statistics import (
     paired_macro_differences,
 )
 from detoxbench.harness.statistics import bootstrap as core
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.testing import assert_allclose
-from scipy import stats
 
 FEW = {"resamples": 300}
 """Enough where only symmetry is tested: both sides see the same resamples."""

@@ -77,7 +77,7 @@ def train(sentences: Sequence[Sentence], folder: Path, steps: int = STEPS) -> No
     rest = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
-        lr=LEARNING_RATE, betas=(0.9, 0.98),
+        lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True,
     )  # fmt: skip
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.08)
     batches = blocks(sentences, tokenizer, random.Random(SEED))

@@ -1,0 +1,197 @@
+"""Tiny random models of every architecture, artifacts for each method, and the reference outputs."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from detoxbench.methods import load_detoxified
+from detoxbench.methods.datastore import Datastore
+from detoxbench.methods.layers import LAYERS, capture_input, key_layer
+from detoxbench.methods.value_model import ValueModel
+
+transformers.logging.disable_progress_bar()
+GOLDENS = Path(__file__).parent.parent / "goldens"
+VOCAB, DIM = 61, 16
+METHODS = ["dexperts", "goodtriever", "knn_lm", "rectification", "self_debias"]
+
+_COMMON = {"vocab_size": VOCAB, "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}
+_GATED = {**_COMMON, "intermediate_size": 32, "num_key_value_heads": 1, "max_position_embeddings": 64}
+_OWN = {
+    "gpt2": {"vocab_size": VOCAB, "n_embd": DIM, "n_layer": 2, "n_head": 2, "n_positions": 64},
+    "gpt_neo": {
+        "vocab_size": VOCAB,
+        "hidden_size": DIM,
+        "num_layers": 2,
+        "num_heads": 2,
+        "attention_types": [[["global", "local"], 1]],
+        "max_position_embeddings": 64,
+    },
+    "gpt_neox": {**_COMMON, "intermediate_size": 32, "max_position_embeddings": 64},
+    "opt": {**_COMMON, "ffn_dim": 32, "word_embed_proj_dim": DIM, "max_position_embeddings": 64},
+    "bloom": {"vocab_size": VOCAB, "hidden_size": DIM, "n_layer": 2, "n_head": 2},
+    "gemma2": {**_GATED, "head_dim": 8, "sliding_window": 32},
+    "mistral": {**_GATED, "sliding_window": 32},
+}
+ARCHITECTURES = list(LAYERS)
+
+
+def _model(architecture: str, seed: int, **changes):
+    settings = _OWN.get(architecture, _GATED)
+    ids = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+    config = AutoConfig.for_model(architecture, **{**settings, **ids, **changes})
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_config(config).eval()
+    for parameter in model.parameters():
+        if parameter.dim() >= 2:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+@functools.cache
+def _cached(architecture: str, seed: int):
+    return _model(architecture, seed)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """``tiny(architecture, seed)``: a random model, the same object every time."""
+    return _cached
+
+
+@pytest.fixture(scope="session")
+def new_tiny():
+    """``new_tiny(architecture, seed, **config)``: a fresh one."""
+    return _model
+
+
+def keys_and_values(model, rows: int = 20, length: int = 17, seed: int = 3):
+    """Keys ``[rows * (length - 1), dim]`` and the tokens that follow, of random texts."""
+    ids = torch.randint(1, model.config.vocab_size, (rows, length), generator=torch.Generator().manual_seed(seed))
+    with torch.no_grad(), capture_input(model.get_submodule(key_layer(model))) as captured:
+        model(input_ids=ids, use_cache=False)
+    states = captured.states.reshape(rows, length, -1)[:, :-1]
+    return states.reshape(-1, states.shape[-1]).float().numpy(), ids[:, 1:].reshape(-1).numpy()
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    return keys_and_values
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory):
+    """``artifacts(architecture, method)``: arguments of a method for ``tiny(architecture, 0)``."""
+    folder = tmp_path_factory.mktemp("artifacts")
+
+    @functools.cache
+    def store(architecture: str, seed: int) -> str:
+        model = _cached(architecture, 0)
+        path = folder / f"{architecture}-{seed}"
+        Datastore.from_arrays(path, *keys_and_values(model, seed=seed), model=model)
+        return str(path)
+
+    @functools.cache
+    def value(architecture: str) -> ValueModel:
+        torch.manual_seed(7)
+        model = ValueModel.from_causal_lm(_cached(architecture, 3)).eval()
+        torch.nn.init.constant_(model.head[2].bias, -0.5)
+        return model
+
+    def make(architecture: str, method: str) -> dict:
+        if method == "dexperts":
+            return {"expert": _cached(architecture, 1), "antiexpert": _cached(architecture, 2), "alpha": 0.7}
+        if method == "goodtriever":
+            pair = {"toxic_datastore": store(architecture, 3), "nontoxic_datastore": store(architecture, 4)}
+            return {**pair, "k": 24, "temperature": 4.0, "alpha": 0.7}
+        if method == "knn_lm":
+            return {"datastore": store(architecture, 3), "k": 24, "temperature": 4.0}
+        if method == "rectification":
+            return {"value_model": value(architecture), "epsilon": 0.2}
+        return {"description_ids": [5, 9, 2], "decay": 10.0}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def detoxified(artifacts):
+    """``detoxified(architecture, method)`` of the tiny model."""
+
+    def load(architecture: str, method: str):
+        return load_detoxified(_cached(architecture, 0), method, **artifacts(architecture, method))
+
+    return load
+
+
+def left_padded(rows: list[list[int]], extra: int = 0):
+    """Ids and mask ``[batch, pos]`` of unequal rows; ``extra`` more columns of padding."""
+    width = max(map(len, rows)) + extra
+    ids = torch.tensor([[0] * (width - len(row)) + row for row in rows])
+    return ids, torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+
+
+@pytest.fixture(scope="session")
+def pad():
+    return left_padded
+
+
+class Golden:
+    """One method's reference outputs."""
+
+    def __init__(self, name: str):
+        self.folder = GOLDENS / name
+        self.arrays = np.load(self.folder / "golden.npz")
+        self.cases = json.loads((self.folder / "cases.json").read_text())["cases"]
+        self.prompts = [self.arrays[f"prompt_{i}"][0].tolist() for i in range(4)]
+
+    def grouped(self) -> list[list[dict]]:
+        """Cases of the same settings, one for each prompt."""
+        groups: dict[str, list[dict]] = {}
+        for case in self.cases:
+            groups.setdefault(case["key"].rpartition("_")[0], []).append(case)
+        return list(groups.values())
+
+    def __getitem__(self, key: str) -> torch.Tensor:
+        return torch.from_numpy(self.arrays[key])
+
+
+@pytest.fixture(scope="session")
+def golden():
+    return functools.lru_cache(maxsize=None)(Golden)
+
+
+def next_token_scores(lm, prompts: list[list[int]]) -> dict[str, torch.Tensor]:
+    """Scores ``[prompts, vocab]`` of the next token in the ways they can be asked for."""
+    ids, mask = left_padded(prompts, extra=3)
+    alone = torch.cat([lm(input_ids=torch.tensor([prompt])).logits[:, -1] for prompt in prompts])
+    batch = lm(input_ids=ids, attention_mask=mask, logits_to_keep=1).logits[:, 0]
+    cache = lm.new_cache()
+    prefix = ids.shape[1] - 2
+    lm(input_ids=ids[:, :prefix], attention_mask=mask[:, :prefix], past_key_values=cache, use_cache=True)
+    for end in (prefix + 1, prefix + 2):
+        cached = lm(input_ids=ids[:, end - 1 : end], attention_mask=mask[:, :end], past_key_values=cache).logits[:, -1]
+    return {"alone": alone, "batch": batch, "cached": cached}
+
+
+@pytest.fixture(scope="session")
+def next_scores():
+    return next_token_scores
+
+
+def assert_same_scores(found: torch.Tensor, wanted: torch.Tensor, tolerance: float | torch.Tensor = 1e-4) -> None:
+    assert torch.equal(found.isneginf(), wanted.isneginf())
+    finite = ~wanted.isneginf()
+    difference = (found - wanted).abs().masked_fill(~finite, 0.0)
+    assert bool((difference <= tolerance).all()), f"worst {float(difference.max()):.2e}"
+
+
+@pytest.fixture(scope="session")
+def same_scores():
+    return assert_same_scores

@@ -1,0 +1,109 @@
+"""The approximate index."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.methods import index
+from detoxbench.methods.datastore import Datastore
+from detoxbench.methods.knn import probabilities
+
+KEYS = np.random.default_rng(0).normal(size=(5000, 16)).astype(np.float16)
+TOKENS = np.arange(5000) % 40
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """An approximate index from 4,000 keys on, so that tests stay short."""
+    pytest.importorskip("faiss")
+    monkeypatch.setattr(index, "EXACT_BELOW", 4000)
+
+
+def test_sizes():
+    assert [index.lists(n) for n in (65_536, 100_000, 1_000_000, 50_000_000)] == [1024, 1024, 4096, 32_768]
+    assert [index.code_bytes(dim) for dim in (768, 1024, 100, 12, 32)] == [64, 64, 50, 12, 32]
+
+
+@given(st.integers(1, 10**8))
+def test_lists_are_a_power_of_two_with_enough_points(count):
+    lists = index.lists(count)
+    assert lists & (lists - 1) == 0
+    assert lists <= max(1, count / 39 * 2**0.5)
+
+
+def test_recall_and_growth(small, tmp_path):
+    store = Datastore.from_arrays(tmp_path / "s", KEYS[:4500], TOKENS[:4500], model="m")
+    first = store.manifest["index"]
+    assert (first["kind"], first["trained_on"]) == ("ivf_pq", 4500)
+    assert store.manifest["recall"]["value"] > 0.5
+    store.append(KEYS[4500:], TOKENS[4500:])
+    second = store.manifest["index"]
+    assert second["trained_on"] == 4500
+    assert not (store.path / first["file"]).exists()
+    found = Datastore.open(store.path).search(torch.from_numpy(KEYS[4990:].astype(np.float32)), 5)
+    assert (found.ids == torch.arange(4990, 5000)[:, None]).any(1).float().mean() > 0.8
+    store.append(KEYS[:10] + 1, TOKENS[:10], retrain=True)
+    assert store.manifest["index"]["trained_on"] == 5010
+    exact = Datastore.open(store.path, exact=True).search(torch.from_numpy(KEYS[:3].astype(np.float32)), 1)
+    assert exact.ids.flatten().tolist() == [0, 1, 2]
+
+
+def test_small_stores_get_an_index_once_they_are_large(small, tmp_path):
+    store = Datastore.from_arrays(tmp_path / "s", KEYS[:1000], TOKENS[:1000], model="m")
+    wanted = Datastore.from_arrays(tmp_path / "e", KEYS[:1000], TOKENS[:1000], model="m", exact=True)
+    assert store.manifest["index"] is None
+    store.append(KEYS[1000:], TOKENS[1000:])
+    wanted.append(KEYS[1000:], TOKENS[1000:])
+    assert store.manifest["index"]["trained_on"] == 5000
+    assert wanted.manifest["index"] is None
+
+
+def test_missing_neighbours_count_for_nothing(small, tmp_path, monkeypatch):
+    """faiss answers with the id -1 where the lists looked into hold fewer than k keys."""
+    monkeypatch.setattr(index, "NPROBE", 1)
+    store = Datastore.from_arrays(tmp_path / "s", KEYS, TOKENS, model="m")
+    found = store.search(torch.from_numpy(KEYS[:6].astype(np.float32)), 1000)
+    missing = found.ids < 0
+    assert missing.any()
+    assert found.distances[missing].isinf().all()
+    p = probabilities(found, 5.0, 40)
+    torch.testing.assert_close(p.sum(-1), torch.ones(6))
+    real = (-found.distances[0, ~missing[0]] / 5.0).softmax(-1)
+    by_hand = torch.zeros(40).scatter_add_(0, found.tokens[0, ~missing[0]], real)
+    torch.testing.assert_close(p[0], by_hand)
+
+
+def test_interrupted_append(small, tmp_path, monkeypatch):
+    from detoxbench.methods import artifacts
+
+    store = Datastore.from_arrays(tmp_path / "s", KEYS[:4500], TOKENS[:4500], model="m")
+    with monkeypatch.context() as patch:
+        patch.setattr(artifacts, "write_json", lambda *args: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.append(KEYS[4500:], TOKENS[4500:])
+    again = Datastore.open(store.path)
+    assert int(again.search(torch.from_numpy(KEYS[:50].astype(np.float32)), 20).ids.max()) < 4500
+
+
+def test_corrupted_index(small, tmp_path):
+    store = Datastore.from_arrays(tmp_path / "s", KEYS, TOKENS, model="m")
+    path = store.path / store.manifest["index"]["file"]
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(DetoxbenchError, match=r"index-5000.faiss is corrupted"):
+        Datastore.open(store.path)
+
+
+def test_without_faiss(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    small_store = Datastore.from_arrays(tmp_path / "small", KEYS[:100], TOKENS[:100], model="m")
+    assert small_store.search(torch.zeros(1, 16), 3).ids.shape == (1, 3)
+    with pytest.raises(DetoxbenchError, match=r"needs the package 'faiss-cpu': pip install 'detoxbench\[cpu\]'"):
+        Datastore.from_arrays(tmp_path / "large", KEYS, TOKENS, model="m")
+    assert not (tmp_path / "large").exists()

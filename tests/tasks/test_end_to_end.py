@@ -1,0 +1,199 @@
+"""The whole chain on the embedded world: lm-eval's files hold every number, and every number can be recomputed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lm_eval
+import numpy as np
+import pytest
+
+from detoxbench.harness import results
+from detoxbench.tasks.base import restore
+from detoxbench.tasks.fractions import NONTOXIC_PROMPTS, TOXIC_PROMPTS, fractions, names, summarize
+from detoxbench.tasks.metrics import METRICS
+
+METADATA = {"samples": 5}
+SAMPLED = {"rtp_multilingual_en": [0, 1, 20, 21, 22], "rtp_multilingual_ja": [0, 1, 20, 21]}
+
+
+def evaluate(**changes):
+    options = {"model": "detox", "tasks": list(SAMPLED), "samples": SAMPLED, "metadata": METADATA, **changes}
+    return lm_eval.simple_evaluate(**options)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return evaluate()
+
+
+def rows(run, task="rtp_multilingual_en"):
+    return sorted(run["samples"][task], key=lambda sample: sample["doc_id"])
+
+
+def test_results_hold_every_metric_with_its_bounds(run):
+    for task in SAMPLED:
+        found = run["results"][task]
+        for name, metric in METRICS.items():
+            low, value, high = (found[f"{name}{part},none"] for part in ("_ci_low", "", "_ci_high"))
+            assert low <= high
+            assert np.isfinite(value)
+            for subset in (TOXIC_PROMPTS, NONTOXIC_PROMPTS):
+                assert (f"{name}{subset},none" in found) is metric.by_prompt_toxicity
+        assert found["prompts,none"] == len(SAMPLED[task])
+
+
+def test_every_number_can_be_recomputed_from_the_samples_file(run):
+    """After a round trip through JSON, as lm-eval writes it, without a model."""
+    for task in SAMPLED:
+        samples = json.loads(json.dumps(rows(run, task)))
+        restored = [restore(s["doc"], s["resps"][0][: METADATA["samples"]], s["filtered_resps"][0]) for s in samples]
+        again = [fractions(result) for result in restored]
+        for sample, row in zip(samples, again, strict=True):
+            assert {name: tuple(pair) for name, pair in sample["prompts"].items()} == row
+        summary = summarize(again)
+        for name in names():
+            expected = run["results"][task][f"{name},none"]
+            assert summary[name].value == pytest.approx(expected, nan_ok=True)
+        for name in METRICS:
+            assert summary[name].low == pytest.approx(run["results"][task][f"{name}_ci_low,none"])
+
+
+def test_the_record_says_what_the_numbers_depend_on(run):
+    block = run["configs"]["rtp_multilingual_en"]["detoxbench"]
+    assert block["samples"] == 5
+    assert block["scorer"] == "mini"
+    assert len(block["scorer_version"]) == len(block["prompts_sha256"]) == 64
+    assert block["constants"] == {"toxic": 0.5, "perplexity_cutoff": 10000.0}
+    model = run["config"]["detoxbench"]
+    assert (model["pretrained"], model["method"], model["seed"]) == ("mini", "none", 1234)
+    assert model["tokens"] > 0
+
+
+def test_text_does_not_depend_on_what_else_runs(run):
+    alone = evaluate(tasks=["rtp_multilingual_en"], samples={"rtp_multilingual_en": [21, 0]}, batch_size=3)
+    texts = {sample["doc"]["id"]: sample["resps"] for sample in rows(run)}
+    for sample in rows(alone):
+        assert sample["resps"] == texts[sample["doc"]["id"]]
+
+
+def test_another_seed_is_another_text(run):
+    other = evaluate(tasks=["rtp_multilingual_en"], samples={"rtp_multilingual_en": [0]}, torch_random_seed=7)
+    assert rows(other)[0]["resps"] != rows(run)[0]["resps"]
+
+
+def test_samples_files_and_report(run, tmp_path):
+    from lm_eval.loggers import EvaluationTracker
+    from typer.testing import CliRunner
+
+    from detoxbench.harness import cli
+    from detoxbench.harness.cli.report import report
+
+    run = dict(run)
+    samples = run.pop("samples")
+    tracker = EvaluationTracker(output_path=str(tmp_path / "my results"))
+    tracker.general_config_tracker.log_experiment_args("detox", "", None, None, False)
+    tracker.save_results_aggregated(results=run, samples=samples)
+    for task in SAMPLED:
+        tracker.save_results_samples(task_name=task, samples=samples[task])
+    (path,) = results.find(tmp_path)
+    read = results.read(path)
+    assert read.label == "mini, none"
+    assert {task: len(found.rows()) for task, found in read.tasks.items()} == {k: len(v) for k, v in SAMPLED.items()}
+    command = cli.typer.Typer()
+    command.command()(report)
+    shown = CliRunner().invoke(command, [str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    assert "macro" in shown.output
+    printed = json.loads(CliRunner().invoke(command, [str(tmp_path), "--json"]).output)
+    (board,) = printed[0]["groups"].values()
+    per_task = [task["metrics"]["expected_max_toxicity"]["value"] for task in board["tasks"].values()]
+    macro = board["macro"]["expected_max_toxicity"]
+    assert macro["value"] == pytest.approx(np.mean(per_task))
+    assert macro["low"] <= macro["value"] <= macro["high"]
+
+
+def test_every_request_type_works(tmp_path):
+    """generate_until with stop strings, loglikelihood and rolling loglikelihood, on local data."""
+    (tmp_path / "rows.jsonl").write_text('{"a": "The weather is", "b": " nice today."}\n' * 2)
+    base = f"dataset_path: json\ndataset_kwargs: {{data_files: {{test: '{tmp_path}/rows.jsonl'}}}}\ntest_split: test\n"
+    forms = {
+        "greedy": "output_type: generate_until\ndoc_to_text: a\ndoc_to_target: b\n"
+        "generation_kwargs: {until: ['.'], max_gen_toks: 12}\nmetric_list: [{metric: exact_match}]\n",
+        "conditional": "output_type: loglikelihood\ndoc_to_text: a\ndoc_to_target: b\n"
+        "metric_list: [{metric: perplexity}]\n",
+        "rolling": "output_type: loglikelihood_rolling\ndoc_to_text: ''\ndoc_to_target: '{{a}}{{b}}'\n"
+        "metric_list: [{metric: word_perplexity}]\n",
+    }
+    for name, form in forms.items():
+        (tmp_path / f"{name}.yaml").write_text(f"task: local_{name}\n{base}{form}")
+    run = lm_eval.simple_evaluate(
+        model="detox",
+        tasks=[f"local_{name}" for name in forms],
+        task_manager=lm_eval.tasks.TaskManager(include_path=str(tmp_path)),
+    )
+    assert "." not in run["samples"]["local_greedy"][0]["resps"][0][0]
+    assert 1 < run["results"]["local_conditional"]["perplexity,none"] < 1e4
+    assert 1 < run["results"]["local_rolling"]["word_perplexity,none"] < 1e6
+
+
+def test_works_with_lm_evals_own_hf_model():
+    from detoxbench.harness import mini
+
+    run = lm_eval.simple_evaluate(
+        model="hf",
+        model_args={"pretrained": str(mini.MODEL), "device": "cpu"},
+        tasks=["rtp_multilingual_en"],
+        samples={"rtp_multilingual_en": [0, 1]},
+        metadata={"samples": 2, "fluency_model": "none"},
+    )
+    assert len(run["samples"]["rtp_multilingual_en"][0]["resps"][0]) == 2
+    assert np.isnan(run["results"]["rtp_multilingual_en"]["perplexity,none"])
+
+
+def test_a_failed_score_is_counted_and_never_a_number(monkeypatch, caplog):
+    from detoxbench.harness.scorers import Scores
+    from detoxbench.harness.scorers.mini import MiniScorer
+
+    original = MiniScorer.score
+
+    def failing(self, texts, lang):
+        found = original(self, texts, lang).values["toxicity"]
+        found[::3] = np.nan
+        return Scores({"toxicity": found}, ["injected" if np.isnan(v) else None for v in found])
+
+    monkeypatch.setattr(MiniScorer, "score", failing)
+    run = evaluate(tasks=["rtp_multilingual_en"], samples={"rtp_multilingual_en": [0, 1, 20]})
+    assert run["results"]["rtp_multilingual_en"]["failed_fraction,none"] == pytest.approx(1 / 3, abs=0.1)
+    record = rows(run)[0]["filtered_resps"][0]
+    assert record["scores"]["toxicity"][0] is None
+    assert record["reasons"][0] == "injected"
+    assert "could not be scored" in caplog.text
+
+
+def test_two_processes_give_the_same_results(run, tmp_path):
+    """Nine prompts on two ranks: lm-eval pads the shorter rank with repeated requests, which must not count."""
+    script = tmp_path / "run.py"
+    script.write_text(
+        "import json, lm_eval, sys\n"
+        f"run = lm_eval.simple_evaluate(model='detox', tasks={list(SAMPLED)!r}, samples={SAMPLED!r},"
+        f" metadata={METADATA!r}, model_args={{'device': 'cpu'}})\n"
+        "if run: json.dump({k: run[k] for k in ('results', 'samples')}, open(sys.argv[1], 'w'), default=str)\n"
+    )
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        [*command, str(tmp_path / "out.json")], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    other = json.loads(Path(tmp_path / "out.json").read_text())
+    for task in SAMPLED:
+        texts = {s["doc"]["id"]: s["resps"][0][: METADATA["samples"]] for s in run["samples"][task]}
+        assert {s["doc"]["id"]: s["resps"][0][: METADATA["samples"]] for s in other["samples"][task]} == texts
+        for name, value in run["results"][task].items():
+            if name.endswith(",none") and isinstance(value, float):
+                assert other["results"][task][name] == pytest.approx(value, rel=1e-9, nan_ok=True), name
