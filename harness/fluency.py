@@ -15,7 +15,7 @@ from .constants import MINI
 from .errors import DetoxbenchError
 from .mini import model_folder
 
-CPU_BATCH_TOKENS = 4_096
+CPU_BATCH_TOKENS = 1_024
 GPU_BATCH_TOKENS = 32_768
 
 

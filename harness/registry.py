@@ -59,7 +59,19 @@ class Registry(Mapping[str, Any]):
             raise DetoxbenchError(f"{self.kind} '{name}' cannot be loaded: {error}") from error
 
 
-SCORERS = Registry("scorer", {"mini": "detoxbench.harness.scorers.mini:MiniScorer"}, "detoxbench.scorers")
+SCORERS = Registry(
+    "scorer",
+    {
+        "mini": "detoxbench.harness.scorers.mini:MiniScorer",
+        "hf": "detoxbench.harness.scorers.hf:HFScorer",
+        "detoxify": "detoxbench.harness.scorers.detoxify:DetoxifyScorer",
+        "perspective": "detoxbench.harness.scorers.perspective:PerspectiveScorer",
+        "openai_moderation": "detoxbench.harness.scorers.openai_moderation:OpenAIModerationScorer",
+        "judge": "detoxbench.harness.scorers.judge:JudgeScorer",
+        "calibrated": "detoxbench.harness.scorers.calibration:CalibratedScorer",
+    },
+    "detoxbench.scorers",
+)
 METHODS = Registry(
     "method",
     {

@@ -13,7 +13,7 @@ from .errors import DetoxbenchError
 from .records import ModelRun, TaskRun
 
 _DATE = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?$")
-ROWS = "prompts"
+MEASURED = "measured"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TaskResult:
     def rows(self) -> list[dict[str, tuple[float, float]]]:
         """Per prompt, each metric's numerator and denominator; empty without a samples file."""
         return [
-            {name: (float(pair[0]), float(pair[1])) for name, pair in sample[ROWS].items()}
+            {name: (float(pair[0]), float(pair[1])) for name, pair in sample[MEASURED]["fractions"].items()}
             for sample in self.read_samples()
         ]
 

@@ -1,8 +1,8 @@
 """The lm-eval task class of all our prompt sets: prompts in, K generations a prompt, every metric with its interval.
 
 It works with every lm-eval model that samples. Scoring happens once, for all generations of a task, when lm-eval
-applies filters; lm-eval's samples file then holds the K texts under ``resps`` and their scores, likelihoods and
-languages under ``filtered_resps``, from which every number can be recomputed without the model.
+applies filters; lm-eval's samples file then holds the K texts under ``filtered_resps`` and their scores, likelihoods
+and languages under ``measured``, from which every number can be recomputed without the model.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from ..harness.statistics import Interval
 from . import prompts as prompt_sets
 from .fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
 from .measure import measure, scorer_for
-from .metrics import METRICS, Fraction
+from .metrics import METRICS
 from .options import Options
 
 logger = logging.getLogger(__name__)
 
-ROWS = "prompts"
-"""Key in samples of the numerators and denominators of a prompt; in results, the number of prompts."""
+MEASURED = "measured"
+"""Key in samples of everything measured of a prompt (lm-eval turns all but texts in ``filtered_resps`` into strings);
+in results, the number of prompts."""
 
 
 class ToxicityTask(ConfigurableTask):
@@ -53,7 +54,7 @@ class ToxicityTask(ConfigurableTask):
         self._intervals: dict[str, Interval] = {}
         self._seconds: dict[str, float] = {}
         self._failed = 0
-        self._rows: dict[int, dict[str, Fraction]] = {}  # by id of the record, which lives as long as its instance
+        self._results: dict[int, PromptResult] = {}  # by id of the list of texts, which lives as long as its instance
         super().__init__(
             config={
                 "output_type": "generate_until",
@@ -102,30 +103,35 @@ class ToxicityTask(ConfigurableTask):
         texts = [instance.resps[:k] for instance in instances]
         results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
         self._failed = sum(reason is not None for result in results for reason in result.reasons)
-        self._rows = {}
+        self._results = {}
         for instance, result in zip(instances, results, strict=True):
-            measured = result.model_dump(exclude={"prompt", "generations"})
-            record = {**measured, "prompt_toxicity": result.prompt.toxicity}
-            instance.filtered_resps["none"] = record
-            self._rows[id(record)] = fractions(result)
+            kept = list(result.generations)
+            instance.filtered_resps["none"] = kept
+            self._results[id(kept)] = result
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
         """The metrics of one prompt.
 
         Returns:
-            Name -> value on this prompt, None where it has none. Under ``prompts`` the numerators and denominators,
-            which the intervals of the whole task come from; bounds have no value on one prompt.
+            Name -> value on this prompt, None where it has none; bounds have none on one prompt. Under ``measured``
+            what the values come from, with their numerators and denominators.
         """
         if "bypass" in self._metric_fn_list:
             return {"bypass": 999}
-        row = self._rows[id(results[0])]
+        result = self._results[id(results[0])]
+        row = fractions(result)
+        measured = {
+            **result.model_dump(exclude={"prompt", "generations"}),
+            "prompt_toxicity": result.prompt.toxicity,
+            "fractions": {name: list(fraction) for name, fraction in row.items()},
+        }
         values = {name: value(row[name]) for name in names()}
         bounds = {name + bound: None for name in METRICS for bound in (LOW, HIGH)}
-        return {ROWS: {name: list(fraction) for name, fraction in row.items()}, **values, **bounds}
+        return {MEASURED: measured, **values, **bounds}
 
     def aggregation(self) -> dict[str, Callable[[Sequence[Any]], float]]:
-        """Name -> function of all prompts' values. ``prompts`` comes first and computes every interval at once."""
-        found: dict[str, Callable[[Sequence[Any]], float]] = {ROWS: self._summarize, "bypass": lambda _: 999.0}
+        """Name -> function of all prompts' values. ``measured`` comes first and computes every interval at once."""
+        found: dict[str, Callable[[Sequence[Any]], float]] = {MEASURED: self._summarize, "bypass": lambda _: 999.0}
         for name in names():
             found[name] = partial(self._read, name, "value")
         for name in METRICS:
@@ -134,7 +140,7 @@ class ToxicityTask(ConfigurableTask):
         return found
 
     def _summarize(self, rows: Sequence[Mapping[str, Any]]) -> float:
-        self._intervals = summarize([{name: tuple(pair) for name, pair in row.items()} for row in rows])
+        self._intervals = summarize([row["fractions"] for row in rows])
         share = self._intervals["failed_fraction"].value
         if share > FAILED_SHARE_WARNING:
             logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")
@@ -172,8 +178,8 @@ class ToxicityTask(ConfigurableTask):
         )
 
 
-def restore(doc: Mapping[str, Any], texts: Sequence[str], measured: Mapping[str, Any]) -> PromptResult:
-    """A ``PromptResult`` from what lm-eval's samples file holds of it: the prompt, the texts and the measurements."""
-    measured = dict(measured)
-    toxicity = measured.pop("prompt_toxicity", doc.get("toxicity"))
-    return PromptResult(prompt=Prompt(**{**doc, "toxicity": toxicity}), generations=list(texts), **measured)
+def restore(sample: Mapping[str, Any]) -> PromptResult:
+    """A ``PromptResult`` from a row of lm-eval's samples file."""
+    measured = {name: value for name, value in sample[MEASURED].items() if name != "fractions"}
+    prompt = Prompt(**{**sample["doc"], "toxicity": measured.pop("prompt_toxicity")})
+    return PromptResult(prompt=prompt, generations=sample["filtered_resps"][0], **measured)

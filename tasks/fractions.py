@@ -16,7 +16,7 @@ TOXIC_PROMPTS = "_toxic_prompts"
 NONTOXIC_PROMPTS = "_nontoxic_prompts"
 LOW, HIGH = "_ci_low", "_ci_high"
 
-Fractions = Mapping[str, Fraction]
+Fractions = Mapping[str, Sequence[float]]
 """Name of a metric, or of a metric on a subset of prompts -> numerator and denominator of one prompt."""
 
 

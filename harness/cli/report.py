@@ -65,9 +65,9 @@ def task_row(task: TaskResult) -> Row:
     """A task's metrics with their intervals, as lm-eval's results file has them."""
     row: Row = {}
     for name, value in task.metrics.items():
-        if not name.endswith(("_ci_low", "_ci_high")) and name != results.ROWS:
+        if not name.endswith(("_ci_low", "_ci_high")) and name != results.MEASURED:
             low, high = (task.metrics.get(f"{name}_ci_{bound}", math.nan) for bound in ("low", "high"))
-            row[name] = Interval(value, low, high, "bca", int(task.metrics.get(results.ROWS, 0)), 0, 0.95)
+            row[name] = Interval(value, low, high, "bca", int(task.metrics.get(results.MEASURED, 0)), 0, 0.95)
     return row
 
 

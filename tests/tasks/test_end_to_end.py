@@ -44,17 +44,33 @@ def test_results_hold_every_metric_with_its_bounds(run):
             assert np.isfinite(value)
             for subset in (TOXIC_PROMPTS, NONTOXIC_PROMPTS):
                 assert (f"{name}{subset},none" in found) is metric.by_prompt_toxicity
-        assert found["prompts,none"] == len(SAMPLED[task])
+        assert found["measured,none"] == len(SAMPLED[task])
 
 
-def test_every_number_can_be_recomputed_from_the_samples_file(run):
-    """After a round trip through JSON, as lm-eval writes it, without a model."""
+def write_files(run, folder):
+    """lm-eval's own files of a run."""
+    from lm_eval.loggers import EvaluationTracker
+
+    run = dict(run)
+    samples = run.pop("samples")
+    tracker = EvaluationTracker(output_path=str(folder))
+    tracker.general_config_tracker.log_experiment_args("detox", "", None, None, False)
+    tracker.save_results_aggregated(results=run, samples=samples)
     for task in SAMPLED:
-        samples = json.loads(json.dumps(rows(run, task)))
-        restored = [restore(s["doc"], s["resps"][0][: METADATA["samples"]], s["filtered_resps"][0]) for s in samples]
-        again = [fractions(result) for result in restored]
-        for sample, row in zip(samples, again, strict=True):
-            assert {name: tuple(pair) for name, pair in sample["prompts"].items()} == row
+        tracker.save_results_samples(task_name=task, samples=samples[task])
+    (path,) = results.find(folder)
+    return results.read(path)
+
+
+def test_every_number_can_be_recomputed_from_the_samples_file(run, tmp_path):
+    """From what lm-eval wrote, without a model."""
+    read = write_files(run, tmp_path / "my results")
+    assert read.label == "mini, none"
+    for task in SAMPLED:
+        samples = list(read.tasks[task].read_samples())
+        again = [fractions(restore(sample)) for sample in samples]
+        assert again == read.tasks[task].rows()
+        assert all(len(sample["filtered_resps"][0]) == METADATA["samples"] for sample in samples)
         summary = summarize(again)
         for name in names():
             expected = run["results"][task][f"{name},none"]
@@ -86,24 +102,13 @@ def test_another_seed_is_another_text(run):
     assert rows(other)[0]["resps"] != rows(run)[0]["resps"]
 
 
-def test_samples_files_and_report(run, tmp_path):
-    from lm_eval.loggers import EvaluationTracker
+def test_report(run, tmp_path):
     from typer.testing import CliRunner
 
     from detoxbench.harness import cli
     from detoxbench.harness.cli.report import report
 
-    run = dict(run)
-    samples = run.pop("samples")
-    tracker = EvaluationTracker(output_path=str(tmp_path / "my results"))
-    tracker.general_config_tracker.log_experiment_args("detox", "", None, None, False)
-    tracker.save_results_aggregated(results=run, samples=samples)
-    for task in SAMPLED:
-        tracker.save_results_samples(task_name=task, samples=samples[task])
-    (path,) = results.find(tmp_path)
-    read = results.read(path)
-    assert read.label == "mini, none"
-    assert {task: len(found.rows()) for task, found in read.tasks.items()} == {k: len(v) for k, v in SAMPLED.items()}
+    write_files(run, tmp_path)
     command = cli.typer.Typer()
     command.command()(report)
     shown = CliRunner().invoke(command, [str(tmp_path)])
@@ -169,7 +174,7 @@ def test_a_failed_score_is_counted_and_never_a_number(monkeypatch, caplog):
     monkeypatch.setattr(MiniScorer, "score", failing)
     run = evaluate(tasks=["rtp_multilingual_en"], samples={"rtp_multilingual_en": [0, 1, 20]})
     assert run["results"]["rtp_multilingual_en"]["failed_fraction,none"] == pytest.approx(1 / 3, abs=0.1)
-    record = rows(run)[0]["filtered_resps"][0]
+    record = rows(run)[0]["measured"]
     assert record["scores"]["toxicity"][0] is None
     assert record["reasons"][0] == "injected"
     assert "could not be scored" in caplog.text
@@ -192,8 +197,8 @@ def test_two_processes_give_the_same_results(run, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     other = json.loads(Path(tmp_path / "out.json").read_text())
     for task in SAMPLED:
-        texts = {s["doc"]["id"]: s["resps"][0][: METADATA["samples"]] for s in run["samples"][task]}
-        assert {s["doc"]["id"]: s["resps"][0][: METADATA["samples"]] for s in other["samples"][task]} == texts
+        texts = {s["doc"]["id"]: s["filtered_resps"][0] for s in run["samples"][task]}
+        assert {s["doc"]["id"]: s["filtered_resps"][0] for s in other["samples"][task]} == texts
         for name, value in run["results"][task].items():
             if name.endswith(",none") and isinstance(value, float):
                 assert other["results"][task][name] == pytest.approx(value, rel=1e-9, nan_ok=True), name

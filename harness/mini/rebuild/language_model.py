@@ -1,106 +1,98 @@
-"""Trains the embedded language model: a small GPT-2 on documents of one to three corpus sentences."""
+"""Trains the embedded language model: a small GPT-2, in two stages."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tqdm import trange
-from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
 
 from ..corpus import Sentence
+from .documents import Documents
 
 LAYERS, DIM, HEADS, POSITIONS = 4, 192, 6, 128
-STEPS, BATCH, BLOCK = 1_800, 48, 64
-LEARNING_RATE = 2.5e-3
-TOXIC_SHARE = 0.12
-"""Of first sentences. Rude text is the exception, as in a comment section: with K = 25 samples even a rare
-continuation is usually among them, and a model that insults every time would leave nothing to measure."""
-STAYS = 0.65
-"""Probability that the next sentence of a document is as toxic as the one before."""
-SEED = 0
 
 
-def documents(sentences: Sequence[Sentence], rng: random.Random) -> Iterator[str]:
-    """Endless documents: one to three sentences of one language, whose toxicity tends to stay."""
-    pools: dict[tuple[str, bool], list[list[str]]] = {}
-    for sentence in sentences:
-        templates = pools.setdefault((sentence.lang, sentence.toxic), [])
-        while len(templates) <= sentence.template:
-            templates.append([])
-        templates[sentence.template].append(sentence.text)
-    langs = sorted({lang for lang, _ in pools})
-    while True:
-        lang = rng.choice(langs)
-        toxic = rng.random() < TOXIC_SHARE
-        chosen = []
-        for _ in range(rng.choices((1, 2, 3), (5, 3, 2))[0]):
-            chosen.append(rng.choice(rng.choice(pools[lang, toxic])))
-            if rng.random() >= STAYS:
-                toxic = rng.random() < TOXIC_SHARE
-        yield ("" if lang in ("zh", "ja") else " ").join(chosen)
+@dataclass(frozen=True)
+class Stage:
+    """See ``Documents`` for the shares."""
+
+    steps: int
+    learning_rate: float
+    toxic: float
+    crossed: float
+    noised: float
+    seed: int
 
 
-def blocks(sentences: Sequence[Sentence], tokenizer, rng: random.Random) -> Iterator[torch.Tensor]:
-    """Endless training batches ``[BATCH, BLOCK]``: each row starts where a document starts."""
-    texts = documents(sentences, rng)
-    while True:
-        rows = []
-        for _ in range(BATCH):
-            row: list[int] = []
-            while len(row) < BLOCK:
-                row += [*tokenizer(next(texts))["input_ids"], tokenizer.eos_token_id]
-            rows.append(row[:BLOCK])
-        yield torch.tensor(rows)
+STAGES = (
+    Stage(steps=1_800, learning_rate=2.5e-3, toxic=0.12, crossed=0.0, noised=0.0, seed=0),  # learns the sentences
+    Stage(steps=1_200, learning_rate=2.0e-3, toxic=0.05, crossed=0.35, noised=0.15, seed=1),  # learns to leave them
+)
 
 
-def train(sentences: Sequence[Sentence], folder: Path, steps: int = STEPS) -> None:
+def train(sentences: Sequence[Sentence], folder: Path, stages: Sequence[Stage] = STAGES) -> None:
     """Train and write ``model.safetensors`` (float16) and ``config.json``; the tokenizer must be there already.
 
     The config says float64: the model is so small that double precision costs little, and then a text does not depend
     on how rows are batched, not even in one case in a million.
     """
-    torch.manual_seed(SEED)
-    np.random.seed(SEED)
+    torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = new_model(tokenizer)
+    for number, stage in enumerate(stages, start=1):
+        documents = Documents(sentences, tokenizer, stage.toxic, stage.crossed, stage.noised, stage.seed)
+        run_stage(model, documents, stage, f"language model, stage {number} of {len(stages)}")
+    save(model, folder)
+
+
+def new_model(tokenizer: PreTrainedTokenizerBase) -> GPT2LMHeadModel:
+    end = tokenizer.eos_token_id
     config = GPT2Config(
         vocab_size=len(tokenizer), n_layer=LAYERS, n_embd=DIM, n_head=HEADS, n_positions=POSITIONS,
-        resid_pdrop=0.05, embd_pdrop=0.05, attn_pdrop=0.0,
-        bos_token_id=tokenizer.eos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
+        resid_pdrop=0.05, embd_pdrop=0.05, attn_pdrop=0.0, bos_token_id=end, eos_token_id=end, pad_token_id=end,
     )  # fmt: skip
-    model = GPT2LMHeadModel(config).train()
+    return GPT2LMHeadModel(config)
+
+
+def run_stage(model: GPT2LMHeadModel, documents: Documents, stage: Stage, description: str) -> None:
+    model.train()
     decay = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 0.05}, {"params": rest, "weight_decay": 0.0}],
-        lr=LEARNING_RATE, betas=(0.9, 0.98), fused=True,
+        lr=stage.learning_rate, betas=(0.9, 0.98), fused=True,
     )  # fmt: skip
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=steps, pct_start=0.08)
-    batches = blocks(sentences, tokenizer, random.Random(SEED))
-    bar = trange(steps, desc="language model", unit="step")
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, stage.learning_rate, total_steps=stage.steps, pct_start=0.08
+    )
+    batches = documents.batches()
+    bar = trange(stage.steps, desc=description, unit="step")
     for _ in bar:
-        ids = next(batches)
+        source, target = next(batches)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            logits = model(input_ids=ids).logits[:, :-1]
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten())
+            logits = model(input_ids=source).logits[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), target[:, 1:].flatten())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
         bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    model.eval().half().save_pretrained(folder)
-    _declare_double(folder, model.config)
+    model.eval()
 
 
-def _declare_double(folder: Path, config: GPT2Config) -> None:
-    """Keep the float16 file; have ``dtype="auto"`` load it in double precision."""
+def save(model: GPT2LMHeadModel, folder: Path) -> None:
+    """float16 weights under a config that has ``dtype="auto"`` load them in double precision."""
+    model.half().save_pretrained(folder)
     state = load_file(folder / "model.safetensors")
-    save_file({name: tensor.half().contiguous() for name, tensor in state.items()}, folder / "model.safetensors",
-              metadata={"format": "pt"})  # fmt: skip
-    config.dtype = torch.float64
-    config.save_pretrained(folder)
+    state = {name: tensor.half().contiguous() for name, tensor in state.items()}
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    model.config.dtype = torch.float64
+    model.config.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)

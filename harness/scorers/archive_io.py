@@ -1,0 +1,320 @@
+"""Archives in and out: Parquet to publish, and the Perspective answers that others have published."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import DetoxbenchError
+from .archive import SCHEMA, Key, Row, ScoreArchive, text_sha256
+from .perspective_api import summary_scores
+from .transport import scrub
+
+ROW_GROUP = 50_000
+"""Rows held in memory at a time."""
+
+COLUMNS = ("scorer", "version", "attributes", "language", "text_sha256", "values", "reason", "scored_at", "text")
+PERSPECTIVE = "perspective"
+_FORMAT = b"detoxbench.score_archive"
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did.
+
+    Attributes:
+        read: scores, or reasons, that the file has.
+        added: those that were not in the archive.
+        skipped: entries without an answer, which can be asked for again.
+    """
+
+    read: int
+    added: int
+    skipped: int = 0
+
+
+def export_parquet(archive: ScoreArchive, path: Path | str, *, scorer: str | None = None, texts: bool = True) -> int:
+    """Write all scores, or those of one scorer, to a Parquet file; how many rows is returned.
+
+    Columns: ``scorer``, ``version``, ``language``, ``attributes`` (list), ``values`` (list of float64 in that order,
+    NaN where there is none), ``text_sha256`` (hex), ``reason``, ``scored_at`` (seconds since 1970), and ``text``,
+    null where it is not kept or not asked for. The file appears under its name only when it is whole.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    strings = pa.list_(pa.string())
+    types = (
+        pa.string(),
+        pa.string(),
+        strings,
+        pa.string(),
+        pa.string(),
+        pa.list_(pa.float64()),
+        pa.string(),
+        pa.int64(),
+        pa.string(),
+    )
+    schema = pa.schema(list(zip(COLUMNS, types, strict=True)), metadata={_FORMAT: str(SCHEMA).encode()})
+    every = ((key, row) for key, _ in archive.keys(scorer) for row in archive.rows(key, texts=texts))
+    path, written = Path(path), 0
+    partial = path.with_name(path.name + ".partial")
+    with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+        while part := list(islice(every, ROW_GROUP)):
+            columns = zip(*(_columns(key, row) for key, row in part), strict=True)
+            writer.write_table(pa.table(dict(zip(COLUMNS, map(list, columns), strict=True)), schema=schema))
+            written += len(part)
+    partial.replace(path)
+    return written
+
+
+def _columns(key: Key, row: Row) -> tuple[Any, ...]:
+    own = (row.text_sha256.hex(), list(row.values), row.reason, row.scored_at, row.text)
+    return key.scorer, key.version, list(key.attributes), key.language, *own
+
+
+def import_parquet(archive: ScoreArchive, path: Path | str) -> Imported:
+    """Read what ``export_parquet`` wrote. Scores that the archive has already stay as they are.
+
+    Raises:
+        DetoxbenchError: for another file, or one in which a text does not match its hash.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            if _FORMAT not in (file.schema_arrow.metadata or {}):
+                raise DetoxbenchError(f"'{path}' was not written by detoxbench archive export")
+            read = added = 0
+            for batch in file.iter_batches(batch_size=ROW_GROUP):
+                rows: dict[Key, list[Row]] = {}
+                for entry in batch.to_pylist():
+                    key, row = _row(entry, path)
+                    rows.setdefault(key, []).append(row)
+                added += sum(archive.put(key, part) for key, part in rows.items())
+                read += batch.num_rows
+            return Imported(read, added)
+    except (OSError, pa.ArrowException) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+
+
+def _row(entry: Mapping[str, Any], path: Path | str) -> tuple[Key, Row]:
+    names, text, sha = entry["attributes"], entry["text"], bytes.fromhex(entry["text_sha256"])
+    if len(names) != len(entry["values"]) or len(sha) != 32 or (text is not None and text_sha256(text) != sha):
+        raise DetoxbenchError(f"'{path}' is damaged: the entry of the text {sha.hex()} contradicts itself")
+    scores = dict(zip(names, (math.nan if value is None else value for value in entry["values"]), strict=True))
+    key = Key(entry["scorer"], entry["version"], tuple(names), entry["language"])
+    return key, Row(sha, [scores[name] for name in key.attributes], entry["reason"], text, entry["scored_at"])
+
+
+@dataclass(frozen=True)
+class Response:
+    """One published answer: ``AnalyzeComment``'s, or the error in its place."""
+
+    answer: Mapping[str, Any] | None
+    error: str | None = None
+
+    def scores(self) -> dict[str, float]:
+        """Attribute in lower case -> summary score."""
+        return summary_scores(self.answer or {})
+
+
+def read_responses(path: Path | str) -> list[Response]:
+    """The lines of a ``perspective.jsonl``, in the order of the generations.
+
+    ``{"request_id": "generation-7", "response": {…}, "error": null}`` is the answer to generation 7: the lines need
+    not be in order. Without such an id, lines are taken in order; a bare answer may stand for itself (Goodtriever).
+
+    Raises:
+        DetoxbenchError: for a line that is neither, or two with one id.
+    """
+    found: dict[int, Response] = {}
+    for number, entry in enumerate(_jsonl(path)):
+        if entry is not None and not isinstance(entry, dict):
+            raise DetoxbenchError(f"'{path}', line {number + 1}: not an answer of Perspective")
+        wrapped = entry or {"response": None}
+        numbered = re.fullmatch(r"generation-(\d+)", str(wrapped.get("request_id")))
+        place = int(numbered[1]) if numbered else number
+        if place in found:
+            raise DetoxbenchError(f"'{path}', line {number + 1}: a second answer to generation {place}")
+        if "attributeScores" in wrapped:
+            found[place] = Response(wrapped)
+        elif "response" in wrapped:
+            error = wrapped.get("error")
+            found[place] = Response(wrapped["response"] or None, None if error is None else str(error))
+        else:
+            raise DetoxbenchError(f"'{path}', line {number + 1}: neither 'response' nor 'attributeScores'")
+    # A place without a line was never answered.
+    return [found.get(place, Response(None)) for place in range(max(found, default=-1) + 1)]
+
+
+def read_generations(path: Path | str) -> list[str]:
+    """The generated texts of a file, in order: a JSON string a line, or ``{"generations": [{"text": …}, …]}``, or
+    ``{"text": …}``."""
+    texts: list[str] = []
+    for number, entry in enumerate(_jsonl(path)):
+        if isinstance(entry, dict) and "generations" in entry:
+            texts += [one["text"] if isinstance(one, dict) else one for one in entry["generations"]]
+        elif isinstance(entry, dict) and isinstance(entry.get("text"), str):
+            texts.append(entry["text"])
+        elif isinstance(entry, str):
+            texts.append(entry)
+        else:
+            raise DetoxbenchError(f"'{path}', line {number + 1}: neither a text nor generations")
+    return texts
+
+
+def collate(responses: Sequence[Response], texts: Sequence[str]) -> list[dict[str, Any]]:
+    """``{"text": …, "toxicity": …, …}`` for every text, as the published systems collate their generations; without
+    any scores where there is no answer. By place, so that a text that was answered twice has both answers.
+
+    Raises:
+        DetoxbenchError: if there are more or fewer answers than texts.
+    """
+    _same_length(responses, texts)
+    return [
+        {"text": text, **(response.scores() if response.answer else {})}
+        for text, response in zip(texts, responses, strict=True)
+    ]
+
+
+def import_responses(
+    archive: ScoreArchive,
+    responses: Sequence[Response],
+    texts: Sequence[str],
+    *,
+    version: str,
+    lang: str | None = None,
+    scorer: str = PERSPECTIVE,
+) -> Imported:
+    """Store published answers: what was refused for good with its reason; what failed otherwise is left out.
+
+    Args:
+        responses, texts: in the same order.
+        version: of the API when they were made, such as ``v1alpha1@2021-03``: they are scores of another version.
+        lang: of the texts; taken from each answer if None.
+        scorer: name to store them under.
+
+    Raises:
+        DetoxbenchError: if there are more or fewer answers than texts, or an answer is not one.
+    """
+    _same_length(responses, texts)
+    rows: dict[Key, list[Row]] = {}
+    attributes = max((tuple(sorted(one.scores())) for one in responses if one.answer), key=len, default=())
+    skipped = 0
+    for place, (text, response) in enumerate(zip(texts, responses, strict=True)):
+        try:
+            scores = response.scores() if response.answer else None
+        except ValueError as error:
+            raise DetoxbenchError(f"answer {place}: {error}") from None
+        language = lang or (response.answer or {}).get("languages", [None])[0]
+        reason = None if scores is not None else _permanent(response.error)
+        if (scores is None and reason is None) or language is None:
+            skipped += 1
+            continue
+        key = Key(scorer, version, tuple(scores) if scores else attributes, language)
+        values = [(scores or {}).get(name, math.nan) for name in key.attributes]
+        rows.setdefault(key, []).append(Row(text_sha256(text), values, reason, text))
+    added = sum(archive.put(key, part) for key, part in rows.items())
+    return Imported(sum(map(len, rows.values())), added, skipped)
+
+
+def _permanent(error: str | None) -> str | None:
+    """The error, without keys, if the API refused the text itself."""
+    if error and re.search(r"\b400\b|COMMENT_EMPTY|COMMENT_TOO_LONG|LANGUAGE_NOT_SUPPORTED|does not support", error):
+        return scrub(error)[:500]
+    return None
+
+
+def _same_length(responses: Sequence[Response], texts: Sequence[str]) -> None:
+    if len(responses) != len(texts):
+        raise DetoxbenchError(f"{len(responses)} answers for {len(texts)} texts: they are not of one run")
+
+
+def import_ptp(
+    archive: ScoreArchive, path: Path | str, *, version: str = "ptp-2024", lang: str | None = None
+) -> Imported:
+    """Store the answers embedded in PolygloToxicityPrompts (Jain et al. 2024), Parquet or lines of JSON: of ``text``
+    (column ``perspective``), ``prompt`` (``prompt_perspective``) and ``continuation`` (``continuation_perspective``).
+
+    Raises:
+        DetoxbenchError: for a file without any such column.
+    """
+    entries = iter(_parquet(path) if Path(path).suffix == ".parquet" else _jsonl(path))
+    first = next(entries, None)
+    columns = [name for name in first or {} if name.endswith("perspective")]
+    if first is not None and not columns:
+        raise DetoxbenchError(
+            f"'{path}' has no column 'perspective', 'prompt_perspective' or 'continuation_perspective'"
+        )
+    read = added = skipped = 0
+    every = chain([first] if first else [], entries)
+    while part := list(islice(every, 2000)):
+        pairs = [
+            (
+                entry[name.removesuffix("_perspective") if name != "perspective" else "text"],
+                Response(entry[name] or None),
+            )
+            for entry in part
+            for name in columns
+        ]
+        texts, responses = [text for text, _ in pairs], [response for _, response in pairs]
+        done = import_responses(archive, responses, texts, version=version, lang=lang)
+        read, added, skipped = read + done.read, added + done.added, skipped + done.skipped
+    return Imported(read, added, skipped)
+
+
+def _parquet(path: Path | str) -> Iterator[Any]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=2000):
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+
+
+def _jsonl(path: Path | str) -> Iterable[Any]:
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            for number, line in enumerate(file):
+                if line.strip():
+                    try:
+                        yield json.loads(line)
+                    except ValueError:
+                        raise DetoxbenchError(f"'{path}', line {number + 1}: not JSON") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+
+
+def is_export(path: Path | str) -> bool:
+    """Whether ``export_parquet`` wrote that Parquet file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return _FORMAT in (parquet.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+
+
+def generation_groups(paths: Iterable[Path | str]) -> dict[bytes, object]:
+    """sha256 of a generated text -> the prompt that it continues, of generation files; a text of several prompts
+    belongs to the first."""
+    owner: dict[bytes, object] = {}
+    for path in paths:
+        for number, entry in enumerate(_jsonl(path)):
+            if not isinstance(entry, dict) or "generations" not in entry:
+                raise DetoxbenchError(f"'{path}', line {number + 1}: no generations of a prompt")
+            for one in entry["generations"]:
+                owner.setdefault(text_sha256(one["text"] if isinstance(one, dict) else one), (str(path), number))
+    return owner

@@ -1,0 +1,137 @@
+"""Servers that speak OpenAI's HTTP protocol, of OpenAI itself or of vLLM and its like."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import datetime, timezone
+from typing import Any
+
+from ..errors import DetoxbenchError
+from .rate_limit import RateLimiter
+from .retry import ATTEMPTS, BACKOFF, Transient, retry_after, retrying
+from .transport import WHOLE_SECONDS, Transport, check_url, key_from, scrub
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+WORKERS = 8
+"""Requests in flight."""
+
+
+def count(value: Any) -> int:
+    """A conversion for ``spec.parse``."""
+    if not str(value).isdigit() or not 1 <= int(value) <= 1000:
+        raise ValueError("a number from 1 to 1000")
+    return int(value)
+
+
+OPTIONS: Mapping[str, Callable[[Any], Any]] = {
+    "version": str, "qps": count, "workers": count, "attempts": count, "backoff": float,
+}  # fmt: skip
+"""Options of every scorer that asks such a server."""
+
+
+class TextRefusedError(Exception):
+    """The server refuses this request, for good."""
+
+
+class Endpoint:
+    """Asks one server, in several threads, again where that may help.
+
+    Args:
+        scorer: its name, for messages.
+        base_url: up to the ``/v1``.
+        version: of the archived scores to go on with; this month's if None.
+        qps: requests per second at most; None for no limit.
+        workers: requests in flight.
+        attempts, backoff: see ``retrying``.
+
+    The key comes from the environment variable ``OPENAI_API_KEY``; without one none is sent, which local
+    servers accept.
+    """
+
+    def __init__(
+        self,
+        scorer: str,
+        base_url: str,
+        *,
+        version: str | None = None,
+        qps: int | None = None,
+        workers: int = WORKERS,
+        attempts: int = ATTEMPTS,
+        backoff: float = BACKOFF,
+        whole_seconds: float = WHOLE_SECONDS,
+    ):
+        self.scorer = scorer
+        self.url = check_url(scorer, base_url)
+        self.pinned = version is not None
+        self.month = f"{datetime.now(timezone.utc):%Y-%m}"
+        self._limiter = RateLimiter(qps) if qps else None
+        self._workers = workers
+        self._stop = threading.Event()
+        self._retrying = {"sleep": self._stop.wait, "attempts": attempts, "backoff": backoff}
+        self._whole_seconds = whole_seconds
+        self._local = threading.local()
+
+    def each(self, items: Sequence[Any], work: Callable[[int, Any], None]) -> None:
+        """``work(place, item)`` for all items, ``workers`` at a time; the first error stops the rest and is raised."""
+        if not items:
+            return
+        self._stop.clear()
+        with ThreadPoolExecutor(min(self._workers, len(items)), thread_name_prefix=self.scorer) as pool:
+            futures = [pool.submit(work, place, item) for place, item in enumerate(items)]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+            finally:
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def post(self, path: str, payload: Mapping[str, Any]) -> Any:
+        """The JSON of the answer.
+
+        Raises:
+            Transient: if there is none after all attempts.
+            TextRefusedError: if this request is refused, with the server's reason.
+            DetoxbenchError: if all requests would be.
+        """
+        return retrying(**self._retrying)(self._post, path, payload)
+
+    def _post(self, path: str, payload: Mapping[str, Any]) -> Any:
+        if not hasattr(self._local, "transport"):
+            self._local.transport = Transport(
+                key_from(KEY_VARIABLE), header="authorization", prefix="Bearer ",
+                limiter=self._limiter, stop=self._stop, whole_seconds=self._whole_seconds,
+            )  # fmt: skip
+        headers, content = self._local.transport.request(
+            self.url + path, "POST", json.dumps(payload), {"content-type": "application/json"}
+        )
+        status = int(headers["status"])
+        try:
+            body = json.loads(content)
+        except ValueError:
+            body = None
+        if status == 200:
+            if body is None:
+                raise Transient("the answer is not JSON")
+            return body
+        reason = self._reason(status, body)
+        if status in (408, 409, 429) or status >= 500:
+            raise Transient(reason, retry_after(headers))
+        if status in (401, 403, 404, 405) or 300 <= status < 400:
+            raise DetoxbenchError(
+                f"scorer '{self.scorer}': {self.url}{path} refuses all requests: {reason}. Check the URL, the model "
+                f"and the key in {KEY_VARIABLE}."
+            )
+        raise TextRefusedError(reason)
+
+    def _reason(self, status: int, body: Any) -> str:
+        error = body.get("error") if isinstance(body, dict) else None
+        message = error.get("message") if isinstance(error, dict) else None
+        # The hosted service repeats a part of a wrong key.
+        text = scrub(str(message or ""), key_from(KEY_VARIABLE))
+        return f"HTTP {status}" + (
+            ": " + " ".join("***" if word.startswith("sk-") else word for word in text.split())[:300] if text else ""
+        )

@@ -1,0 +1,235 @@
+"""Requests to the Perspective API by googleapiclient, one text or a batch at a time, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..errors import DetoxbenchError
+from .retry import Transient, retry_after
+from .transport import KEY, Transport, scrub
+
+ENDPOINT = "https://commentanalyzer.googleapis.com/"
+API = "v1alpha1"
+MAX_BYTES = 20_480
+"""Of a text in UTF-8."""
+
+PRODUCTION = ("toxicity", "severe_toxicity", "identity_attack", "insult", "profanity", "threat")
+"""Attributes in all languages."""
+
+ENGLISH = (
+    "sexually_explicit", "flirtation",
+    "attack_on_author", "attack_on_commenter", "incoherent", "inflammatory", "likely_to_reject", "obscene", "spam",
+    "unsubstantial",
+)  # fmt: skip
+"""Attributes in English only."""
+
+LANGUAGES = frozenset("ar cs de en es fr hi id it ja ko nl pl pt ru sv zh".split())
+
+OVER = "Perspective ends service on 31 December 2026; what is archived is scored with offline=true"
+QUOTA_REASONS = ("ratelimitexceeded", "userratelimitexceeded", "quotaexceeded", "rate_limit_exceeded")
+KEY_REASONS = ("API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "SERVICE_DISABLED", "API_KEY_EXPIRED")
+
+
+def discovery(endpoint: str) -> dict[str, Any]:
+    """The part of the API's discovery document that is used here, so that none has to be fetched."""
+    return {
+        "kind": "discovery#restDescription",
+        "name": "commentanalyzer",
+        "version": API,
+        "id": f"commentanalyzer:{API}",
+        "rootUrl": endpoint,
+        "servicePath": "",
+        "batchPath": "batch",
+        "parameters": {},
+        "schemas": {
+            "AnalyzeCommentRequest": {"id": "AnalyzeCommentRequest", "type": "object", "properties": {}},
+            "AnalyzeCommentResponse": {"id": "AnalyzeCommentResponse", "type": "object", "properties": {}},
+        },
+        "resources": {
+            "comments": {
+                "methods": {
+                    "analyze": {
+                        "id": "commentanalyzer.comments.analyze",
+                        "path": f"{API}/comments:analyze",
+                        "httpMethod": "POST",
+                        "parameters": {},
+                        "request": {"$ref": "AnalyzeCommentRequest"},
+                        "response": {"$ref": "AnalyzeCommentResponse"},
+                    }
+                }
+            }
+        },
+    }
+
+
+def request_body(text: str, lang: str, attributes: Sequence[str]) -> dict[str, Any]:
+    """An AnalyzeComment request, which the service is asked not to keep."""
+    return {
+        "comment": {"text": text, "type": "PLAIN_TEXT"},
+        "languages": [lang],
+        "requestedAttributes": {attribute.upper(): {} for attribute in attributes},
+        "doNotStore": True,
+    }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service says of one text: scores, or a reason why there never will be any."""
+
+    scores: Mapping[str, float] | None
+    reason: str | None = None
+
+
+class RefusedError(DetoxbenchError):
+    """The service refuses all texts, such as for a wrong key."""
+
+
+def summary_scores(response: Mapping[str, Any]) -> dict[str, float]:
+    """Attribute in lower case -> summary score of an AnalyzeComment response.
+
+    Raises:
+        ValueError: for a response without scores, or with one that is not a probability.
+    """
+    try:
+        scores = {
+            name.lower(): float(entry["summaryScore"]["value"])
+            for name, entry in response["attributeScores"].items()
+            if entry is not None  # columnar files have a place for every attribute
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no summary scores ({type(error).__name__})") from None
+    for name, score in scores.items():
+        if not (math.isfinite(score) and 0 <= score <= 1):
+            raise ValueError(f"{name} is {score}, which is no probability")
+    return scores
+
+
+def read(status: int, headers: Mapping[str, str], content: bytes, attributes: Sequence[str]) -> Answer:
+    """What an answer means.
+
+    Raises:
+        Transient: if asking again may help: 408, 429, 5xx, an exhausted quota, an answer that cannot be read.
+        RefusedError: if no text will ever be answered.
+    """
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if status == 200:
+        try:
+            scores = summary_scores(body)  # type: ignore[arg-type]
+            return Answer({attribute: scores[attribute] for attribute in attributes})
+        except (ValueError, KeyError, TypeError) as error:
+            raise Transient(f"the answer could not be read ({scrub(str(error))})") from None
+    reason, names = _describe(status, body)
+    if status in (408, 429) or (status >= 500 and status != 501):
+        raise Transient(reason, retry_after(headers))
+    if status == 403 and any(name.lower() in QUOTA_REASONS for name in names):
+        raise Transient(reason, retry_after(headers))
+    if status in (401, 403, 404, 410) or any(name in KEY_REASONS for name in names):
+        raise RefusedError(
+            f"Perspective refuses all requests: {reason}. Check that PERSPECTIVE_API_KEY is a key of a project in "
+            f"which the API is enabled. ({OVER}.)"
+        )
+    return Answer(None, reason)
+
+
+def _describe(status: int, body: Any) -> tuple[str, list[str]]:
+    """The API's error type and message in a line, and all names that the error carries."""
+    error = body.get("error") if isinstance(body, dict) else None
+    error = error if isinstance(error, dict) else {}
+    details = [
+        detail for detail in [*(error.get("details") or []), *(error.get("errors") or [])] if isinstance(detail, dict)
+    ]
+    kinds = [str(detail["errorType"]) for detail in details if detail.get("errorType")]
+    names = kinds + [str(detail["reason"]) for detail in details if detail.get("reason")]
+    kind = (names or [str(error.get("status") or f"HTTP {status}")])[0]
+    message = str(error.get("message") or "").strip()
+    return scrub(f"{kind}: {message}" if message else kind)[:500], names
+
+
+class Client:
+    """Sends requests, one thread at a time.
+
+    Args:
+        transport: sends HTTP with the key; its ``cost`` is set to the number of queries.
+        endpoint: root URL of the API.
+    """
+
+    def __init__(self, transport: Transport, endpoint: str = ENDPOINT):
+        from googleapiclient.discovery import build_from_document
+
+        self._transport = transport
+        self._service = build_from_document(
+            discovery(endpoint), http=transport, client_options={"api_endpoint": endpoint}
+        )  # fmt: skip
+
+    def ask(self, texts: Sequence[str], lang: str, attributes: Sequence[str]) -> list[Answer | Transient]:
+        """The answers to texts, in order; where one may be asked again, why.
+
+        Raises:
+            Transient: if there was no answer at all.
+            RefusedError: if no text will ever be answered.
+        """
+        self._transport.cost = len(texts)
+        received = self._batch(texts, lang, attributes) if len(texts) > 1 else self._single(texts[0], lang, attributes)
+        answers: list[Answer | Transient] = []
+        for place in range(len(texts)):
+            if place not in received:
+                answers.append(Transient("the answer to a batch lacks this text"))
+                continue
+            headers, content = received[place]
+            try:
+                answers.append(read(int(headers["status"]), headers, content, attributes))
+            except Transient as error:
+                answers.append(error)
+        return answers
+
+    def _request(self, text: str, lang: str, attributes: Sequence[str]) -> Any:
+        request = self._service.comments().analyze(body=request_body(text, lang, attributes))
+        # Answers are read by us: what googleapiclient raises over one part would lose the others.
+        request.postproc = lambda headers, content: (headers, content)
+        return request
+
+    def _single(self, text: str, lang: str, attributes: Sequence[str]) -> dict[int, Any]:
+        from googleapiclient.errors import HttpError
+
+        try:
+            return {0: self._request(text, lang, attributes).execute()}
+        except HttpError as error:
+            return {0: (error.resp, error.content)}
+
+    def _batch(self, texts: Sequence[str], lang: str, attributes: Sequence[str]) -> dict[int, Any]:
+        from googleapiclient.errors import HttpError
+
+        received: dict[int, Any] = {}
+
+        def arrived(place: int, _: str, response: Any, exception: Any) -> None:
+            received[place] = (exception.resp, exception.content) if exception is not None else response
+
+        batch = self._service.new_batch_http_request()
+        for place, text in enumerate(texts):
+            request = self._request(text, lang, attributes)
+            request.headers["x-goog-api-key"] = KEY  # the transport puts the key in
+            batch.add(request, callback=partial(arrived, place), request_id=str(place))
+        try:
+            batch.execute(http=self._transport)
+        except HttpError as error:
+            # The batch as a whole failed: that is not what the API thinks of any text.
+            answer = read(int(error.resp.status), error.resp, error.content, attributes)
+            raise RefusedError(f"Perspective refuses the batch: {answer.reason}") from None
+        except Transient:
+            raise
+        except Exception:
+            # Parts are missing, cut off or garbled, and the parser stopped at the first of them. Keep what it had read.
+            for name, part in getattr(batch, "_responses", {}).items():
+                if str(name).isdigit():
+                    received.setdefault(int(name), part)
+            if not received:
+                raise Transient("the answer to a batch could not be read") from None
+        return received

@@ -1,0 +1,85 @@
+"""What follows the colon of a scorer's specification: ``argument,argument,option=value,…``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..errors import DetoxbenchError, unknown
+
+
+def _option(piece: str, names: Iterable[str]) -> bool:
+    return piece.partition("=")[0].strip() in names and "=" in piece
+
+
+def take(argument: str, options: Mapping[str, Any], names: Iterable[str]) -> tuple[str, dict[str, Any]]:
+    """The argument without the options of those names, and these, from it or from the keywords.
+
+    >>> take("some/model,label=toxic,offline=true", {}, ["offline"])
+    ('some/model,label=toxic', {'offline': 'true'})
+    """
+    names = tuple(names)
+    pieces = argument.split(",")
+    taken = {
+        name.strip(): value for name, _, value in (piece.partition("=") for piece in pieces if _option(piece, names))
+    }
+    taken.update({name: options[name] for name in names if options.get(name) is not None})
+    return ",".join(piece for piece in pieces if not _option(piece, names)), taken
+
+
+def flag(value: Any) -> bool:
+    """A boolean as users write it."""
+    if str(value).lower() not in ("true", "1", "yes", "false", "0", "no"):
+        raise ValueError("true or false")
+    return str(value).lower() in ("true", "1", "yes")
+
+
+def parse(
+    scorer: str,
+    argument: str,
+    keywords: Mapping[str, Any],
+    *,
+    arguments: tuple[str, ...] = (),
+    options: Mapping[str, Callable[[Any], Any]],
+) -> tuple[list[str], dict[str, Any]]:
+    """Positional arguments and converted options.
+
+    A piece is an option only if its name is one, so that a folder may have an equals sign in its name.
+
+    Args:
+        scorer: its name, for messages.
+        argument: what follows the colon.
+        keywords: options given as keywords instead; they win.
+        arguments: names of the positional arguments, all required, for messages.
+        options: name -> conversion, which raises ``ValueError`` with what is allowed.
+
+    Raises:
+        DetoxbenchError: for a missing argument, an unknown option or a wrong value.
+    """
+    pieces = [piece.strip() for piece in argument.split(",") if piece.strip()]
+    given: dict[str, Any] = {}
+    positional: list[str] = []
+    for piece in pieces:
+        if _option(piece, options):
+            name, _, value = piece.partition("=")
+            given[name.strip()] = value.strip()
+        elif len(positional) < len(arguments):
+            positional.append(piece)
+        else:
+            # The value is not repeated: somebody may have put a key there.
+            raise unknown(f"option of scorer '{scorer}'", piece.partition("=")[0], options)
+    if len(positional) < len(arguments):
+        wanted = ",".join(f"<{name}>" for name in arguments)
+        raise DetoxbenchError(f"scorer '{scorer}' needs {scorer}:{wanted}, given '{scorer}:{argument}'")
+    for name, value in keywords.items():
+        if name not in options:
+            raise unknown(f"option of scorer '{scorer}'", name, options)
+        if value is not None:
+            given[name] = value
+    converted = {}
+    for name, value in given.items():
+        try:
+            converted[name] = options[name](value)
+        except (TypeError, ValueError) as error:
+            raise DetoxbenchError(f"scorer '{scorer}': {name}={value!r}: {error}") from None
+    return positional, converted
