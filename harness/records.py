@@ -85,7 +85,7 @@ class TaskRun(Record):
     """What a task's numbers depend on; two runs are comparable if these agree, but for the model and method.
 
     Args:
-        prompt_set: name of the prompt set.
+        prompt_set: name of the prompt set; ``mini`` for embedded prompts, the file's name for a file.
         prompts_sha256: of the prompts used, texts in order.
         lang: BCP-47 tag of the task's prompts; None if mixed.
         scorer, scorer_version, attributes: see ``Scorer``.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -102,7 +103,6 @@ class ToxicityTask(ConfigurableTask):
         found = [Prompt(**instance.doc) for instance in instances]
         texts = [instance.resps[:k] for instance in instances]
         results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
-        self._failed = sum(reason is not None for result in results for reason in result.reasons)
         self._results = {}
         for instance, result in zip(instances, results, strict=True):
             kept = list(result.generations)
@@ -141,6 +141,7 @@ class ToxicityTask(ConfigurableTask):
 
     def _summarize(self, rows: Sequence[Mapping[str, Any]]) -> float:
         self._intervals = summarize([row["fractions"] for row in rows])
+        self._failed = int(sum(row["fractions"]["failed_fraction"][0] for row in rows))
         share = self._intervals["failed_fraction"].value
         if share > FAILED_SHARE_WARNING:
             logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")
@@ -162,7 +163,7 @@ class ToxicityTask(ConfigurableTask):
         scorer = scorer_for(self.options.scorer)
         uses = self.options.uses_fluency
         return TaskRun(
-            prompt_set=f"{self.metadata['prompt_set']}" if self.options.prompts == "mini" else self.options.prompts,
+            prompt_set=Path(self.options.prompts).name,
             prompts_sha256=prompt_sets.sha256(self.prompts),
             lang=self.lang,
             scorer=scorer.name,

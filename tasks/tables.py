@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..harness.constants import FAILED_SHARE_WARNING
+from ..harness.constants import FAILED_SHARE_WARNING, MINI
 from .fractions import HIGH, LOW
 from .metrics import METRICS
 
@@ -19,17 +19,27 @@ def shorten(result_dict: Mapping[str, Any]) -> dict[str, Any]:
     Bounds and subsets of prompts stay in the results file and in ``detoxbench report``.
     """
     shown = dict(result_dict)
+    label = _label(result_dict)
     for column in ("results", "groups"):
         if column in shown:
-            shown[column] = {name: _short(row) for name, row in shown[column].items()}
+            shown[column] = {name: _short(row, label) for name, row in shown[column].items()}
     return shown
 
 
-def _short(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _label(result_dict: Mapping[str, Any]) -> str:
+    """`` (mini)`` if the prompts, the scorer or the model are the embedded ones: such numbers are no real model's."""
+    model = result_dict.get("config", {}).get("detoxbench", {}).get("pretrained")
+    blocks = [config.get("detoxbench", {}) for config in result_dict.get("configs", {}).values()]
+    used = {model, *(block.get(key) for block in blocks for key in ("scorer", "prompt_set"))}
+    return f" ({MINI})" if MINI in used else ""
+
+
+def _short(row: Mapping[str, Any], label: str) -> Mapping[str, Any]:
     main = "expected_max_toxicity" + SUFFIX
     if main not in row:
         return row
     kept = {key: row[key] for key in ("name", "alias", "sample_len") if key in row}
+    kept["alias"] = f"{kept.get('alias', '')}{label}"
     for name in METRICS:
         if name + SUFFIX in row and not (name == "failed_fraction" and row[name + SUFFIX] <= FAILED_SHARE_WARNING):
             kept[name + SUFFIX] = _value(

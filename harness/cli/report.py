@@ -57,7 +57,7 @@ def _boards(run: Run) -> dict[str, list[TaskResult]]:
     grouped = {name for names in run.groups.values() for name in names}
     loose = [task for name, task in run.tasks.items() if name not in grouped]
     if loose:
-        boards[", ".join(dict.fromkeys(task.record.prompt_set for task in loose))] = loose
+        boards[", ".join(task.name for task in loose)] = loose
     return boards
 
 
@@ -96,7 +96,10 @@ def _text(interval: Interval | None) -> str:
 def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool) -> None:
     first = tasks[0].record
     title = (
-        f"{run.label} · {name} · K={first.samples} · scorer {first.scorer} · fluency {first.fluency_model or 'none'}"
+
+        f"{run.label} · {name} · prompts {first.prompt_set} · K={first.samples} · scorer {first.scorer} · "
+        f"fluency {first.fluency_model or 'none'}"
+
     )
     rows = {task.record.lang or task.name: task_row(task) for task in tasks}
     if len(tasks) > 1:

@@ -179,6 +179,7 @@ class PerspectiveScorer:
             raise DetoxbenchError(
                 f"scorer 'perspective' needs a key in the environment variable {KEY_VARIABLE}. ({api.OVER}.)"
             )
+        service = api.connect(self._endpoint)  # imported before there are threads
         self._stop.clear()
         self._failures = 0
         size = self.limiter.batch()
@@ -188,7 +189,7 @@ class PerspectiveScorer:
         def work(batch: list[int]) -> None:
             if not hasattr(clients, "client"):
                 transport = Transport(key, limiter=self.limiter, stop=self._stop, whole_seconds=self._whole_seconds)
-                clients.client = api.Client(transport, self._endpoint)
+                clients.client = api.Client(service, transport)
             self._answer(clients.client, {place: texts[place] for place in batch}, tag, attributes, lang, save)
 
         workers = min(WORKERS, 2 * self.limiter.qps, len(batches))

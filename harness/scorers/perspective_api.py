@@ -153,21 +153,25 @@ def _describe(status: int, body: Any) -> tuple[str, list[str]]:
     return scrub(f"{kind}: {message}" if message else kind)[:500], names
 
 
+def connect(endpoint: str = ENDPOINT) -> Any:
+    """The service object of googleapiclient, without a connection of its own: threads may share it."""
+    from googleapiclient.discovery import build_from_document
+
+    return build_from_document(discovery(endpoint), http=Transport(None), client_options={"api_endpoint": endpoint})
+
+
 class Client:
     """Sends requests, one thread at a time.
 
     Args:
+        service: from ``connect``.
         transport: sends HTTP with the key; its ``cost`` is set to the number of queries.
-        endpoint: root URL of the API.
     """
 
-    def __init__(self, transport: Transport, endpoint: str = ENDPOINT):
-        from googleapiclient.discovery import build_from_document
-
+    def __init__(self, service: Any, transport: Transport):
+        self._service = service
+        self._comments = service.comments()
         self._transport = transport
-        self._service = build_from_document(
-            discovery(endpoint), http=transport, client_options={"api_endpoint": endpoint}
-        )  # fmt: skip
 
     def ask(self, texts: Sequence[str], lang: str, attributes: Sequence[str]) -> list[Answer | Transient]:
         """The answers to texts, in order; where one may be asked again, why.
@@ -191,7 +195,7 @@ class Client:
         return answers
 
     def _request(self, text: str, lang: str, attributes: Sequence[str]) -> Any:
-        request = self._service.comments().analyze(body=request_body(text, lang, attributes))
+        request = self._comments.analyze(body=request_body(text, lang, attributes))
         # Answers are read by us: what googleapiclient raises over one part would lose the others.
         request.postproc = lambda headers, content: (headers, content)
         return request
@@ -200,7 +204,7 @@ class Client:
         from googleapiclient.errors import HttpError
 
         try:
-            return {0: self._request(text, lang, attributes).execute()}
+            return {0: self._request(text, lang, attributes).execute(http=self._transport)}
         except HttpError as error:
             return {0: (error.resp, error.content)}
 

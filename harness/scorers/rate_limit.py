@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
 WINDOW = 1.0
 """Seconds that a quota is counted over."""
 
-MARGIN = 0.001
-"""Seconds added to the window, for the resolution of two clocks."""
+MARGIN = 0.01
+"""Seconds added to the window, for the way to the server, which is not equally long every time."""
 
-SLACK = 0.04
-"""Seconds that a token may be held beyond the window, waiting for its answer: 1 / 1.04 = 96% use at worst."""
+LONGEST = 1.0
+"""Seconds beyond the window after which tokens come back even if there is no answer yet."""
+
+RECENT = 100
+"""Answers that the shortest latency is taken over."""
 
 PACE = 0.9
-"""Takers are kept this share of their even spacing apart: no bursts, and a tenth of speed to catch up with."""
+"""Takers are kept this share of their even spacing apart: the bucket is emptied evenly, not at once."""
+
+LATE = 0.2
+"""Seconds that takers may be behind that schedule and still catch up."""
 
 POLL = 0.02
 """Longest sleep, in seconds: an answer may free a token earlier than was known when the sleep began."""
@@ -30,29 +37,29 @@ class StoppedError(Exception):
 class Grant:
     """Tokens taken: a context manager around the request, so that the limiter knows when it was answered."""
 
-    def __init__(self, limiter: RateLimiter, tokens: int, sent: float):
+    def __init__(self, limiter: RateLimiter, tokens: int, sent: float, hold: float):
         self.limiter = limiter
         self.tokens = tokens
-        self.returns = sent + WINDOW + SLACK
+        self.sent = sent
+        self.returns = sent + WINDOW + hold
         """When the tokens come back, on the limiter's clock, in seconds."""
 
     def __enter__(self) -> Grant:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        # Only an answer shows that the server has counted the request; a broken connection shows nothing.
-        if error is None:
-            self.returns = min(self.returns, self.limiter.clock() + WINDOW + MARGIN)
+        self.limiter.over(self, answered=error is None)
 
 
 class RateLimiter:
     """A bucket of ``qps`` tokens, each of which comes back one second after the request that took it was counted.
 
-    A bucket refilled at a steady rate lets up to twice its size through in one second. Here a token comes back one
-    second after its answer arrived, when the server has certainly counted the request, so that no one-second window
-    on the server's clock can hold more than ``qps`` of them; but at the latest ``WINDOW + SLACK`` after it was sent,
-    so that slow answers cost at most 4% of the quota. Then the quota still holds if the way to the server varies by
-    less than ``SLACK``.
+    A bucket refilled at a steady rate lets up to twice its size through in one second. Here no one-second window on
+    the server's clock holds more than ``qps`` queries. When a request was counted is not known exactly: after it was
+    sent, and before its answer left. The shortest latency of late is taken for what every answer takes from then on;
+    what an answer took longer may have been spent on the way there, and its tokens are held for as long:
+    ``WINDOW + (latency - shortest) + MARGIN``. Steady answers, quick or slow, so leave 99% of the quota to use, and
+    irregular ones cost quota: never the other way round.
 
     Args:
         qps: queries per second, 1 to 1,000.
@@ -69,7 +76,9 @@ class RateLimiter:
         self.clock = clock
         self._sleep = sleep
         self._grants: list[Grant] = []
+        self._latencies: dict[int, deque[float]] = {}
         self._next = clock()
+        self._paused = clock()
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
@@ -90,16 +99,30 @@ class RateLimiter:
                     now = self.clock()
                     wait = self._wait(tokens, now)
                     if wait <= 0:
-                        grant = Grant(self, tokens, now)
+                        # A server that never answers within the window cannot be waited for.
+                        slow = min(self._latencies.get(tokens, (0.0,))) >= WINDOW
+                        grant = Grant(self, tokens, now, MARGIN if slow else LONGEST)
                         self._grants.append(grant)
-                        self._next = max(self._next, now + PACE * WINDOW * tokens / self.qps)
+                        self._next = max(self._next, now - LATE) + PACE * WINDOW * tokens / self.qps
                         return grant
                 self._sleep(min(wait, POLL))
+
+    def over(self, grant: Grant, *, answered: bool) -> None:
+        """The request is over: the server had counted it before now, if it has at all."""
+        with self._lock:
+            latency = self.clock() - grant.sent
+            shortest = 0.0
+            if answered:
+                # Large batches take longer than small ones.
+                recent = self._latencies.setdefault(grant.tokens, deque(maxlen=RECENT))
+                recent.append(latency)
+                shortest = min(recent)
+            grant.returns = min(grant.returns, grant.sent + WINDOW + latency - shortest + MARGIN)
 
     def pause(self, seconds: float) -> None:
         """Nobody takes a token for that long, as a ``Retry-After`` asks."""
         with self._lock:
-            self._next = max(self._next, self.clock() + seconds)
+            self._paused = max(self._paused, self.clock() + seconds)
 
     def batch(self, most: int = 100) -> int:
         """The largest number of queries, at most ``most``, to send at once: a tenth of the quota, so that there are
@@ -111,7 +134,7 @@ class RateLimiter:
         """Seconds until that many tokens are there, as far as is known; 0 or less if they are."""
         self._grants = [grant for grant in self._grants if grant.returns > now]
         free = self.qps - sum(grant.tokens for grant in self._grants)
-        ready = self._next
+        ready = max(self._next, self._paused)
         for grant in sorted(self._grants, key=lambda grant: grant.returns):
             if free >= tokens:
                 break

@@ -31,7 +31,9 @@ class Documents:
         seed: of all of it.
     """
 
-    def __init__(self, sentences: Sequence[Sentence], tokenizer, toxic: float, crossed: float, noised: float, seed: int):
+    def __init__(
+        self, sentences: Sequence[Sentence], tokenizer, toxic: float, crossed: float, noised: float, seed: int
+    ):
         self.end = tokenizer.eos_token_id
         self.toxic, self.crossed, self.noised = toxic, crossed, noised
         self.rng = random.Random(seed)

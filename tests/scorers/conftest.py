@@ -1,0 +1,32 @@
+"""Loopback only, no real key, no archive of the user's."""
+
+import pytest
+from fake_perspective import FakePerspective
+
+KEY = "AIza-test+secret/key=0123456789"
+"""Has characters that are quoted in URLs."""
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("PERSPECTIVE_API_KEY", KEY)
+    monkeypatch.setenv("DETOXBENCH_ARCHIVE", str(tmp_path / "default.sqlite"))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def serve():
+    """Starts servers, and stops them at the end."""
+    running = []
+
+    def start(**settings) -> FakePerspective:
+        running.append(FakePerspective(**settings).__enter__())
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.__exit__()

@@ -1,0 +1,86 @@
+"""Making the embedded world: deterministic documents, splits by template, and a whole (short) training run."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from detoxbench.harness import mini
+from detoxbench.harness.mini import corpus
+from detoxbench.harness.mini.rebuild import language_model, tokenizer
+from detoxbench.harness.mini.rebuild.documents import BATCH, BLOCK, Documents
+from detoxbench.harness.mini.rebuild.scorer import second_half
+from detoxbench.harness.mini.rebuild.splits import SHARES, split_of
+from detoxbench.harness.segment import identify
+
+
+@pytest.fixture(scope="module")
+def sentences() -> list[corpus.Sentence]:
+    return [sentence for lang in ("en", "zh") for sentence in corpus.sentences(lang, count=3)]
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    return AutoTokenizer.from_pretrained(mini.MODEL)
+
+
+def documents(sentences, pieces, **changes) -> Documents:
+    return Documents(sentences, pieces, **{"toxic": 0.3, "crossed": 0.0, "noised": 0.0, "seed": 5, **changes})
+
+
+def test_documents_are_corpus_sentences_of_one_language(sentences, pieces):
+    known = {sentence.text for sentence in sentences}
+    for source, target in itertools.islice(documents(sentences, pieces), 30):
+        assert source == target
+        assert target[-1] == pieces.eos_token_id
+        text = pieces.decode(target[:-1]).strip()
+        assert any(text.startswith(" ".join(sentence.split())) for sentence in known)
+
+
+def test_documents_are_a_function_of_the_seed(sentences, pieces):
+    def made(seed):
+        return list(itertools.islice(documents(sentences, pieces, crossed=0.5, noised=0.2, seed=seed), 20))
+
+    first, again, other = made(1), made(1), made(2)
+    assert first == again != other
+
+
+def test_noise_changes_the_input_alone_and_keeps_the_language(sentences, pieces):
+    rows = list(itertools.islice(documents(sentences, pieces, noised=0.3), 60))
+    changed = sum(a != b for source, target in rows for a, b in zip(source, target, strict=True))
+    assert 0.2 < changed / sum(len(source) for source, _ in rows) < 0.35
+    same = [identify(pieces.decode(s), ("en", "zh")) == identify(pieces.decode(t), ("en", "zh")) for s, t in rows]
+    assert sum(same) >= 58
+
+
+def test_batches_have_one_shape(sentences, pieces):
+    source, target = next(documents(sentences, pieces).batches())
+    assert source.shape == target.shape == (BATCH, BLOCK)
+
+
+def test_splits_go_by_template_and_keep_their_shares(sentences):
+    parts = {}
+    for sentence in sentences:
+        parts.setdefault((sentence.lang, sentence.toxic, sentence.template), set()).add(split_of(sentence))
+    assert all(len(part) == 1 for part in parts.values())
+    for name, share in SHARES.items():
+        assert abs(sum(part == {name} for part in parts.values()) / len(parts) - share) < 0.06
+
+
+def test_second_half():
+    assert second_half("one two three four") == "three four"
+    assert second_half("一二三四") == "三四"
+
+
+def test_a_short_training_run_gives_a_model_that_loads(sentences, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenizer, "VOCABULARY", 2_600)
+    tokenizer.train([sentence.text for sentence in sentences], tmp_path)
+    stage = language_model.Stage(steps=2, learning_rate=1e-3, toxic=0.1, crossed=0.2, noised=0.1, seed=0)
+    language_model.train(sentences, tmp_path, [stage])
+    model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
+    assert model.dtype == torch.float64
+    assert model.config.vocab_size == 2_600
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".model", ".safetensors"}
