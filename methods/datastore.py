@@ -8,6 +8,7 @@ not name is not part of the datastore. Keys and values are hashed a part an appe
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ class Datastore:
         model: PreTrainedModel | ModelIdentity | str,
         exact: bool = False,
         layer: str | None = None,
+        trained: Mapping[str, Any] | None = None,
     ) -> Datastore:
         """Write a datastore, all or nothing.
 
@@ -94,6 +96,7 @@ class Datastore:
             model: that the keys were read from; a name alone is checked less.
             exact: never build an approximate index, whatever the size.
             layer: module that the keys are the input of; by default the architecture's (see ``layers``).
+            trained: what these keys were made from, kept in the manifest.
 
         Raises:
             DetoxbenchError: for arrays that do not fit together, values outside the vocabulary, or a folder in use.
@@ -117,10 +120,17 @@ class Datastore:
                 "recall": None,
                 "parts": [],
             }
-            _grow(partial, manifest, keys, values, retrain=False)
+            _grow(partial, manifest, keys, values, trained, retrain=False)
         return cls.open(path)
 
-    def append(self, keys: np.ndarray, values: np.ndarray, *, retrain: bool = False) -> None:
+    def append(
+        self,
+        keys: np.ndarray,
+        values: np.ndarray,
+        *,
+        retrain: bool = False,
+        trained: Mapping[str, Any] | None = None,
+    ) -> None:
         """Grow by more keys: the index learns them, but is not trained again unless asked. Interrupted, the datastore
         is what it was. Not for two writers at once.
 
@@ -128,6 +138,7 @@ class Datastore:
             keys: ``[new, dim]``.
             values: ``[new]``.
             retrain: train the index anew on all keys.
+            trained: what these keys were made from, kept in the manifest.
 
         Raises:
             DetoxbenchError: as ``from_arrays``, or for another dimension.
@@ -136,7 +147,7 @@ class Datastore:
         if keys.shape[1] != self.dim:
             raise DetoxbenchError(f"datastore {self.path} has keys of dimension {self.dim}, not {keys.shape[1]}")
         manifest = {**self.manifest, "parts": list(self.manifest["parts"])}
-        _grow(self.path, manifest, keys, values, retrain=retrain)
+        _grow(self.path, manifest, keys, values, trained, retrain=retrain)
         self.__dict__.pop("_search", None)
         self._read(manifest)
 
@@ -205,10 +216,19 @@ def _check_arrays(keys: np.ndarray, values: np.ndarray, vocab: int | None) -> No
         raise DetoxbenchError(f"values hold token ids from {low} to {high}; the vocabulary has 0 to {(vocab or 0) - 1}")
 
 
-def _grow(folder: Path, manifest: dict[str, Any], keys: np.ndarray, values: np.ndarray, retrain: bool) -> None:
+def _grow(
+    folder: Path,
+    manifest: dict[str, Any],
+    keys: np.ndarray,
+    values: np.ndarray,
+    trained: Mapping[str, Any] | None,
+    retrain: bool,
+) -> None:
     """Add rows, then the index, then the manifest that makes them count."""
     start = manifest["count"]
-    part = {"count": len(keys)}
+    part: dict[str, Any] = {"count": len(keys)}
+    if trained:
+        part["trained"] = dict(trained)
     part["keys_sha256"] = arrays.append(folder / KEYS, keys, "float16", start)
     part["values_sha256"] = arrays.append(folder / VALUES, values, "int32", start)
     manifest["count"] = count = start + len(keys)

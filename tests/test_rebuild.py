@@ -28,7 +28,7 @@ def pieces():
 
 
 def documents(sentences, pieces, **changes) -> Documents:
-    return Documents(sentences, pieces, **{"toxic": 0.3, "crossed": 0.0, "noised": 0.0, "seed": 5, **changes})
+    return Documents(sentences, pieces, **{"toxic": 0.3, "crossed": 0.0, "noised": 0.0, "foreign": 0.0, "seed": 5, **changes})
 
 
 def test_documents_are_corpus_sentences_of_one_language(sentences, pieces):
@@ -78,7 +78,7 @@ def test_second_half():
 def test_a_short_training_run_gives_a_model_that_loads(sentences, tmp_path, monkeypatch):
     monkeypatch.setattr(tokenizer, "VOCABULARY", 2_600)
     tokenizer.train([sentence.text for sentence in sentences], tmp_path)
-    stage = language_model.Stage(steps=2, learning_rate=1e-3, toxic=0.1, crossed=0.2, noised=0.1, seed=0)
+    stage = language_model.Stage(steps=2, learning_rate=1e-3, toxic=0.1, crossed=0.2, noised=0.1, foreign=0.5, seed=0)
     language_model.train(sentences, tmp_path, [stage])
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
     assert model.dtype == torch.float64

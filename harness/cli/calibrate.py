@@ -87,7 +87,7 @@ def _version(store: ScoreArchive, name: str, wanted: str | None) -> str:
 def _score(store: ScoreArchive, scorer: Archived, target: End, language: str) -> None:
     """Score, and archive, the texts that the target has scored, as far as the archive keeps them."""
     texts: list[str] = []
-    for key, _ in store.keys(target.scorer):
+    for key, _ in store.sets(target.scorer):
         if key.version == target.version and key.language == language and target.attribute in key.attributes:
             texts += [row.text for row in store.rows(key) if row.text is not None and row.reason is None]
     if texts:

@@ -31,6 +31,7 @@ SCHEMA = 1
 BUSY_SECONDS = 120.0
 """How long to wait for another process that writes."""
 
+CACHE_KIB = 65_536
 MANY = 1000
 """Texts looked up by one statement."""
 
@@ -127,6 +128,7 @@ class ScoreArchive:
             raise DetoxbenchError(f"'{self.path}' was written by a later detoxbench: upgrade to read it")
         self._write_ahead()
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if application != APPLICATION:
             with self._transaction():
                 for statement in _TABLES.split(";"):
@@ -186,9 +188,12 @@ class ScoreArchive:
             scores.append((row.text_sha256, array("d", row.values).tobytes(), row.reason, at))
             if self.keeps_texts and row.text is not None and _storable(row.text):
                 texts.append((row.text_sha256, row.text))
+        if not scores:
+            return 0
+        scores.sort(key=lambda score: score[0])  # neighbours in the file are written together; the sort is stable
         with self._transaction():
-            before = self._db.total_changes
             owner = self._set(key)
+            before = self._db.total_changes
             self._db.executemany(_PUT, ((owner, *score) for score in scores))
             added = self._db.total_changes - before
             self._db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", texts)
@@ -207,7 +212,8 @@ class ScoreArchive:
     def get(self, key: Key, hashes: Iterable[bytes]) -> dict[bytes, tuple[bytes, str | None]]:
         """What is stored for those texts: sha256 -> float64 values as bytes, in the order of ``key.attributes``, and
         the reason if they are NaN. Texts that are not stored are left out."""
-        wanted, found = list(dict.fromkeys(hashes)), {}
+        # In the order of the file, which is then read once.
+        wanted, found = sorted(set(hashes)), {}
         for owner, attributes in self._sets_with(key):
             part = self._get(owner, wanted)
             if attributes != key.attributes:
@@ -242,7 +248,7 @@ class ScoreArchive:
             found.update((sha, (values, reason)) for sha, values, reason in rows)
         return found
 
-    def keys(self, scorer: str | None = None) -> list[tuple[Key, int]]:
+    def sets(self, scorer: str | None = None) -> list[tuple[Key, int]]:
         """Every key that has scores, or those of one scorer, and how many texts it has."""
         with self._lock:
             rows = self._db.execute(

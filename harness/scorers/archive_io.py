@@ -62,7 +62,7 @@ def export_parquet(archive: ScoreArchive, path: Path | str, *, scorer: str | Non
         pa.string(),
     )
     schema = pa.schema(list(zip(COLUMNS, types, strict=True)), metadata={_FORMAT: str(SCHEMA).encode()})
-    every = ((key, row) for key, _ in archive.keys(scorer) for row in archive.rows(key, texts=texts))
+    every = ((key, row) for key, _ in archive.sets(scorer) for row in archive.rows(key, texts=texts))
     path, written = Path(path), 0
     partial = path.with_name(path.name + ".partial")
     with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:

@@ -129,7 +129,7 @@ def _plain(value: Any) -> Any:
 def scores_of(archive: ScoreArchive, end: End, language: str) -> dict[bytes, float]:
     """sha256 of a text -> its score, for all texts of a language that have one, in whatever set of attributes."""
     found: dict[bytes, float] = {}
-    for key, _ in archive.keys(end.scorer):
+    for key, _ in archive.sets(end.scorer):
         if key.version == end.version and key.language == language and end.attribute in key.attributes:
             column = key.attributes.index(end.attribute)
             for row in archive.rows(key, texts=False):
@@ -147,7 +147,7 @@ def pairs(archive: ScoreArchive, source: End, target: End, language: str) -> Pai
 
 def languages_of(archive: ScoreArchive, end: End) -> list[str]:
     """Languages in which the archive has such scores."""
-    keys = (key for key, _ in archive.keys(end.scorer))
+    keys = (key for key, _ in archive.sets(end.scorer))
     return sorted({key.language for key in keys if key.version == end.version and end.attribute in key.attributes})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,9 @@ LANGUAGES = {
     "unbiased": frozenset({"en"}),
     "multilingual": frozenset("en es fr it pt ru tr".split()),
 }
+RENAMED = {"toxic": "toxicity", "severe_toxic": "severe_toxicity", "identity_hate": "identity_attack"}
+"""Classes of the original model, by the names of the others."""
+
 _SHARED = ("toxicity", "severe_toxicity", "obscene")
 ATTRIBUTES = {
     "original": (*_SHARED, "threat", "insult", "identity_attack"),
@@ -98,21 +102,35 @@ class DetoxifyScorer:
         """The classifier, and the names of its outputs."""
         if self._checkpoint is not None and self._checkpoint.is_dir():
             model, tokenizer = load_classifier(self._checkpoint, self.name)
-            names = list(self.attributes)
+            labels = [RENAMED.get(name, name) for name in dict(sorted(model.config.id2label.items())).values()]
+            # Without names of their own, the outputs are in the order of the released models.
+            names = labels if "toxicity" in labels else list(self.attributes)
         else:
             package = self._package()
-            path = self._checkpoint or self._download(package)
-            # A path, since for a model's name the package would unpickle what it downloads.
-            whole = package.Detoxify(
-                self.kind, checkpoint=str(path), device="cpu", huggingface_config_path=self._config
-            )
-            model, tokenizer, names = whole.model, whole.tokenizer, list(whole.class_names)
+            model, tokenizer, names = self._unpack(package, self._checkpoint or self._download(package))
         if model.config.num_labels < len(self.attributes) or not set(self.attributes) <= set(names):
             raise DetoxbenchError(
                 f"scorer '{self.name}': the checkpoint has {model.config.num_labels} outputs, of which "
                 f"detoxify:{self.kind} needs {', '.join(self.attributes)}"
             )
         return WindowedClassifier(model, tokenizer, activation="sigmoid", **self._running), names
+
+    def _unpack(self, package: Any, path: Path) -> tuple[Any, Any, list[str]]:
+        """Model, tokenizer and names of outputs of a checkpoint file, as the package puts them together; its own loader
+        would unpickle the file."""
+        import torch
+
+        try:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            names = [RENAMED.get(name, name) for name in loaded["config"]["dataset"]["args"]["classes"]]
+            arch = dict(loaded["config"]["arch"]["args"])
+            if self._config is not None:
+                arch["model_type"] = self._config
+            model, tokenizer = package.get_model_and_tokenizer(**arch, state_dict=loaded["state_dict"])
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
+            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise DetoxbenchError(f"scorer '{self.name}': '{path}' is not a checkpoint of Detoxify: {line}") from None
+        return model, tokenizer, names
 
     @property
     def version(self) -> str:

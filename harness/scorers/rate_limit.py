@@ -17,8 +17,11 @@ MARGIN = 0.01
 LONGEST = 1.0
 """Seconds beyond the window after which tokens come back even if there is no answer yet."""
 
-RECENT = 100
+RECENT = 1000
 """Answers that the shortest latency is taken over."""
+
+ENOUGH = 20
+"""Answers, or those of two seconds, before which no latency is taken for granted: the first ones take longer."""
 
 PACE = 0.9
 """Takers are kept this share of their even spacing apart: the bucket is emptied evenly, not at once."""
@@ -116,7 +119,7 @@ class RateLimiter:
                 # Large batches take longer than small ones.
                 recent = self._latencies.setdefault(grant.tokens, deque(maxlen=RECENT))
                 recent.append(latency)
-                shortest = min(recent)
+                shortest = min(recent) if len(recent) > min(ENOUGH, 2 * self.qps) else 0.0
             grant.returns = min(grant.returns, grant.sent + WINDOW + latency - shortest + MARGIN)
 
     def pause(self, seconds: float) -> None:

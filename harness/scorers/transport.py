@@ -35,10 +35,15 @@ CONNECT_SECONDS, SILENT_SECONDS, WHOLE_SECONDS = 10.0, 60.0, 300.0
 _IN_URLS = re.compile(r"([?&](?:key|api_key|access_token)=)[^&\s\"'<>]+")
 
 
+def _forms(key: str) -> set[str]:
+    """How a server may write a key that it repeats: plain, quoted for a URL, escaped for JSON."""
+    return {key, quote(key, safe=""), quote(key), key.replace("/", "\\/")}
+
+
 def scrub(text: str, key: str | None = None) -> str:
-    """The text without the key, in plain or quoted form, and without any key in a URL."""
-    for form in {key, quote(key, safe="")} if key else ():
-        text = text.replace(str(form), "***")
+    """The text without the key, in any form, and without any key in a URL."""
+    for form in _forms(key) if key else ():
+        text = text.replace(form, "***")
     return _IN_URLS.sub(r"\1***", text)
 
 
@@ -95,6 +100,10 @@ class Transport:
         whole_seconds: float = WHOLE_SECONDS,
         silent_seconds: float = SILENT_SECONDS,
     ):
+        if key is not None and not re.fullmatch(r"[!-~]+", key):
+            raise DetoxbenchError(
+                "the key in the environment variable is not one: it has spaces or other such characters"
+            )
         self._key = key
         self._header = header
         self._prefix = prefix
@@ -156,7 +165,10 @@ class Transport:
                 content += chunk
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"no whole answer within {self._whole:g} s")
-            fields = {name.lower(): value for name, value in answer.headers.items()}
+            whole = bytes(content)
+            for form in _forms(self._key) if self._key else ():
+                whole = whole.replace(form.encode(), b"***")  # what a server repeats goes no further
+            fields = {name.lower(): scrub(value, self._key) for name, value in answer.headers.items()}
             response = httplib2.Response({**fields, "status": str(answer.status_code)})
-            response.reason = answer.reason or ""
-            return response, bytes(content)
+            response.reason = scrub(answer.reason or "", self._key)
+            return response, whole

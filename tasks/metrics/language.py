@@ -24,8 +24,12 @@ def empty_fraction(result: PromptResult) -> Fraction:
 
 
 def failed_fraction(result: PromptResult) -> Fraction:
-    """Generations without a score, over all."""
-    return float(sum(score is None for score in result.toxicity)), float(len(result.toxicity))
+    """Generations that are not empty and have no score, over all."""
+    missing = (
+        score is None and not is_empty(text)
+        for text, score in zip(result.generations, result.toxicity, strict=bool(result.toxicity))
+    )
+    return float(sum(missing)), float(len(result.toxicity))
 
 
 METRICS = (
@@ -40,7 +44,7 @@ METRICS = (
     ),
     Metric(
         "failed_fraction", "Unscored", False, "share of generations",
-        "Share of generations that the scorer could not score; they are left out of every toxicity metric.",
+        "Share of generations, not empty, that the scorer could not score; no toxicity metric has them.",
         "detoxbench", failed_fraction, False,
     ),
 )  # fmt: skip

@@ -35,7 +35,7 @@ def test_exact_search(seed, k, rows, shift):
     generator = np.random.default_rng(seed)
     keys = (generator.normal(size=(60, 5)) + shift).astype(np.float16)
     queries = (generator.normal(size=(rows, 5)) + shift).astype(np.float32)
-    wanted, ids = brute_force(queries, keys, k)
+    wanted, _ = brute_force(queries, keys, k)
     for resident in (exact.RESIDENT, 0):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(exact, "RESIDENT", resident)
@@ -59,7 +59,7 @@ def test_search(store):
     assert found.ids[:, 0].tolist() == [0, 1, 2, 3]
     assert found.tokens[:, 0].tolist() == [0, 1, 2, 3]
     assert (found.tokens.dtype, found.distances.shape) == (torch.int64, (4, 3))
-    with pytest.raises(DetoxbenchError, match="k=301, but datastore .* has 300 keys"):
+    with pytest.raises(DetoxbenchError, match=r"k=301, but datastore .* has 300 keys"):
         store.search(torch.zeros(1, 8), 301)
 
 
@@ -152,9 +152,9 @@ def test_array_errors(tmp_path, tiny, store):
         with pytest.raises(DetoxbenchError, match=cause):
             Datastore.from_arrays(path, keys, values, model=model)
         assert not path.exists()
-    with pytest.raises(DetoxbenchError, match="exists already"):
+    with pytest.raises(DetoxbenchError, match=r"exists already"):
         Datastore.from_arrays(store.path, KEYS, TOKENS, model="m")
-    with pytest.raises(DetoxbenchError, match="dimension 8, not 4"):
+    with pytest.raises(DetoxbenchError, match=r"dimension 8, not 4"):
         store.append(KEYS[:, :4], TOKENS)
 
 
@@ -168,7 +168,7 @@ def test_large_files_are_hashed_once(store, monkeypatch):
     content = bytearray((store.path / "keys.npy").read_bytes())
     content[-1] ^= 1
     (store.path / "keys.npy").write_bytes(bytes(content))
-    with pytest.raises(DetoxbenchError, match="corrupted"):
+    with pytest.raises(DetoxbenchError, match=r"corrupted"):
         Datastore.open(store.path)
 
 
@@ -177,5 +177,5 @@ def test_only_a_name_is_known(store, tiny, new_tiny):
     model.config.name_or_path = model.name_or_path = "mirror/model"
     store.check(model, "transformer.h.1.mlp", 5, "datastore")
     model.name_or_path = "other"
-    with pytest.raises(DetoxbenchError, match="another model .*'someone/model' instead of 'other'"):
+    with pytest.raises(DetoxbenchError, match=r"another model .*'someone/model' instead of 'other'"):
         store.check(model, "transformer.h.1.mlp", 5, "datastore")

@@ -68,7 +68,7 @@ def test_experts_have_caches_of_their_own(tiny, detoxified):
     assert not torch.allclose(keys[1], keys[2])
     plain = DynamicCache(config=lm.config)
     tiny("gpt2", 0)(torch.tensor([[3, 4]]), past_key_values=plain, use_cache=True)
-    with pytest.raises(DetoxbenchError, match="base model's keys and values alone"):
+    with pytest.raises(DetoxbenchError, match=r"base model's keys and values alone"):
         lm(torch.tensor([[5]]), past_key_values=plain)
 
 
@@ -82,7 +82,7 @@ def test_errors(tiny, new_tiny, tmp_path):
         load_detoxified(base, "dexperts", expert=new_tiny("gpt2", 1, vocab_size=60))
     with pytest.raises(DetoxbenchError, match=r"antiexpert '.*nowhere' cannot be loaded"):
         load_detoxified(base, "dexperts", antiexpert=str(tmp_path / "nowhere"))
-    with pytest.raises(DetoxbenchError, match="did you mean 'expert'"):
+    with pytest.raises(DetoxbenchError, match=r"did you mean 'expert'"):
         load_detoxified(base, "dexperts", exper="x")
 
 

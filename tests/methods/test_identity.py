@@ -49,5 +49,5 @@ def test_other_tokens_of_the_same_number(new_tiny, tmp_path):
         model.config.name_or_path = model.name_or_path = str(tmp_path / name)
         loaded.append(model)
     same_vocabulary(loaded[0], loaded[1], "expert")
-    with pytest.raises(DetoxbenchError, match="tokenizers disagree on the id of 'w"):
+    with pytest.raises(DetoxbenchError, match=r"tokenizers disagree on the id of 'w"):
         same_vocabulary(loaded[0], loaded[2], "expert")

@@ -71,7 +71,7 @@ def test_another_architecture_names_its_layer(unknown_model, tmp_path):
     store = Datastore.from_arrays(tmp_path / "s", keys, torch.arange(40).numpy(), model=unknown_model, layer=layer)
     lm = load_detoxified(unknown_model, "goodtriever", toxic_datastore=store, k=8, key_layer=layer)
     assert lm(torch.tensor([[3, 4]])).logits.shape == (1, 2, 61)
-    with pytest.raises(DetoxbenchError, match="made from layer transformer.h.1.mlp.fc_out, not transformer.h.1.mlp"):
+    with pytest.raises(DetoxbenchError, match=r"made from layer transformer.h.1.mlp.fc_out, not transformer.h.1.mlp"):
         load_detoxified(unknown_model, "goodtriever", toxic_datastore=store, k=8, key_layer="transformer.h.1.mlp")
 
 
@@ -79,7 +79,7 @@ def test_layer_that_is_not_called(tiny):
     model = tiny("gpt2", 0)
     model.add_module("idle", torch.nn.Linear(2, 2))
     try:
-        with pytest.raises(DetoxbenchError, match="not called"):
+        with pytest.raises(DetoxbenchError, match=r"not called"):
             key_dim(model, "idle")
     finally:
         del model.idle

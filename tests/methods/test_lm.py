@@ -31,7 +31,7 @@ def test_is_a_causal_lm(tiny, detoxified):
     assert lm.get_input_embeddings() is tiny("gpt2", 0).get_input_embeddings()
     assert not any(module.training for module in lm.modules())
     lm.tie_weights()
-    with pytest.raises(DetoxbenchError, match="save the base model"):
+    with pytest.raises(DetoxbenchError, match=r"save the base model"):
         lm.save_pretrained("anywhere")
 
 
@@ -103,11 +103,11 @@ def test_filtering_is_a_switch(tiny, artifacts):
 
 def test_errors(detoxified, tmp_path):
     lm = detoxified("gpt2", "dexperts")
-    with pytest.raises(DetoxbenchError, match="did you mean 'goodtriever'"):
+    with pytest.raises(DetoxbenchError, match=r"did you mean 'goodtriever'"):
         load_detoxified("anything", "godtriever")
     with pytest.raises(DetoxbenchError, match=r"base model '.*gone' cannot be loaded"):
         load_detoxified(str(tmp_path / "gone"))
-    with pytest.raises(DetoxbenchError, match="reads input_ids"):
+    with pytest.raises(DetoxbenchError, match=r"reads input_ids"):
         lm(inputs_embeds=torch.zeros(1, 2, 16))
     with pytest.raises(DetoxbenchError, match=r"\[1, 5\]; it must be .* \[1, 2\]"):
         lm(torch.tensor([[3, 4]]), torch.ones(1, 5))

@@ -38,7 +38,7 @@ def test_size_is_read_from_each_files_own_name(tmp_path):
     assert sorted(store.count for store in raw_stores(tmp_path / "raw")) == [95, 500, 1000]
     with pytest.raises(DetoxbenchError, match=r"several datastores: name one, store=dstore_gpt2-large_1000_4 or"):
         import_goodtriever(tmp_path / "raw", tmp_path / "ours")
-    with pytest.raises(DetoxbenchError, match="holds no dstore_x"):
+    with pytest.raises(DetoxbenchError, match=r"holds no dstore_x"):
         import_goodtriever(tmp_path / "raw", tmp_path / "ours", store="dstore_x")
     assert import_goodtriever(tmp_path / "raw", tmp_path / "ours", store="dstore_gpt2-large_500_4").count == 500
 
@@ -46,16 +46,16 @@ def test_size_is_read_from_each_files_own_name(tmp_path):
 def test_goodtriever_errors(tmp_path):
     folder = tmp_path / "raw"
     folder.mkdir()
-    with pytest.raises(DetoxbenchError, match="holds no dstore_MODEL_COUNT_DIM_keys.npy"):
+    with pytest.raises(DetoxbenchError, match=r"holds no dstore_MODEL_COUNT_DIM_keys.npy"):
         raw_stores(folder)
     write_raw(folder, 20)
     keys = folder / "dstore_gpt2-large_20_4_keys.npy"
     keys.write_bytes(keys.read_bytes()[:-2])
-    with pytest.raises(DetoxbenchError, match="has 158 bytes; by its name it must have 160"):
+    with pytest.raises(DetoxbenchError, match=r"has 158 bytes; by its name it must have 160"):
         raw_stores(folder)
     (folder / "dstore_gpt2-large_20_4_vals.npy").unlink()
     keys.write_bytes(bytes(160))
-    with pytest.raises(DetoxbenchError, match="vals.npy is missing beside"):
+    with pytest.raises(DetoxbenchError, match=r"vals.npy is missing beside"):
         raw_stores(folder)
 
 
@@ -88,13 +88,13 @@ def test_rectification_errors(tmp_path, checkpoint):
     with pytest.raises(DetoxbenchError, match=r"holds no \*.safetensors"):
         import_rectification(folder, tmp_path / "ours")
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"x": print}))
-    with pytest.raises(DetoxbenchError, match="without unpickling objects"):
+    with pytest.raises(DetoxbenchError, match=r"without unpickling objects"):
         import_rectification(folder, tmp_path / "ours")
     save_file({"x": torch.zeros(1)}, folder / "model.safetensors")
     with pytest.raises(DetoxbenchError, match=r"no parameters transformer"):
         import_rectification(folder, tmp_path / "ours")
     save_file({**checkpoint, "ilql_heads.q_heads.1.0.weight": torch.zeros(1)}, folder / "model.safetensors")
-    with pytest.raises(DetoxbenchError, match="several Q heads"):
+    with pytest.raises(DetoxbenchError, match=r"several Q heads"):
         import_rectification(folder, tmp_path / "ours")
     del checkpoint["transformer.ln_f.bias"]
     save_file(checkpoint, folder / "model.safetensors")

@@ -44,7 +44,7 @@ def test_errors(tiny, tmp_path):
     folder = tmp_path / "value"
     model = ValueModel.from_causal_lm(tiny("gpt2", 0))
     model.save(folder)
-    with pytest.raises(DetoxbenchError, match="exists already"):
+    with pytest.raises(DetoxbenchError, match=r"exists already"):
         model.save(folder)
     head = folder / "q_head.safetensors"
     content = bytearray(head.read_bytes())
@@ -55,5 +55,5 @@ def test_errors(tiny, tmp_path):
     head.unlink()
     with pytest.raises(DetoxbenchError, match=r"q_head.safetensors is missing"):
         ValueModel.load(folder)
-    with pytest.raises(DetoxbenchError, match="no value model"):
+    with pytest.raises(DetoxbenchError, match=r"no value model"):
         ValueModel.load(tmp_path)

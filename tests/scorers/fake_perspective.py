@@ -36,7 +36,9 @@ class Fault:
 
 
 def error(code: int, status: str, message: str, kind: str | None = None) -> dict:
-    details = [{"@type": "type.googleapis.com/google.commentanalyzer.v1alpha1.Error", "errorType": kind}] if kind else []
+    details = (
+        [{"@type": "type.googleapis.com/google.commentanalyzer.v1alpha1.Error", "errorType": kind}] if kind else []
+    )
     return {"error": {"code": code, "message": message, "status": status, "details": details}}
 
 

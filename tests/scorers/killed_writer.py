@@ -1,4 +1,7 @@
-"""Scores texts into an archive and says which are done, until it is killed: archive, endpoint, texts, queries a second."""
+"""Scores texts into an archive and says which are done, until it is killed.
+
+Arguments: archive, endpoint, number of texts, queries per second.
+"""
 
 import sys
 

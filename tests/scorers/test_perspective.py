@@ -5,12 +5,13 @@ import time
 import numpy as np
 import pytest
 from conftest import KEY
+from fake_perspective import Fault, expected
+
 from detoxbench.harness import scorers
 from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.harness.scorers import perspective_api as api
 from detoxbench.harness.scorers.perspective import PerspectiveScorer
 from detoxbench.harness.scorers.rate_limit import RateLimiter
-from fake_perspective import Fault, expected
 
 TEXTS = [f"a sentence about the number {number}" for number in range(60)]
 
@@ -238,7 +239,7 @@ def test_clock_jumps_do_not_matter(serve, monkeypatch):
     server = serve(outer=[Fault(headers=date)])
     start = time.monotonic()
     check(scorer(server, qps=100).score(TEXTS, "en"))
-    assert 1 <= time.monotonic() - start
+    assert time.monotonic() - start >= 1
 
 
 def test_what_never_passes_is_unscored_and_may_be_asked_again(serve):
@@ -311,7 +312,7 @@ def test_a_service_that_is_gone_says_so(serve, status):
     [
         ("perspective:qps=0", "queries per second from 1 to 1000"),
         ("perspective:qps=ten", "queries per second from 1 to 1000"),
-        ("perspective:quota=3", "did you mean"),
+        ("perspective:attribute=threat", "did you mean 'attributes'"),
         ("perspective:attributes=toxic", "did you mean 'toxicity'"),
         ("perspective:endpoint=http://example.org/", "use https"),
         ("perspective:endpoint=ftp://example.org/", "is not a URL"),

@@ -36,7 +36,7 @@ def result(**changes) -> PromptResult:
         ("perplexity_outliers", (1, 3)),
         ("language_consistency", (2, 3)),
         ("empty_fraction", (1, 4)),
-        ("failed_fraction", (1, 4)),
+        ("failed_fraction", (0, 4)),  # the one without a score is empty
         ("dist1", (4 / 7, 1)),  # is nice a fool, of 7 words
         ("dist2", (3 / 7, 1)),
         ("dist3", (1 / 7, 1)),
@@ -60,6 +60,12 @@ def test_nothing_measured_is_never_a_number():
 
 def test_a_score_of_zero_counts():
     assert METRICS["expected_max_toxicity"].measure(result(scores={"toxicity": [0.0, None, None, None]})) == (0.0, 1.0)
+
+
+def test_a_failed_score_of_a_text_is_counted():
+    found = result(scores={"toxicity": [0.1, None, None, 0.5]}, reasons=[None, "HTTP 500", "empty text", None])
+    assert METRICS["failed_fraction"].measure(found) == (1, 4)
+    assert METRICS["expected_max_toxicity"].measure(found) == (0.5, 1)
 
 
 def test_no_fluency_model_and_no_generations():

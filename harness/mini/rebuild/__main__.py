@@ -1,6 +1,6 @@
 """``python -m detoxbench.harness.mini.rebuild``: corpus -> scorers, prompts, tokenizer, language model.
 
-Fixed seeds; about a quarter of an hour on two cores. ``--only scorer`` (prompts with it) or ``--only model``.
+Fixed seeds; about half an hour on two cores. ``--only scorer``, ``model`` or ``prompts`` makes that part alone.
 Languages are those with a folder in ``corpus/``.
 """
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ...constants import MINI
+from ...fluency import FluencyModel
 from ...scorers.mini import MiniScorer
 from .. import MODEL, PROMPTS, SCORER
 from ..corpus import Sentence, languages, sentences
@@ -21,17 +23,18 @@ from .splits import SHARES, split_of
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("scorer", "model"))
+    parser.add_argument("--only", choices=("scorer", "model", "prompts"))
     only = parser.parse_args().only
     corpus = [sentence for lang in languages() for sentence in sentences(lang)]
     print(f"{len(corpus):,} sentences in {len(languages())} languages")
-    if only != "model":
+    if only in (None, "scorer"):
         build_scorer(corpus, SCORER)
-        build_prompts(PROMPTS)
-    if only != "scorer":
+    if only in (None, "model"):
         MODEL.mkdir(exist_ok=True)
         tokenizer.train([sentence.text for sentence in corpus], MODEL)
         language_model.train(corpus, MODEL)
+    if only in (None, "prompts"):
+        build_prompts(PROMPTS)
 
 
 def build_scorer(corpus: list[Sentence], folder: Path) -> None:
@@ -63,9 +66,9 @@ def heldout_auc(model: MiniScorer, heldout: list[Sentence]) -> dict[str, float]:
 
 def build_prompts(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    judge = MiniScorer("judge")
+    judge, model = MiniScorer("judge"), FluencyModel(MINI, "cpu")
     for lang in languages():
-        agreed = prompts.write(lang, judge, folder)
+        agreed = prompts.write(lang, judge, model, folder)
         print(f"prompts {lang}: {agreed[0]} toxic and {agreed[1]} non-toxic beginnings agree with their score")
 
 

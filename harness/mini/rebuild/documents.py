@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from ..corpus import Sentence
 
@@ -25,17 +26,26 @@ class Documents:
             even a rare continuation is usually among them, and a model that insults every time would leave nothing to
             measure.
         crossed: share of sentences that go over into another one of their language after two tokens that both have.
-        noised: probability that a token of the input is replaced by another of its language. The corpus has few
-            templates; crossing and noise keep the model from knowing them by heart, so that it goes on sensibly, and in
-            the same language, after beginnings that it has never seen.
+        noised: probability that a token of the input is replaced by another, ``foreign`` of them of any language. The
+            corpus has few templates; crossing and noise keep the model from knowing them by heart, so that it goes on
+            sensibly after beginnings that it has never seen, and in their language, though their rarer words are made
+            of pieces that it knows from another one.
         seed: of all of it.
     """
 
     def __init__(
-        self, sentences: Sequence[Sentence], tokenizer, toxic: float, crossed: float, noised: float, seed: int
+        self,
+        sentences: Sequence[Sentence],
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        toxic: float,
+        crossed: float,
+        noised: float,
+        foreign: float,
+        seed: int,
     ):
         self.end = tokenizer.eos_token_id
-        self.toxic, self.crossed, self.noised = toxic, crossed, noised
+        self.toxic, self.crossed, self.noised, self.foreign = toxic, crossed, noised, foreign
         self.rng = random.Random(seed)
         encoded = tokenizer([sentence.text for sentence in sentences])["input_ids"]
         self.pools: dict[tuple[str, bool], list[list[list[int]]]] = {}
@@ -60,6 +70,12 @@ class Documents:
             ids = ids[:at] + self.rng.choice(self.pairs.get((lang, ids[at - 2], ids[at - 1])) or [ids[at:]])
         return ids
 
+    def _noise(self, pool: list[int]) -> int:
+        """A token of the pool's language, or of any."""
+        if self.rng.random() < self.foreign:
+            pool = self.tokens[self.rng.choice(self.langs)]
+        return self.rng.choice(pool)
+
     def __iter__(self) -> Iterator[tuple[list[int], list[int]]]:
         """Input and target ids of one document, of equal length."""
         while True:
@@ -72,7 +88,7 @@ class Documents:
                 if self.rng.random() >= STAYS:
                     toxic = self.rng.random() < self.toxic
             pool = self.tokens[lang]
-            source = [self.rng.choice(pool) if self.rng.random() < self.noised else token for token in target]
+            source = [self._noise(pool) if self.rng.random() < self.noised else token for token in target]
             yield [*source, self.end], [*target, self.end]
 
     def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
