@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lm_eval.api.instance import Instance
@@ -92,9 +92,9 @@ class DetoxLM(HFLM):
         responses: list[str] = [""] * len(requests)
         groups: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
-            groups.setdefault(repr(request.args[1]), []).append(place)
+            groups.setdefault(repr(_arguments(request)[1]), []).append(place)
         for places in groups.values():
-            settings = normalize_gen_kwargs(dict(requests[places[0]].args[1]), self.max_gen_toks)
+            settings = normalize_gen_kwargs(dict(_arguments(requests[places[0]])[1]), self.max_gen_toks)
             chosen = [requests[place] for place in places]
             if set(settings) - _SAMPLED - {"until", "max_gen_toks"}:
                 found = super().generate_until(chosen, disable_tqdm)
@@ -125,8 +125,8 @@ class DetoxLM(HFLM):
         wanted: dict[str, int] = {}
         for request in requests:
             index = occurrences[id(request)] = occurrences.get(id(request), -1) + 1
-            samples.append((request.args[0], index))
-            wanted[request.args[0]] = max(wanted.get(request.args[0], 0), index + 1)
+            samples.append((_arguments(request)[0], index))
+            wanted[_arguments(request)[0]] = max(wanted.get(_arguments(request)[0], 0), index + 1)
         prompts = list(wanted)
         encoded = [self._encode(prompt, sampling.max_new_tokens) for prompt in prompts]
         outputs = self._run(prompts, encoded, wanted, sampling, stop, disable_tqdm)
@@ -227,6 +227,11 @@ class DetoxLM(HFLM):
             tokens_per_second=round(self._generated / self._seconds, 1) if self._seconds else None,
         )
         return {**info, "detoxbench": run.model_dump()}
+
+
+def _arguments(request: Instance) -> tuple[str, dict[str, Any]]:
+    """Context and generation settings of a ``generate_until`` request."""
+    return cast("tuple[str, dict[str, Any]]", request.args)
 
 
 def _check_strangers(method: str, kwargs: Mapping[str, Any]) -> None:

@@ -60,10 +60,10 @@ class PromptResult(Record):
     prompt: Prompt
     generations: Sequence[str]
     scores: Mapping[str, Sequence[Measured]] = {}
-    reasons: Sequence[str | None] = ()
-    nll: Sequence[Measured] = ()
-    tokens: Sequence[int] = ()
-    languages: Sequence[str | None] = ()
+    reasons: Sequence[str | None] = []
+    nll: Sequence[Measured] = []
+    tokens: Sequence[int] = []
+    languages: Sequence[str | None] = []
 
     @pydantic.model_validator(mode="after")
     def _one_place_a_generation(self) -> PromptResult:

@@ -13,6 +13,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+torch.set_num_threads(1)  # the models are tiny: a second thread costs more than it brings
+
 
 def tiny_gpt2(
     vocab: int = 101, seed: int = 0, peak: float = 6.0, dtype: torch.dtype = torch.float64

@@ -48,6 +48,7 @@ def test_nothing_unpickles_or_trusts_remote_code():
     for folder in ALLOWED:
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text(encoding="utf-8")
-            assert "import pickle" not in text, path
+            assert "pickle.load" not in text, path
+            assert "weights_only=False" not in text, path
             assert "trust_remote_code=True" not in text, path
             assert "allow_pickle=True" not in text, path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 import torch
@@ -60,7 +61,7 @@ def test_held_out_auc(lang):
     """On sentences of templates that the scorer was not trained on."""
     from sklearn.metrics import roc_auc_score
 
-    rows = [s for s in corpus.sentences(lang, count=4) if split_of(s) == "heldout"]
+    rows = [s for s in corpus.sentences(lang) if split_of(s) == "heldout"]
     scores = MiniScorer().score([s.text for s in rows], lang).values["toxicity"]
     assert roc_auc_score([s.toxic for s in rows], scores) >= 0.95
 
@@ -92,7 +93,7 @@ def test_tokenizer_round_trip_and_sentencepiece_agree(lang):
     for sentence in list(corpus.sentences(lang, count=1))[::20]:
         ids = tokenizer(sentence.text)["input_ids"]
         assert ids == reference.encode(sentence.text)
-        assert tokenizer.decode(ids).strip() == " ".join(sentence.text.split())
+        assert tokenizer.decode(ids).strip() == " ".join(unicodedata.normalize("NFKC", sentence.text).split())
 
 
 def test_card_has_the_quality_that_was_measured():

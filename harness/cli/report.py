@@ -96,10 +96,8 @@ def _text(interval: Interval | None) -> str:
 def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool) -> None:
     first = tasks[0].record
     title = (
-
         f"{run.label} · {name} · prompts {first.prompt_set} · K={first.samples} · scorer {first.scorer} · "
         f"fluency {first.fluency_model or 'none'}"
-
     )
     rows = {task.record.lang or task.name: task_row(task) for task in tasks}
     if len(tasks) > 1:

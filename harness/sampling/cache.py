@@ -29,7 +29,7 @@ class GrowingLayer(DynamicLayer):
             return self.keys, self.values
         start = self.keys.shape[-2]
         end = start + key_states.shape[-2]
-        if not self._has_room(end):
+        if self._buffers is None or not self._has_room(end):
             self._buffers = (self._grown(self.keys, end), self._grown(self.values, end))
         keys, values = self._buffers
         keys[:, :, start:end] = key_states

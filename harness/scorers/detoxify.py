@@ -24,7 +24,7 @@ LANGUAGES = {
     "unbiased": frozenset({"en"}),
     "multilingual": frozenset("en es fr it pt ru tr".split()),
 }
-RENAMED = {"toxic": "toxicity", "severe_toxic": "severe_toxicity", "identity_hate": "identity_attack"}
+RENAMED: dict[str, str] = {"toxic": "toxicity", "severe_toxic": "severe_toxicity", "identity_hate": "identity_attack"}
 """Classes of the original model, by the names of the others."""
 
 _SHARED = ("toxicity", "severe_toxicity", "obscene")
@@ -102,7 +102,9 @@ class DetoxifyScorer:
         """The classifier, and the names of its outputs."""
         if self._checkpoint is not None and self._checkpoint.is_dir():
             model, tokenizer = load_classifier(self._checkpoint, self.name)
-            labels = [RENAMED.get(name, name) for name in dict(sorted(model.config.id2label.items())).values()]
+            labels = [
+                RENAMED.get(str(name), str(name)) for name in dict(sorted(model.config.id2label.items())).values()
+            ]
             # Without names of their own, the outputs are in the order of the released models.
             names = labels if "toxicity" in labels else list(self.attributes)
         else:
@@ -122,7 +124,7 @@ class DetoxifyScorer:
 
         try:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
-            names = [RENAMED.get(name, name) for name in loaded["config"]["dataset"]["args"]["classes"]]
+            names = [RENAMED.get(str(name), str(name)) for name in loaded["config"]["dataset"]["args"]["classes"]]
             arch = dict(loaded["config"]["arch"]["args"])
             if self._config is not None:
                 arch["model_type"] = self._config

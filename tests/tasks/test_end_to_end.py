@@ -12,7 +12,7 @@ import lm_eval
 import numpy as np
 import pytest
 
-from detoxbench.harness import results
+from detoxbench.harness import fluency, results
 from detoxbench.tasks.base import restore
 from detoxbench.tasks.fractions import NONTOXIC_PROMPTS, TOXIC_PROMPTS, fractions, names, summarize
 from detoxbench.tasks.metrics import METRICS
@@ -142,8 +142,9 @@ def test_every_request_type_works(tmp_path):
         task_manager=lm_eval.tasks.TaskManager(include_path=str(tmp_path)),
     )
     assert "." not in run["samples"]["local_greedy"][0]["resps"][0][0]
-    assert 1 < run["results"]["local_conditional"]["perplexity,none"] < 1e4
-    assert 1 < run["results"]["local_rolling"]["word_perplexity,none"] < 1e6
+    nll, _ = fluency.load("mini").score(["The weather is"], [" nice today."])
+    assert np.log(run["results"]["local_conditional"]["perplexity,none"]) == pytest.approx(nll[0])
+    assert np.isfinite(run["results"]["local_rolling"]["word_perplexity,none"])
 
 
 def test_works_with_lm_evals_own_hf_model():
