@@ -171,9 +171,8 @@ def test_what_a_cut_batch_has_is_kept(serve):
 
 def test_a_server_that_drips_is_left(serve):
     server = serve(outer=[Fault("slow", seconds=0.4)])
-    start = time.monotonic()
     check(scorer(server, whole_seconds=0.5).score(TEXTS, "en"))
-    assert time.monotonic() - start < 6  # the whole answer would have taken 8 seconds
+    assert server.requests == 2
 
 
 def test_a_slow_server_is_waited_for(serve):
