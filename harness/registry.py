@@ -81,14 +81,23 @@ METHODS = Registry(
         "knn_lm": "detoxbench.methods.knn_lm:KnnLM",
         "rectification": "detoxbench.methods.rectification:Rectification",
         "self_debias": "detoxbench.methods.self_debias:SelfDebias",
+        "task_vector": "detoxbench.methods.task_vector:TaskVector",
+        "negation": "detoxbench.methods.negation:Negation",
+        "dapt": "detoxbench.methods.dapt:DAPT",
+        "gradient_ascent": "detoxbench.methods.gradient_ascent:GradientAscent",
     },
     "detoxbench.methods",
 )
 PROMPTS = Registry(
     "prompt set",
     {
-        "mini": "detoxbench.tasks.prompts.mini:load",
-        "file": "detoxbench.tasks.prompts.file:load",
+        "rtp_multilingual": "detoxbench.tasks.prompts.mini:SET",
+        "rtp": "detoxbench.tasks.prompts.rtp:SET",
+        "ptp": "detoxbench.tasks.prompts.ptp:SET",
+        "rtp_lx": "detoxbench.tasks.prompts.rtp_lx:SET",
+        "holistic_bias": "detoxbench.tasks.prompts.holistic_bias:SET",
+        "toxigen": "detoxbench.tasks.prompts.toxigen:SET",
+        "prompts_file": "detoxbench.tasks.prompts.file:SET",
     },
     "detoxbench.prompts",
 )

@@ -1,0 +1,200 @@
+"""Writes a merged model as a standard checkpoint, slice by slice and with several threads, with its provenance."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import torch
+
+from ...harness.errors import DetoxbenchError
+from .. import artifacts
+from .checkpoint import CODES, INDEX, SINGLE, Checkpoint, slices
+from .vectors import TaskVectors
+
+KIND = "merged_model"
+FORMULA = "base - coefficient * mean_i(finetuned_i - base)"
+MAX_SHARD = 5_000_000_000
+"""Bytes of one safetensors file."""
+COPIED = (".json", ".txt", ".model", ".jinja", ".tiktoken")
+"""Configuration and tokenizer; no code and no weights."""
+LEFT = (artifacts.MANIFEST, INDEX, "trainer_state.json", "complete.json", "fit.json")
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+Item = tuple[str, torch.dtype, int]
+"""A tensor's name, its dtype in the result, its bytes there."""
+
+
+class Job(NamedTuple):
+    """A slice of a tensor, and the open file's number and place where it goes."""
+
+    name: str
+    dtype: torch.dtype
+    start: int
+    count: int
+    file: int
+    at: int
+
+
+def merge(
+    base: Checkpoint,
+    vectors: TaskVectors,
+    out: str | Path,
+    *,
+    dtype: str | None = None,
+    max_shard: int = MAX_SHARD,
+    workers: int | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+    **facts: Any,
+) -> Path:
+    """Write ``base`` changed by ``vectors``: safetensors, the base's configuration and tokenizer, ``manifest.json``.
+
+    Memory: a few slices a thread, whatever the size of the model and the number of fine-tuned ones.
+
+    Args:
+        out: a new folder; appears whole or not at all.
+        dtype: of the weights; by default as the base is loaded: stored precision, or its configuration's where wider.
+        max_shard: bytes of a file; more are spread over several, with an index.
+        workers: threads; by default one a core, at most 8.
+        on_bytes: called with bytes written, from several threads.
+        facts: for the manifest.
+
+    Raises:
+        DetoxbenchError: for an unknown dtype, a full disk, or a folder that is in use.
+    """
+    out = Path(out)
+    if dtype is not None and dtype not in DTYPES:
+        raise DetoxbenchError(f"dtype '{dtype}': allowed are {', '.join(DTYPES)}")
+    shards = _shards(base, vectors, dtype, max_shard)
+    _room(out, sum(size for shard in shards for _, _, size in shard))
+    inputs = {one.folder: one for one in (base, *(part.checkpoint for part in vectors.parts))}
+    count = workers or min(8, os.cpu_count() or 1)
+    with artifacts.new_folder(out) as partial, _pool(count) as pool:
+        sums = {path: pool.submit(artifacts.sha256, path) for one in inputs.values() for path in one.paths}
+        names = _shard_names(len(shards))
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context((partial / name).open("wb")) for name in names]
+            jobs = [job for shard, file in zip(shards, files, strict=True) for job in _jobs(base, shard, file)]
+            for _ in pool.map(functools.partial(_slice, base, vectors, on_bytes), jobs):
+                pass  # raises what a slice raised
+        if len(shards) > 1:
+            _write_index(partial, shards, names)
+        _copy_rest(base.folder, partial)
+        if dtype is not None:
+            _set_dtype(partial, dtype)
+        record = {path: future.result() for path, future in sums.items()}
+        artifacts.write_manifest(
+            partial, KIND, formula=FORMULA, coefficient=vectors.coefficient, base=_provenance(base, record),
+            parts=[_provenance(part.checkpoint, record) for part in vectors.parts], **facts,
+        )  # fmt: skip
+    return out
+
+
+def _shards(base: Checkpoint, vectors: TaskVectors, dtype: str | None, limit: int) -> list[list[Item]]:
+    """Tensors of each file, in the base's order."""
+    weights, wide = set(vectors.base.weights), base.stored_dtype()
+    shards: list[list[Item]] = [[]]
+    filled = 0
+    for name, entry in base.entries.items():
+        kept = entry.dtype
+        if name in weights:
+            kept = DTYPES[dtype] if dtype else entry.dtype
+            if not dtype and wide is not None and wide.is_floating_point and wide.itemsize > kept.itemsize:
+                kept = wide
+        size = entry.count * kept.itemsize
+        if shards[-1] and filled + size > limit:
+            shards.append([])
+            filled = 0
+        shards[-1].append((name, kept, size))
+        filled += size
+    return shards
+
+
+def _shard_names(count: int) -> list[str]:
+    return [SINGLE] if count == 1 else [f"model-{at:05d}-of-{count:05d}.safetensors" for at in range(1, count + 1)]
+
+
+def _jobs(base: Checkpoint, shard: list[Item], file: BinaryIO) -> Iterator[Job]:
+    """The slices of a file, whose header is written and whose room is taken at once."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    at = 0
+    for name, dtype, size in shard:
+        shape = list(base.entries[name].shape)
+        header[name] = {"dtype": CODES[dtype], "shape": shape, "data_offsets": [at, at + size]}
+        at += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    file.flush()
+    file.truncate(8 + len(text) + at)
+    at = 8 + len(text)
+    for name, dtype, size in shard:
+        for start, count in slices(base.entries[name].count):
+            yield Job(name, dtype, start, count, file.fileno(), at + start * dtype.itemsize)
+        at += size
+
+
+def _slice(base: Checkpoint, vectors: TaskVectors, on_bytes: Callable[[int], None] | None, job: Job) -> None:
+    part = vectors.weight(job.name, base.read(job.name, job.start, job.count), job.start, job.dtype)
+    view = memoryview(part.view(torch.uint8).numpy())
+    at = job.at
+    while len(view):
+        written = os.pwrite(job.file, view, at)
+        view, at = view[written:], at + written
+    if on_bytes:
+        on_bytes(at - job.at)
+
+
+@contextlib.contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads with one core each; after an error or a key press what has not begun is dropped."""
+    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _copy_rest(source: Path, folder: Path) -> None:
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.suffix in COPIED and path.name not in LEFT and not path.name.startswith("."):
+            shutil.copyfile(path, folder / path.name)
+
+
+def _set_dtype(folder: Path, dtype: str) -> None:
+    """Have the configuration say the precision, in the words of the transformers release that wrote it."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config["torch_dtype" if "torch_dtype" in config else "dtype"] = dtype
+    artifacts.write_json(folder / "config.json", config)
+
+
+def _room(out: Path, size: int) -> None:
+    """Refuse before anything is written."""
+    folder = next(path for path in (out, *out.absolute().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise DetoxbenchError(
+            f"{out}: the merged model takes {size / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free there"
+        )
+
+
+def _write_index(folder: Path, shards: list[list[Item]], names: list[str]) -> None:
+    total = sum(size for shard in shards for _, _, size in shard)
+    where = {name: file for shard, file in zip(shards, names, strict=True) for name, _, _ in shard}
+    artifacts.write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": where})
+
+
+def _provenance(one: Checkpoint, sums: dict[Path, str]) -> dict[str, Any]:
+    """A checkpoint in the manifest: no path, since a path says nothing elsewhere."""
+    return {
+        "name": Path(one.name).name if Path(one.name).is_dir() else one.name,
+        "kind": "lora" if one.adapter else "checkpoint",
+        "sha256": {path.name: sums[path] for path in one.paths},
+    }
