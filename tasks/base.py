@@ -160,7 +160,7 @@ class ToxicityTask(ConfigurableTask):
 
     def run_record(self) -> TaskRun:
         """What this task's numbers depend on; loads the scorer and the fluency model if nothing has yet."""
-        scorer = scorer_for(self.options.scorer)
+        scorer = scorer_for(self.options)
         uses = self.options.uses_fluency
         return TaskRun(
             prompt_set=Path(self.options.prompts).name,

@@ -3,34 +3,83 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 
 from tqdm import tqdm
 
-from ..harness import fluency, scorers
+from ..harness import scorers
 from ..harness.records import Prompt, PromptResult
+from ..harness.scorers.progress import score_all
 from ..harness.segment import identify
 from .metrics.language import is_empty
 from .options import Options
 
+Texts = Sequence[Sequence[str]]
+"""``[prompts, K]``; K may differ."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a scorer says of all generations.
+
+    Args:
+        scores: attribute -> ``[texts]``, None where there is none.
+        reasons: ``[texts]`` why a text has none.
+    """
+
+    scores: Mapping[str, Sequence[float | None]]
+    reasons: Sequence[str | None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What does not depend on the scorer: ``[texts]`` each, the first two empty without a fluency model."""
+
+    nll: Sequence[float | None]
+    tokens: Sequence[int]
+    languages: Sequence[str | None]
+
+
+def scorer_for(options: Options) -> scorers.Scorer:
+    """The scorer that the options ask for; one copy serves all tasks.
+
+    Raises:
+        DetoxbenchError: if it cannot be had.
+    """
+    return _scorer(options.scorer, options.archive, options.offline, options.on_unsupported)
+
 
 @lru_cache(maxsize=4)
-def scorer_for(spec: str) -> scorers.Scorer:
-    """The scorer of that specification; one copy serves all tasks."""
-    return scorers.load(spec)
+def _scorer(spec: str, archive: str | None, offline: bool, on_unsupported: str | None) -> scorers.Scorer:
+    return scorers.load(spec, archive=archive, offline=offline or None, on_unsupported=on_unsupported)
+
+
+def ready_scorer(options: Options) -> scorers.Scorer:
+    """``scorer_for``, once it has what it needs to answer: to be called before a long run.
+
+    Raises:
+        DetoxbenchError: if it cannot be had, or lacks its key or its archive.
+    """
+    scorer = scorer_for(options)
+    ready = getattr(scorer, "ready", None)
+    if ready is not None:
+        ready()
+    return scorer
 
 
 @contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Adds the time of its block to ``seconds[name]``."""
     start = time.perf_counter()
     yield
-    seconds[name] = round(time.perf_counter() - start, 3)
+    seconds[name] = round(seconds.get(name, 0.0) + time.perf_counter() - start, 3)
 
 
 def measure(
-    prompts: Sequence[Prompt], generations: Sequence[Sequence[str]], options: Options, *, progress: str | None = None
+    prompts: Sequence[Prompt], generations: Texts, options: Options, *, progress: str | None = None
 ) -> tuple[list[PromptResult], dict[str, float]]:
     """Score all generations of a task.
 
@@ -43,22 +92,81 @@ def measure(
     Returns:
         One result a prompt, and the seconds each stage took.
     """
-    k = [len(texts) for texts in generations]
-    flat = [text for texts in generations for text in texts]
-    owner = [prompt for prompt, count in zip(prompts, k, strict=True) for _ in range(count)]
     seconds: dict[str, float] = {}
-    with _timed(seconds, "scoring"):
-        scores, reasons = _scores(owner, flat, options, progress)
-        prompts = _with_toxicity(prompts, options)
+    with timed(seconds, "scoring"):
+        scorer = scorer_for(options)
+        scored = score(scorer, prompts, generations, progress=progress)
+        prompts = with_toxicity(scorer, prompts)
+    judged = judge(prompts, generations, options.fluency_model, seconds, progress=progress)
+    return assemble(prompts, generations, scored, judged), seconds
+
+
+def score(
+    scorer: scorers.Scorer, prompts: Sequence[Prompt], generations: Texts, *, progress: str | None = None
+) -> Scored:
+    """Scores of all generations, a language at a time, since scorers want to know it.
+
+    Raises:
+        DetoxbenchError: for a language that the scorer does not support, before anything is scored.
+    """
+    langs = dict.fromkeys(prompt.lang for prompt in prompts)
+    for lang in langs:
+        scorers.check_language(scorer, lang)
+    owner, flat = _flat(prompts, generations)
+    scores: dict[str, list[float | None]] = {name: [None] * len(flat) for name in scorer.attributes}
+    reasons: list[str | None] = [None] * len(flat)
+    with _bar(progress and f"{progress}: {scorer.name}", len(flat)) as bar:
+        for lang in langs:
+            places = [place for place, prompt in enumerate(owner) if prompt.lang == lang]
+            scored = score_all(scorer, [flat[place] for place in places], lang, bar.update)
+            for name, column in scores.items():
+                for place, value in zip(places, scored.values[name], strict=True):
+                    column[place] = None if value != value else float(value)
+            for place, reason in zip(places, scored.reasons, strict=True):
+                reasons[place] = reason
+    return Scored(scores, reasons)
+
+
+def with_toxicity(scorer: scorers.Scorer, prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Prompts that bring no score of their own get the scorer's."""
+    done = list(prompts)
+    missing: dict[str, list[int]] = {}
+    for place, prompt in enumerate(prompts):
+        if prompt.toxicity is None and prompt.text.strip():
+            missing.setdefault(prompt.lang, []).append(place)
+    for lang, places in missing.items():
+        values = scorer.score([prompts[place].text for place in places], lang).values[scorer.attributes[0]]
+        for place, value in zip(places, values, strict=True):
+            done[place] = prompts[place].model_copy(update={"toxicity": None if value != value else float(value)})
+    return done
+
+
+def judge(
+    prompts: Sequence[Prompt],
+    generations: Texts,
+    fluency_model: str,
+    seconds: dict[str, float],
+    *,
+    progress: str | None = None,
+) -> Judged:
+    """Likelihoods, unless ``fluency_model`` is ``none``, and languages of all generations."""
+    owner, flat = _flat(prompts, generations)
     nll: list[float | None] = []
     tokens: list[int] = []
-    if options.uses_fluency:
-        with _timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
-            sums, added = fluency.load(options.fluency_model).score([p.text for p in owner], flat, bar.update)
+    if fluency_model != "none":
+        from ..harness import fluency  # it imports torch
+
+        with timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
+            sums, added = fluency.load(fluency_model).score([p.text for p in owner], flat, bar.update)
             nll = [None if value != value else float(value) for value in sums]
             tokens = [int(count) for count in added]
-    with _timed(seconds, "language"):
+    with timed(seconds, "language"):
         languages = [None if is_empty(text) else identify(text) for text in flat]
+    return Judged(nll, tokens, languages)
+
+
+def assemble(prompts: Sequence[Prompt], generations: Texts, scored: Scored, judged: Judged) -> list[PromptResult]:
+    """One result a prompt from what was measured of all texts."""
     results, start = [], 0
     for prompt, texts in zip(prompts, generations, strict=True):
         here = slice(start, start + len(texts))
@@ -67,50 +175,21 @@ def measure(
             PromptResult(
                 prompt=prompt,
                 generations=list(texts),
-                scores={name: column[here] for name, column in scores.items()},
-                reasons=reasons[here],
-                nll=nll[here],
-                tokens=tokens[here],
-                languages=languages[here],
+                scores={name: column[here] for name, column in scored.scores.items()},
+                reasons=scored.reasons[here],
+                nll=judged.nll[here],
+                tokens=judged.tokens[here],
+                languages=judged.languages[here],
             )
         )
-    return results, seconds
+    return results
+
+
+def _flat(prompts: Sequence[Prompt], generations: Texts) -> tuple[list[Prompt], list[str]]:
+    """``[texts]`` prompts and texts."""
+    owner = [prompt for prompt, texts in zip(prompts, generations, strict=True) for _ in texts]
+    return owner, [text for texts in generations for text in texts]
 
 
 def _bar(description: str | None, total: int) -> tqdm:
     return tqdm(total=total, desc=description or "", unit="text", disable=description is None, leave=False)
-
-
-def _scores(
-    owner: Sequence[Prompt], flat: Sequence[str], options: Options, progress: str | None
-) -> tuple[dict[str, list[float | None]], list[str | None]]:
-    """Attribute -> ``[texts]`` scores, and ``[texts]`` reasons; a language at a time, since scorers want to know it."""
-    scorer = scorer_for(options.scorer)
-    scores: dict[str, list[float | None]] = {name: [None] * len(flat) for name in scorer.attributes}
-    reasons: list[str | None] = [None] * len(flat)
-    with _bar(progress and f"{progress}: {options.scorer}", len(flat)) as bar:
-        for lang in dict.fromkeys(prompt.lang for prompt in owner):
-            places = [place for place, prompt in enumerate(owner) if prompt.lang == lang]
-            scored = scorer.score([flat[place] for place in places], lang)
-            for name in scores:
-                for place, value in zip(places, scored.values[name], strict=True):
-                    scores[name][place] = None if value != value else float(value)
-            for place, reason in zip(places, scored.reasons, strict=True):
-                reasons[place] = reason
-            bar.update(len(places))
-    return scores, reasons
-
-
-def _with_toxicity(prompts: Sequence[Prompt], options: Options) -> list[Prompt]:
-    """Prompts that bring no score of their own get the run's scorer's."""
-    scorer = scorer_for(options.scorer)
-    done = list(prompts)
-    missing: dict[str, list[int]] = {}
-    for place, prompt in enumerate(prompts):
-        if prompt.toxicity is None:
-            missing.setdefault(prompt.lang, []).append(place)
-    for lang, places in missing.items():
-        values = scorer.score([prompts[place].text for place in places], lang).values[scorer.attributes[0]]
-        for place, value in zip(places, values, strict=True):
-            done[place] = prompts[place].model_copy(update={"toxicity": None if value != value else float(value)})
-    return done

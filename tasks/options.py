@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -20,6 +20,9 @@ class Options(pydantic.BaseModel):
 
     Args:
         scorer: ``name`` or ``name:argument`` of the toxicity scorer.
+        archive: file of a score archive to go through; ``none`` for none; by default only metered scorers have one.
+        offline: score from the archive alone.
+        on_unsupported: ``nan`` leaves texts in languages that the scorer does not support unscored.
         fluency_model: model that perplexity is measured with, or ``none``.
         samples: K, continuations of a prompt.
         prompts: ``mini``, or a file of prompts.
@@ -28,6 +31,9 @@ class Options(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
     scorer: str = MINI
+    archive: str | None = None
+    offline: bool = False
+    on_unsupported: Literal["error", "nan"] | None = None
     fluency_model: str = MINI
     samples: int = pydantic.Field(SAMPLES, ge=1, le=10_000)
     prompts: str = MINI

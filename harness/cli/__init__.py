@@ -12,6 +12,8 @@ from ..errors import DetoxbenchError
 COMMANDS = {
     "archive": ("archive:app", "The score archive: export, import, statistics."),
     "calibrate": ("calibrate:app", "Fit a map from one scorer to another's scale."),
+    "score": ("score:score", "Score generation files with one or several scorers; metrics with intervals."),
+    "agreement": ("agreement:agreement", "How well scorers agree on one file."),
     "report": ("report:report", "One compact table of results: language x metric as value [low, high]."),
 }
 """Name -> function in this package, and the line that ``--help`` shows; a name that ends in ``:app`` is a group."""

@@ -186,7 +186,7 @@ class ScoreArchive:
                 raise ValueError(f"{len(row.values)} values for the attributes {', '.join(key.attributes)}")
             at = now if row.scored_at is None else row.scored_at
             scores.append((row.text_sha256, array("d", row.values).tobytes(), row.reason, at))
-            if self.keeps_texts and row.text is not None and _storable(row.text):
+            if self.keeps_texts and row.text is not None and storable(row.text):
                 texts.append((row.text_sha256, row.text))
         if not scores:
             return 0
@@ -307,7 +307,7 @@ def _choose(values: bytes, stored: Sequence[str], wanted: Sequence[str]) -> byte
     return array("d", [every[name] for name in wanted]).tobytes()
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
     """Lone surrogates are not Unicode text; SQLite refuses them."""
     try:
         text.encode("utf-8")

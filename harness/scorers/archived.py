@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DetoxbenchError
-from .archive import Key, Row, ScoreArchive, text_sha256
+from .archive import Key, Row, ScoreArchive, storable, text_sha256
 from .base import Scorer, Scores, check_language
 
 CHUNK = 1024
@@ -94,6 +97,17 @@ class Archived:
             )
         return versions[0] if versions else self.scorer.version
 
+    def ready(self) -> object:
+        """Open the archive and check what the scorer needs for answering, before a long run depends on it.
+
+        Raises:
+            DetoxbenchError: for an archive that cannot be used; or as the scorer's own ``ready``.
+        """
+        self.archive  # noqa: B018
+        if self.offline:
+            return self.version
+        return self.scorer.ready() if hasattr(self.scorer, "ready") else None  # type: ignore[attr-defined]
+
     def key(self, lang: str) -> Key:
         """What the scores in that language are stored under."""
         scorer: Any = self.scorer
@@ -101,8 +115,11 @@ class Archived:
         tag = scorer.canonical(lang) if hasattr(scorer, "canonical") else lang
         return Key(scorer.name, self.version, tuple(attributes), tag)
 
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
+    def score(self, texts: Sequence[str], lang: str, on_scored: Callable[[int], object] | None = None) -> Scores:
         """See ``Scorer``.
+
+        Args:
+            on_scored: called with numbers of texts as they are finished, stored ones at once; from any thread.
 
         Raises:
             DetoxbenchError: for a language that the scorer does not support.
@@ -114,6 +131,9 @@ class Archived:
         found = self.archive.get(key, unique)
         todo = [sha for sha in unique if sha not in found]
         failed: dict[bytes, str] = {}
+        times = Counter(hashes) if on_scored else {}
+        if on_scored:
+            on_scored(len(hashes) - sum(times[sha] for sha in todo))
         if todo and self.offline:
             self.missing.update({(key.language, sha): unique[sha] for sha in todo})
             failed = dict.fromkeys(todo, NOT_ARCHIVED)
@@ -131,6 +151,8 @@ class Archived:
                         rows.append(Row(sha, columns[row], reason, unique[sha]))
                 if rows:
                     self.archive.put(key, rows)
+                if on_scored:
+                    on_scored(sum(times[todo[place]] for place in places))
 
             score_each(self.scorer, [unique[sha] for sha in todo], lang, save)
             found.update(self.archive.get(key, todo))
@@ -150,7 +172,11 @@ class Archived:
 
     def write_missing(self, path: Path | str) -> int:
         """Write ``missing`` as lines of JSON, ``{"lang": …, "sha256": …, "text": …}``; how many is returned."""
-        with Path(path).open("w", encoding="utf-8") as file:
+        path = Path(path)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
             for (lang, sha), text in self.missing.items():
-                file.write(json.dumps({"lang": lang, "sha256": sha.hex(), "text": text}, ensure_ascii=False) + "\n")
+                line = {"lang": lang, "sha256": sha.hex(), "text": text}
+                file.write(json.dumps(line, ensure_ascii=not storable(text)) + "\n")
+        Path(file.name).chmod(0o644)
+        os.replace(file.name, path)
         return len(self.missing)

@@ -55,6 +55,7 @@ class Scorer(Protocol):
         dated: the version is the date of an API, so that an archive may hold another one.
         durable: answers cost quota or money, so that ``load`` puts an archive in front unless told not to.
         attributes_for(lang): the attributes that are asked for in that language.
+        ready(): raises ``DetoxbenchError`` if it cannot answer, for want of a key; called before a long run.
         canonical(lang): the language tag that scores are archived under.
         score_each(texts, lang, save): like ``score``, but hands over every answer as it arrives, by
             ``save(places, scores)``, from any thread; ``places`` are positions in ``texts``.

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from .. import mini
 from ..constants import MINI
 from ..errors import DetoxbenchError
-from .base import Scores
+from .base import Scores, check_language
 
 COLUMNS = 2**22
 NGRAMS = (2, 6)
@@ -72,7 +72,12 @@ class MiniScorer:
         return dense, float(stored["bias"][0])
 
     def score(self, texts: Sequence[str], lang: str) -> Scores:
-        """Probability that each text is toxic; an empty text has no score."""
+        """Probability that each text is toxic; an empty text has no score.
+
+        Raises:
+            DetoxbenchError: for a language that it was not trained on.
+        """
+        check_language(self, lang)
         empty = np.array([not text.strip() for text in texts], dtype=bool)
         weights, bias = self._weights
         margins = features(texts) @ weights + bias if len(texts) else np.zeros(0)

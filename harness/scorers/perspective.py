@@ -135,6 +135,19 @@ class PerspectiveScorer:
             )
         return chosen
 
+    def ready(self) -> str:
+        """The key.
+
+        Raises:
+            DetoxbenchError: if there is none.
+        """
+        key = key_from(KEY_VARIABLE)
+        if key is None:
+            raise DetoxbenchError(
+                f"scorer 'perspective' needs a key in the environment variable {KEY_VARIABLE}. ({api.OVER}.)"
+            )
+        return key
+
     def score(self, texts: Sequence[str], lang: str) -> Scores:
         """Scores of texts; each distinct text is sent once.
 
@@ -174,11 +187,7 @@ class PerspectiveScorer:
         places = [place for place in range(len(texts)) if place not in refused]
         if not places:
             return
-        key = key_from(KEY_VARIABLE)
-        if key is None:
-            raise DetoxbenchError(
-                f"scorer 'perspective' needs a key in the environment variable {KEY_VARIABLE}. ({api.OVER}.)"
-            )
+        key = self.ready()
         service = api.connect(self._endpoint)  # imported before there are threads
         self._stop.clear()
         self._failures = 0

@@ -1,0 +1,172 @@
+"""What ``score`` and ``agreement`` are given: files of generations grouped into runs, and scorers by specification."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import generation_files, results, scorers
+from ..errors import DetoxbenchError
+from ..generation_files import GenerationFile
+from ..records import ModelRun
+from ..scorers.archive import default_path
+
+_SAMPLES = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl$")
+GIVEN = "given"
+
+
+def tasks(name: str) -> Any:
+    """A module of the tasks folder, by name: harness imports no other folder."""
+    return importlib.import_module(f"detoxbench.tasks.{name}")
+
+
+@dataclass
+class Source:
+    """The files of one run: one generation file, or all samples files that lm-eval wrote at one time.
+
+    Args:
+        label: what tables call it.
+        folder: name of the folder of its results.
+        files: as read, with the parts that are measured together.
+        model: how the texts were made, if that is known.
+        groups: see ``results.Run``.
+    """
+
+    label: str
+    folder: str
+    files: list[tuple[GenerationFile, list[Any]]]
+    model: ModelRun | None = None
+    groups: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[Any]:
+        return [part for _, parts in self.files for part in parts]
+
+
+def read(paths: Sequence[Path], lang: str | None) -> list[Source]:
+    """All files, read and checked; a file that is given twice counts once.
+
+    Raises:
+        DetoxbenchError: see ``generation_files.read``.
+    """
+    parts_of = tasks("rescore").parts
+    found: dict[object, Source] = {}
+    runs: dict[Path, results.Run | None] = {}
+    for path in dict.fromkeys(paths):
+        if path.is_dir():
+            raise DetoxbenchError(
+                f"'{path}' is a folder; give the files in it: generations, or lm-eval's {path}/samples_*.jsonl"
+            )
+        file = generation_files.read(path, lang)
+        match = _SAMPLES.search(path.name) if file.samples else None
+        if match is None:
+            name = path.stem if file.samples else None
+            found[path] = Source(path.stem, path.stem, [(file, parts_of(file, name))])
+            continue
+        beside = path.with_name(f"results_{match[2]}.json")
+        if beside not in runs:
+            runs[beside] = _run(beside)
+        run = runs[beside]
+        record = run.tasks[match[1]].record if run and match[1] in run.tasks else None
+        source = found.setdefault(
+            beside,
+            Source(
+                run.label if run else path.parent.resolve().name,
+                f"{path.parent.resolve().name}_{match[2]}",
+                [],
+                run.model if run else None,
+                run.groups if run else {},
+            ),
+        )
+        source.files.append((file, parts_of(file, match[1], record)))
+    for source in found.values():
+        there = {part.task for part in source.parts}
+        source.groups = {
+            name: [task for task in members if task in there]
+            for name, members in source.groups.items()
+            if there.intersection(members)
+        }
+    _tell_apart(list(found.items()))
+    return list(found.values())
+
+
+def _run(path: Path) -> results.Run | None:
+    """A results file, or None where there is none that has tasks of ours."""
+    try:
+        return results.read(path) if path.is_file() else None
+    except DetoxbenchError:
+        return None
+
+
+def _tell_apart(found: Sequence[tuple[Any, Source]]) -> None:
+    """Different folders for files of one name."""
+    names = [source.folder for _, source in found]
+    for path, source in found:
+        if names.count(source.folder) > 1:
+            where = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:8]
+            source.folder = f"{source.folder}-{where}"
+            source.label = str(path) if source.model is None else source.label
+
+
+def load(
+    specs: Sequence[str],
+    sources: Sequence[Source],
+    *,
+    archive: Path | None,
+    offline: bool,
+    on_unsupported: str | None,
+) -> list[tuple[str, Any]]:
+    """The scorers, each with the archive in front of it, after checking that they support all languages.
+
+    Returns:
+        Specification and scorer, or what stands for one where the files' own scores are asked for.
+
+    Raises:
+        DetoxbenchError: for an unknown scorer or option, or a language that one does not support.
+    """
+    for spec in specs:
+        if spec.partition(":")[0] != GIVEN:
+            scorers.check(spec)
+    found: list[tuple[str, Any]] = []
+    path = str(archive or default_path())
+    for spec in dict.fromkeys(specs):
+        if spec.partition(":")[0] == GIVEN:
+            found.append((spec, _given(spec, sources)))
+            continue
+        own = None if re.search(r"[:,]archive=", spec) else path
+        scorer = scorers.load(spec, archive=own, offline=offline or None, on_unsupported=on_unsupported)
+        for source in sources:
+            for file, _ in source.files:
+                for lang in file.langs:
+                    try:
+                        scorers.check_language(scorer, lang)
+                    except DetoxbenchError as error:
+                        raise DetoxbenchError(f"'{file.path}': {error}") from None
+        if offline:
+            scorer.ready()  # type: ignore[attr-defined]
+        found.append((spec, scorer))
+    return found
+
+
+def _given(spec: str, sources: Sequence[Source]) -> Any:
+    """``given``, ``given:<scorer>`` or ``given:<scorer>,version=<version>``: scores that the files hold."""
+    name, _, version = spec.partition(",version=")
+    for source in sources:
+        for file, _ in source.files:
+            if not file.attributes:
+                raise DetoxbenchError(f"scorer '{GIVEN}': '{file.path}' holds no scores of its generations")
+    attributes = sources[0].files[0][0].attributes
+    return tasks("rescore").GivenScores(name, version or "as in the file", attributes)
+
+
+def slug(text: str) -> str:
+    """A name that any file system takes, and that differs where the texts do."""
+    plain = re.sub(r"[^\w.-]+", "_", text).strip("_.")[:80] or "_"
+    return (
+        plain if plain == text else f"{plain}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
+    )

@@ -1,0 +1,167 @@
+"""Metrics of texts that are there already: generation files measured as a task's own generations are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..harness.constants import PERPLEXITY_CUTOFF, TOXIC
+from ..harness.generation_files import GenerationFile
+from ..harness.records import Prompt, PromptResult, TaskRun
+from ..harness.results import MEASURED
+from ..harness.results_writer import TaskOutput
+from ..harness.scorers import Scorer
+from . import prompts as prompt_sets
+from .fractions import fractions, metric_of, names, summarize, value
+from .measure import Judged, Scored, assemble, judge, score, with_toxicity
+from .metrics import METRICS
+
+GIVEN = "given"
+"""Name of the scorer whose scores a file holds itself, as ``given`` or ``given:<what they are of>``."""
+
+NOT_GIVEN = "the file has no score of it"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is measured together: the prompts of a file, or of one of its languages.
+
+    Args:
+        task: name in results.
+        prompt_set: see ``TaskRun``.
+        prompts, generations, given: see ``GenerationFile``.
+        attributes: of ``given``.
+        record: of the run that made the texts, if it is known.
+    """
+
+    task: str
+    prompt_set: str
+    prompts: Sequence[Prompt]
+    generations: Sequence[Sequence[str]]
+    given: Sequence[Sequence[Mapping[str, float | None]]]
+    attributes: tuple[str, ...]
+    record: TaskRun | None = None
+
+
+def parts(file: GenerationFile, task: str | None = None, record: TaskRun | None = None) -> list[Part]:
+    """One part a language, called ``generations_<lang>``; of lm-eval's samples one, called as its task."""
+    if task is not None:
+        whole = (file.prompts, file.generations, file.given, file.attributes)
+        return [Part(task, record.prompt_set if record else task, *whole, record)]
+    found = []
+    for lang in file.langs:
+        places = [place for place, prompt in enumerate(file.prompts) if prompt.lang == lang]
+        columns = ([column[place] for place in places] for column in (file.prompts, file.generations, file.given))
+        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes))
+    return found
+
+
+@dataclass(frozen=True)
+class GivenScores:
+    """In place of a scorer: what the file says. Its version is what the user says it is, as nobody else can."""
+
+    name: str
+    version: str
+    attributes: tuple[str, ...]
+
+    def of(self, part: Part) -> Scored:
+        flat = [one for prompt in part.given for one in prompt]
+        columns = {name: [one.get(name) for one in flat] for name in self.attributes}
+        reasons = [None if one.get(self.attributes[0]) is not None else NOT_GIVEN for one in flat]
+        return Scored(columns, reasons)
+
+
+def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[Judged, dict[str, float]]:
+    """What all scorers share, and the seconds it took."""
+    seconds: dict[str, float] = {}
+    return judge(part.prompts, part.generations, fluency_model, seconds, progress=progress), seconds
+
+
+def scored(part: Part, scorer: Scorer | GivenScores, *, progress: str | None = None) -> tuple[Part, Scored]:
+    """Scores of all texts, and the part with scores of its prompts."""
+    if isinstance(scorer, GivenScores):
+        return part, scorer.of(part)
+    found = score(scorer, part.prompts, part.generations, progress=progress)
+    prompts = with_toxicity(scorer, part.prompts)
+    return Part(**{**part.__dict__, "prompts": prompts}), found
+
+
+def output(
+    part: Part,
+    scorer: Scorer | GivenScores,
+    found: Scored,
+    shared: Judged,
+    fluency_model: str,
+    seconds: Mapping[str, float],
+) -> TaskOutput:
+    """Every metric with its interval, and the rows of a samples file."""
+    results = assemble(part.prompts, part.generations, found, shared)
+    rows = [fractions(result) for result in results]
+    uses, version = fluency_model != "none", None
+    if uses:
+        from ..harness import fluency  # it imports torch
+
+        version = fluency.load(fluency_model).version
+    about: dict[str, Any] = {
+        "scorer": scorer.name,
+        "scorer_version": scorer.version,
+        "attributes": list(scorer.attributes),
+        "fluency_model": fluency_model if uses else None,
+        "fluency_version": version,
+        "constants": {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
+        "failed_scores": int(sum(row["failed_fraction"][0] for row in rows)),
+        "seconds": dict(seconds),
+    }
+    langs = {prompt.lang for prompt in part.prompts}
+    record = part.record or TaskRun(
+        prompt_set=part.prompt_set,
+        prompts_sha256=prompt_sets.sha256(part.prompts),
+        lang=langs.pop() if len(langs) == 1 else None,
+        samples=max(map(len, part.generations)),
+        generation={},
+        **about,
+    )
+    return TaskOutput(
+        part.task,
+        record.model_copy(update=about),
+        summarize(rows),
+        [_sample(place, result, row) for place, (result, row) in enumerate(zip(results, rows, strict=True))],
+        {name: direction for name in names() if (direction := METRICS[metric_of(name)].higher_is_better) is not None},
+    )
+
+
+def _sample(place: int, result: PromptResult, row: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """A row as ``ToxicityTask`` has lm-eval write it."""
+    texts = list(result.generations)
+    return {
+        "doc_id": place,
+        "doc": result.prompt.model_dump(exclude={"source"}),
+        "target": "",
+        "arguments": {"gen_args_0": {"arg_0": result.prompt.text, "arg_1": {}}},
+        "resps": [texts],
+        "filtered_resps": [texts],
+        "filter": "none",
+        "metrics": [MEASURED, *names()],
+        MEASURED: {
+            **result.model_dump(mode="json", exclude={"prompt", "generations"}),
+            "prompt_toxicity": result.prompt.toxicity,
+            "fractions": {name: list(fraction) for name, fraction in row.items()},
+        },
+        **{name: value(row[name]) for name in names()},
+    }
+
+
+def collated(part: Part, found: Scored) -> list[dict[str, Any]]:
+    """The published systems' rows: each generation with its scores, or with the reason why it has none."""
+    rows, start = [], 0
+    for prompt, texts in zip(part.prompts, part.generations, strict=True):
+        generations = []
+        for place, text in enumerate(texts, start):
+            scores = {name: column[place] for name, column in found.scores.items() if column[place] is not None}
+            reason = found.reasons[place]
+            generations.append({"text": text, **scores, **({} if reason is None else {"reason": reason})})
+        start += len(texts)
+        about = {"text": prompt.text, **({} if prompt.toxicity is None else {"toxicity": prompt.toxicity})}
+        rows.append({"id": prompt.id, "lang": prompt.lang, "prompt": about, "generations": generations})
+    return rows
