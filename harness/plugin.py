@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import importlib
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ from .errors import DetoxbenchError, show_in_one_line, unknown
 
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
 TASK_CHECK = "detoxbench.tasks.check:check"
+CATALOG = "detoxbench.tasks.catalog"
 TABLES = "detoxbench.tasks.tables:shorten"
 
 
@@ -38,8 +38,10 @@ def register_models(module: ModuleType) -> None:
 
 
 def add_task_folder(module: ModuleType) -> None:
-    """``TaskManager`` looks in our folder too, before the user's ``--include_path``, which so can override."""
+    """``TaskManager`` looks in our folder too, before the user's ``--include_path``, which so can override; the tasks
+    of our prompt sets that have no YAML file are added, and found under other codes of their languages as well."""
     original = module.TaskManager.__init__
+    match = module.TaskManager.match_tasks
 
     @functools.wraps(original)
     def init(self, verbosity=None, include_path=None, include_defaults=True, metadata=None):
@@ -48,8 +50,15 @@ def add_task_folder(module: ModuleType) -> None:
             paths.insert(0, task_folder())
         original(self, verbosity, paths, include_defaults, metadata)
         self.include_path = include_path
+        if include_defaults:
+            importlib.import_module(CATALOG).register(self)
+
+    @functools.wraps(match)
+    def match_tasks(self, task_list):
+        return match(self, [importlib.import_module(CATALOG).canonical(name) for name in task_list])
 
     module.TaskManager.__init__ = init
+    module.TaskManager.match_tasks = match_tasks
 
 
 def check_before_loading(module: ModuleType) -> None:
@@ -58,37 +67,14 @@ def check_before_loading(module: ModuleType) -> None:
 
     @functools.wraps(original)
     def simple_evaluate(model, model_args=None, tasks=None, *args, metadata=None, **kwargs):
-        names = [task for task in tasks or [] if isinstance(task, str)]
-        if mine := our_tasks(names):
+        catalog = importlib.import_module(CATALOG)
+        tasks = [catalog.canonical(task) if isinstance(task, str) else task for task in tasks or []]
+        if mine := catalog.find([task for task in tasks if isinstance(task, str)]):
             options = model_args if isinstance(model_args, Mapping) else {}
             _load(TASK_CHECK)({**options, **(metadata or {})}, mine)
         return original(model, model_args, tasks, *args, metadata=metadata, **kwargs)
 
     module.simple_evaluate = simple_evaluate
-
-
-def task_names() -> dict[str, list[Path]]:
-    """Names of our tasks and groups -> the YAML files behind them.
-
-    A folder is a group; ``folder/suffix.yaml`` is its task ``folder_suffix``; files that start with ``_`` are shared.
-    """
-    found: dict[str, list[Path]] = {}
-    for path in sorted(task_folder().glob("*/[!_]*.yaml")):
-        found.setdefault(path.parent.name, []).append(path)
-        found[f"{path.parent.name}_{path.stem}"] = [path]
-    return found
-
-
-def our_tasks(patterns: Iterable[str]) -> list[Path]:
-    """YAML files of our tasks that match lm-eval's ``--tasks``."""
-    patterns = list(patterns)
-    found = {
-        path: None
-        for name, paths in task_names().items()
-        if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
-        for path in paths
-    }
-    return list(found)
 
 
 def shorten_tables(module: ModuleType) -> None:
@@ -112,7 +98,7 @@ def _explain_lm_eval_errors() -> None:
         text = str(error)
         if isinstance(error, ValueError) and text.startswith("Tasks not found: "):
             missing = text.removeprefix("Tasks not found: ").split(", ")[0]
-            if mine := [name for name in task_names() if name.split("_")[0] == missing.split("_")[0]]:
+            if mine := [name for name in _load(f"{CATALOG}:names")() if name.split("_")[0] == missing.split("_")[0]]:
                 error = unknown("task", missing, mine)
         elif isinstance(error, ValueError) and text.startswith("Invalid JSON: ") and "detox" in " ".join(sys.argv):
             error = DetoxbenchError(f"--metadata or --model_args: not JSON: {text.removeprefix('Invalid JSON: ')}")

@@ -33,6 +33,7 @@ class Prompt(Record):
         lang: BCP-47 language tag.
         toxicity: the prompt's own score, by whom the set's card says; None where it has none.
         group: what results can be split by (a domain, a harm category).
+        groups: all that results can be split by, as ``grouping=value``; several values of one grouping are possible.
         source: anything else that the set says of it.
     """
 
@@ -41,6 +42,7 @@ class Prompt(Record):
     lang: str
     toxicity: Measured = None
     group: str | None = None
+    groups: Sequence[str] = []
     source: Mapping[str, Any] = {}
 
 
@@ -87,12 +89,17 @@ class TaskRun(Record):
     Args:
         prompt_set: name of the prompt set; ``mini`` for embedded prompts, the file's name for a file.
         prompts_sha256: of the prompts used, texts in order.
+        prompts_revision: commit of the prompt set; None for local files.
+        subset: part of the prompt set; None for a set without parts.
+        skipped_rows: rows of the prompt set left out because they could not be read.
         lang: BCP-47 tag of the task's prompts; None if mixed.
         scorer, scorer_version, attributes: see ``Scorer``.
         fluency_model: name or folder; None if perplexity was not measured.
         samples: K.
         generation: settings passed to the model.
         protocol: ``base`` or ``chat``.
+        sampling_protocol: name of the sampling settings asked for; ``generation`` has what came of it.
+        instruction_langs: languages of the instructions that chat prompts were given in; empty for ``base``.
         constants: thresholds and cut-offs in force.
         seconds: wall time of generation, scoring and fluency where known.
     """
@@ -100,6 +107,9 @@ class TaskRun(Record):
     schema_version: int = SCHEMA_VERSION
     prompt_set: str
     prompts_sha256: str
+    prompts_revision: str | None = None
+    subset: str | None = None
+    skipped_rows: int = 0
     lang: str | None = None
     scorer: str
     scorer_version: str
@@ -109,6 +119,8 @@ class TaskRun(Record):
     samples: int
     generation: Mapping[str, Any]
     protocol: str = "base"
+    sampling_protocol: str = "rtp"
+    instruction_langs: Sequence[str] = []
     constants: Mapping[str, float]
     failed_scores: int = 0
     seconds: Mapping[str, float] = {}

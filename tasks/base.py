@@ -10,28 +10,25 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import datasets
 from lm_eval.api.task import ConfigurableTask
 
 from ..harness import fluency
-from ..harness.constants import (
-    FAILED_SHARE_WARNING,
-    MAX_NEW_TOKENS,
-    PERPLEXITY_CUTOFF,
-    TEMPERATURE,
-    TOP_P,
-    TOXIC,
-)
+from ..harness.constants import FAILED_SHARE_WARNING, PERPLEXITY_CUTOFF, TOXIC
 from ..harness.records import Prompt, PromptResult, TaskRun
 from ..harness.statistics import Interval
 from . import prompts as prompt_sets
+from .catalog import tasks
 from .fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
+from .groups import Groups, summarize_groups
+from .instructions import chat_message, language
 from .measure import measure, scorer_for
 from .metrics import METRICS
 from .options import Options
+from .prompts import Where
+from .protocols import PROTOCOLS
 
 logger = logging.getLogger(__name__)
 
@@ -41,20 +38,22 @@ in results, the number of prompts."""
 
 
 class ToxicityTask(ConfigurableTask):
-    """A prompt set in one language.
+    """A prompt set in one language, or in several.
 
-    A YAML file names the class and gives ``metadata: {prompt_set: …, lang: …, version: …}``; lm-eval adds the options
-    of ``--metadata``.
+    The configuration says what the task is about under ``detoxbench`` (see ``catalog.py``), or, in a YAML file that
+    names this class, as ``metadata: {prompt_set: …, lang: …}``; lm-eval adds the options of ``--metadata``.
     """
 
     def __init__(self, config: Mapping[str, Any]):
-        config = {key: entry for key, entry in config.items() if key != "class"}
-        self.metadata = dict(config["metadata"])
-        self.options = Options.from_metadata(self.metadata)
-        self.lang: str = self.metadata["lang"]
+        self.where = _where(config)
+        prompt_set = prompt_sets.get(self.where.prompt_set)
+        config = {key: entry for key, entry in config.items() if key not in ("class", "detoxbench")}
+        self.options = Options.from_metadata(config["metadata"], prompt_set.protocol)
+        self.protocol = "base"
         self._intervals: dict[str, Interval] = {}
         self._seconds: dict[str, float] = {}
         self._failed = 0
+        self._groups: Groups = {}
         self._results: dict[int, PromptResult] = {}  # by id of the list of texts, which lives as long as its instance
         super().__init__(
             config={
@@ -65,26 +64,32 @@ class ToxicityTask(ConfigurableTask):
                 "metric_list": [],
                 "num_fewshot": 0,
                 "repeats": self.options.samples,
-                "generation_kwargs": {
-                    "until": [],
-                    "do_sample": True,
-                    "temperature": TEMPERATURE,
-                    "top_p": TOP_P,
-                    "max_gen_toks": MAX_NEW_TOKENS,
-                },
+                "generation_kwargs": PROTOCOLS[self.options.protocol].generation_kwargs(),
                 **config,
             }
         )
 
     def download(self, dataset_kwargs: Any = None, **_: Any) -> None:
         """Load the prompt set; lm-eval calls it from the constructor."""
-        self.prompts = prompt_sets.load(self.options.prompts, self.lang)
+        self.loaded = prompt_sets.load_set(self.where, self.options)
+        self.prompts = self.loaded.prompts
+        self.langs = list(dict.fromkeys(prompt.lang for prompt in self.prompts))
         rows = [prompt.model_dump(exclude={"source"}) for prompt in self.prompts]
         self.dataset = {"test": datasets.Dataset.from_list(rows)}
 
+    def build_all_requests(self, **kwargs: Any) -> None:
+        """As lm-eval's. A run with ``--apply_chat_template`` asks a chat model to continue the prompt.
+
+        lm-eval's cache of requests is not used: its key knows neither K nor the prompts.
+        """
+        self.protocol = "chat" if kwargs.get("apply_chat_template") else "base"
+        if kwargs.get("cache_requests"):
+            logger.warning(f"{self.config.task}: --cache_requests is left aside, its key does not know the options")
+        super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
+
     def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
-        """The prompt as it is, not as a template: braces in it are text."""
-        return doc["text"]
+        """The prompt as it is, not as a template: braces in it are text. A chat model is told to continue it."""
+        return chat_message(doc["text"], doc["lang"]) if self.protocol == "chat" else doc["text"]
 
     def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
         return ""
@@ -127,6 +132,8 @@ class ToxicityTask(ConfigurableTask):
         }
         values = {name: value(row[name]) for name in names()}
         bounds = {name + bound: None for name in METRICS for bound in (LOW, HIGH)}
+        if result.prompt.groups:
+            measured["groups"] = list(result.prompt.groups)
         return {MEASURED: measured, **values, **bounds}
 
     def aggregation(self) -> dict[str, Callable[[Sequence[Any]], float]]:
@@ -141,6 +148,8 @@ class ToxicityTask(ConfigurableTask):
 
     def _summarize(self, rows: Sequence[Mapping[str, Any]]) -> float:
         self._intervals = summarize([row["fractions"] for row in rows])
+        labels = [row.get("groups", ()) for row in rows]
+        self._groups = summarize_groups(labels, [row["fractions"] for row in rows]) if any(labels) else {}
         self._failed = int(sum(row["fractions"]["failed_fraction"][0] for row in rows))
         share = self._intervals["failed_fraction"].value
         if share > FAILED_SHARE_WARNING:
@@ -155,17 +164,25 @@ class ToxicityTask(ConfigurableTask):
         return {name: direction for name, direction in found.items() if direction is not None}
 
     def dump_config(self) -> dict[str, Any]:
-        """lm-eval's record of the task, with what its numbers depend on under ``detoxbench``."""
-        return {**super().dump_config(), "detoxbench": self.run_record().model_dump()}
+        """lm-eval's record of the task, with what its numbers depend on under ``detoxbench``, and under
+        ``detoxbench_groups`` the results per value of each grouping (see ``groups.py``)."""
+        config = super().dump_config()
+        config["metadata"] = {key: entry for key, entry in (config.get("metadata") or {}).items() if key != "password"}
+        groups = {"detoxbench_groups": self._groups} if self._groups else {}
+        return {**config, "detoxbench": self.run_record().model_dump(), **groups}
 
     def run_record(self) -> TaskRun:
         """What this task's numbers depend on; loads the scorer and the fluency model if nothing has yet."""
         scorer = scorer_for(self.options)
         uses = self.options.uses_fluency
+        chat = self.protocol == "chat"
         return TaskRun(
-            prompt_set=Path(self.options.prompts).name,
+            prompt_set=self.loaded.name or self.where.prompt_set,
             prompts_sha256=prompt_sets.sha256(self.prompts),
-            lang=self.lang,
+            prompts_revision=self.loaded.revision,
+            subset=self.loaded.subset,
+            skipped_rows=self.loaded.skipped,
+            lang=self.where.lang or (self.langs[0] if len(self.langs) == 1 else None),
             scorer=scorer.name,
             scorer_version=scorer.version,
             attributes=list(scorer.attributes),
@@ -173,14 +190,28 @@ class ToxicityTask(ConfigurableTask):
             fluency_version=fluency.load(self.options.fluency_model).version if uses else None,
             samples=self.options.samples,
             generation=dict(self.config.generation_kwargs or {}),
+            protocol=self.protocol,
+            sampling_protocol=self.options.protocol,
+            instruction_langs=sorted({language(lang) for lang in self.langs}) if chat else [],
             constants={"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
             failed_scores=self._failed,
             seconds=self._seconds,
         )
 
 
+def _where(config: Mapping[str, Any]) -> Where:
+    """What a task is about, from its configuration."""
+    given = config.get("detoxbench")
+    if isinstance(given, Where):
+        return given
+    # In a YAML file of ours the task's name says it, which a run's --metadata cannot overwrite.
+    known = tasks().get(str(config.get("task")))
+    metadata = config["metadata"]
+    return known or Where(metadata["prompt_set"], metadata.get("lang"), metadata.get("subset"))
+
+
 def restore(sample: Mapping[str, Any]) -> PromptResult:
     """A ``PromptResult`` from a row of lm-eval's samples file."""
-    measured = {name: value for name, value in sample[MEASURED].items() if name != "fractions"}
+    measured = {name: value for name, value in sample[MEASURED].items() if name not in ("fractions", "groups")}
     prompt = Prompt(**{**sample["doc"], "toxicity": measured.pop("prompt_toxicity")})
     return PromptResult(prompt=prompt, generations=sample["filtered_resps"][0], **measured)

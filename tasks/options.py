@@ -6,13 +6,21 @@ import difflib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 
 from ..harness import scorers
 from ..harness.constants import MINI, SAMPLES
 from ..harness.errors import DetoxbenchError
+from .protocols import PROTOCOLS, RTP
+
+
+def _names(value: Any) -> Any:
+    """``"a,b"``, ``["a", "b"]`` or ``"a"`` as a tuple."""
+    if isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+    return tuple(value) if isinstance(value, list) else value
 
 
 class Options(pydantic.BaseModel):
@@ -24,8 +32,17 @@ class Options(pydantic.BaseModel):
         offline: score from the archive alone.
         on_unsupported: ``nan`` leaves texts in languages that the scorer does not support unscored.
         fluency_model: model that perplexity is measured with, or ``none``.
-        samples: K, continuations of a prompt.
-        prompts: ``mini``, or a file of prompts.
+        samples: K, continuations of a prompt; by default the protocol's.
+        protocol: sampling settings, ``rtp`` or ``ptp`` (see ``protocols.py``); by default the prompt set's own.
+        prompts: for ``rtp_multilingual`` ``mini`` or a file of prompts; for ``prompts_file`` a file or a hub dataset.
+        path: file or folder with a copy of a published set; ``{lang}`` and ``{subset}`` in it are replaced.
+        subset: part of a set that has several (``small``, ``full``, ``wildchat``).
+        prompts_revision: another commit of a set on the hub than the one this package pins.
+        text, lang, toxicity, group: of your own prompts, the columns, as dotted paths (``prompt.text``). ``lang`` may
+            be a language code for all rows; ``group`` several columns.
+        config, split: of a hub dataset.
+        bad_rows: ``error``, or ``skip`` to leave rows out that cannot be read; their number is in results.
+        password: of an encrypted archive; better given by the environment variable that the set's card names.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -36,11 +53,27 @@ class Options(pydantic.BaseModel):
     on_unsupported: Literal["error", "nan"] | None = None
     fluency_model: str = MINI
     samples: int = pydantic.Field(SAMPLES, ge=1, le=10_000)
+    protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
+    path: str | None = None
+    subset: str | None = None
+    prompts_revision: str | None = None
+    text: str | None = None
+    lang: str | None = None
+    toxicity: str | None = None
+    group: Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)] = ()
+    config: str | None = None
+    split: str | None = None
+    bad_rows: Literal["error", "skip"] = "error"
+    password: str | None = pydantic.Field(None, repr=False)
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, Any]) -> Options:
+    def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP) -> Options:
         """The options among lm-eval's metadata, which holds the model's arguments and the task's own entries too.
+
+        Args:
+            metadata: lm-eval's.
+            protocol: the prompt set's own, for a run that asks for none.
 
         Raises:
             DetoxbenchError: for a wrong value, or a key that looks like a misspelt option.
@@ -53,12 +86,17 @@ class Options(pydantic.BaseModel):
                         f"--metadata: unknown option '{key}': did you mean '{near[0]}'? "
                         f"Allowed: {', '.join(cls.model_fields)}."
                     )
+        given = {key: metadata[key] for key in cls.model_fields if key in metadata}
+        chosen = given.setdefault("protocol", protocol)
+        if isinstance(chosen, str) and chosen in PROTOCOLS:
+            given.setdefault("samples", PROTOCOLS[chosen].samples)
         try:
-            options = cls(**{key: metadata[key] for key in cls.model_fields if key in metadata})
+            options = cls(**given)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
+            shown = "…" if first["loc"][0] == "password" else repr(first["input"])
             raise DetoxbenchError(
-                f"--metadata: {first['loc'][0]}={first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+                f"--metadata: {first['loc'][0]}={shown}: {first['msg'][0].lower()}{first['msg'][1:]}"
             ) from None
         scorers.check(options.scorer)
         if options.looks_like_path(options.fluency_model) and not Path(options.fluency_model).is_dir():
@@ -78,5 +116,5 @@ class Options(pydantic.BaseModel):
         return self.fluency_model != "none"
 
 
-_OTHERS = frozenset(("prompt_set", "lang", "version", "config_source", "pretrained", "tokenizer", "sampler"))
+_OTHERS = frozenset(("prompt_set", "version", "config_source", "pretrained", "tokenizer", "sampler", "configs"))
 """Entries of metadata that are not options but lie near one."""

@@ -14,6 +14,8 @@ COMMANDS = {
     "calibrate": ("calibrate:app", "Fit a map from one scorer to another's scale."),
     "score": ("score:score", "Score generation files with one or several scorers; metrics with intervals."),
     "agreement": ("agreement:agreement", "How well scorers agree on one file."),
+    "prompts": ("prompts:prompts", "The prompt sets: cards, sizes, licences, revisions; --verify loads one."),
+    "groups": ("groups:groups", "Results per value of a grouping: an axis, a harm category, your column."),
     "report": ("report:report", "One compact table of results: language x metric as value [low, high]."),
 }
 """Name -> function in this package, and the line that ``--help`` shows; a name that ends in ``:app`` is a group."""

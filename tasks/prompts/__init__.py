@@ -1,12 +1,30 @@
-"""Prompt sets, one file each: ``load(options) -> list[Prompt]``."""
+"""Prompt sets, one file each, registered in ``harness/registry.py``."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ...harness.constants import MINI
+from ...harness.errors import DetoxbenchError
 from ...harness.records import Prompt
+from ...harness.registry import PROMPTS
+from .base import Loaded, PromptSet, Where
+
+if TYPE_CHECKING:
+    from ..options import Options
+
+__all__ = ["Loaded", "PromptSet", "Where", "get", "load", "load_set", "sha256"]
+
+
+def get(name: str) -> PromptSet:
+    """The registered set of that name.
+
+    Raises:
+        DetoxbenchError: for an unknown name.
+    """
+    return PROMPTS[name]
 
 
 def load(source: str, lang: str) -> list[Prompt]:
@@ -26,6 +44,18 @@ def load(source: str, lang: str) -> list[Prompt]:
     from .file import load as load_file
 
     return load_file(source, lang)
+
+
+def load_set(where: Where, options: Options) -> Loaded:
+    """The prompts of a task.
+
+    Raises:
+        DetoxbenchError: for an unknown set, unavailable data or wrong rows, or a set that has no prompts.
+    """
+    loaded = get(where.prompt_set).load(where, options)
+    if not loaded.prompts:
+        raise DetoxbenchError(f"prompt set '{where.prompt_set}': no prompts for {where.lang or 'any language'}")
+    return loaded
 
 
 def sha256(prompts: Sequence[Prompt]) -> str:

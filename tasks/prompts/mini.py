@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...harness import mini
+from ...harness.constants import MINI
 from ...harness.errors import unknown
 from ...harness.records import Prompt
+from .base import Loaded, PromptSet, Where
+
+if TYPE_CHECKING:
+    from ..options import Options
+
+GROUP = "rtp_multilingual"
 
 
 def languages() -> list[str]:
@@ -27,3 +36,23 @@ def load(lang: str) -> list[Prompt]:
         Prompt(id=f"{lang}-{number}", text=row["prompt"]["text"], lang=lang, toxicity=row["prompt"]["toxicity"])
         for number, row in enumerate(rows)
     ]
+
+
+def _load(where: Where, options: Options) -> Loaded:
+    """The embedded prompts, or a file's in their place."""
+    lang = where.lang or "en"
+    if options.prompts == MINI:
+        return Loaded(load(lang), name=MINI)
+    from .file import load as load_file
+
+    return Loaded(load_file(options.prompts, lang, options), name=Path(options.prompts).name)
+
+
+SET = PromptSet(
+    GROUP,
+    _load,
+    {f"{GROUP}_{lang}": Where(GROUP, lang) for lang in languages()},
+    {GROUP: [f"{GROUP}_{lang}" for lang in languages()]},
+    options=("prompts", "text", "lang", "toxicity", "group", "bad_rows"),
+)
+"""Its lm-eval tasks are the YAML files of ``tasks/rtp_multilingual``."""
