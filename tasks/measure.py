@@ -96,7 +96,7 @@ def measure(
     with timed(seconds, "scoring"):
         scorer = scorer_for(options)
         scored = score(scorer, prompts, generations, progress=progress)
-        prompts = with_toxicity(scorer, prompts)
+        prompts = with_toxicity(scorer, prompts, progress=progress)
     judged = judge(prompts, generations, options.fluency_model, seconds, progress=progress)
     return assemble(prompts, generations, scored, judged), seconds
 
@@ -127,17 +127,18 @@ def score(
     return Scored(scores, reasons)
 
 
-def with_toxicity(scorer: scorers.Scorer, prompts: Sequence[Prompt]) -> list[Prompt]:
+def with_toxicity(scorer: scorers.Scorer, prompts: Sequence[Prompt], *, progress: str | None = None) -> list[Prompt]:
     """Prompts that bring no score of their own get the scorer's."""
     done = list(prompts)
     missing: dict[str, list[int]] = {}
     for place, prompt in enumerate(prompts):
         if prompt.toxicity is None and prompt.text.strip():
             missing.setdefault(prompt.lang, []).append(place)
-    for lang, places in missing.items():
-        values = scorer.score([prompts[place].text for place in places], lang).values[scorer.attributes[0]]
-        for place, value in zip(places, values, strict=True):
-            done[place] = prompts[place].model_copy(update={"toxicity": None if value != value else float(value)})
+    with _bar(progress and f"{progress}: {scorer.name}, prompts", sum(map(len, missing.values()))) as bar:
+        for lang, places in missing.items():
+            scored = score_all(scorer, [prompts[place].text for place in places], lang, bar.update)
+            for place, value in zip(places, scored.values[scorer.attributes[0]], strict=True):
+                done[place] = prompts[place].model_copy(update={"toxicity": None if value != value else float(value)})
     return done
 
 

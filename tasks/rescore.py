@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..harness.constants import PERPLEXITY_CUTOFF, TOXIC
@@ -78,13 +78,17 @@ def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tu
     return judge(part.prompts, part.generations, fluency_model, seconds, progress=progress), seconds
 
 
-def scored(part: Part, scorer: Scorer | GivenScores, *, progress: str | None = None) -> tuple[Part, Scored]:
-    """Scores of all texts, and the part with scores of its prompts."""
+def scored(
+    part: Part, scorer: Scorer | GivenScores, *, prompts: bool = True, progress: str | None = None
+) -> tuple[Part, Scored]:
+    """Scores of all texts, and the part with scores of its prompts, unless these are not wanted."""
     if isinstance(scorer, GivenScores):
         return part, scorer.of(part)
     found = score(scorer, part.prompts, part.generations, progress=progress)
-    prompts = with_toxicity(scorer, part.prompts)
-    return Part(**{**part.__dict__, "prompts": prompts}), found
+    return (
+        replace(part, prompts=with_toxicity(scorer, part.prompts, progress=progress)) if prompts else part,
+        found,
+    )
 
 
 def output(

@@ -42,6 +42,9 @@ def score(
         str | None, typer.Option(help="'error' (the default), or 'nan' to leave other languages unscored")
     ] = None,
     fluency_model: Annotated[str, typer.Option(help="model to measure perplexity with")] = "none",
+    prompts: Annotated[
+        bool, typer.Option("--prompts/--no-prompts", help="score prompts too, for results on toxic and other prompts")
+    ] = True,
 ) -> None:
     """Score files of generations, and write every metric with its interval: results and samples files as lm-eval's, for
     ``detoxbench report`` and ``compare``, and the texts with their scores in the published systems' format.
@@ -58,7 +61,7 @@ def score(
         shared = {id(part): _judged(part, run, fluency_model) for run in runs for part in run.parts}
         for spec, one in loaded:
             for run in runs:
-                written.append(_score(run, spec, one, shared, out, fluency_model))
+                written.append(_score(run, spec, one, shared, out, fluency_model, prompts))
             missing |= _missing(spec, one, out)
     except KeyboardInterrupt:
         typer.echo(
@@ -90,14 +93,14 @@ def _judged(part: Any, run: Source, fluency_model: str) -> tuple[Any, dict[str, 
     return sources.tasks("rescore").judged(part, fluency_model, progress=run.label)
 
 
-def _score(run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str) -> Path:
+def _score(run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str, prompts: bool) -> Path:
     """One run under one scorer; the results file is returned."""
     rescore = sources.tasks("rescore")
     folder = out / slug(run.folder) / slug(spec)
     outputs, rows = [], []
     for part in run.parts:
         start = time.perf_counter()
-        with_prompts, found = rescore.scored(part, scorer, progress=run.label)
+        with_prompts, found = rescore.scored(part, scorer, prompts=prompts, progress=run.label)
         judged, seconds = shared[id(part)]
         seconds = {**seconds, "scoring": round(time.perf_counter() - start, 3)}
         outputs.append(rescore.output(with_prompts, scorer, found, judged, fluency_model, seconds))

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import generation_files, results, scorers
-from ..errors import DetoxbenchError
+from ..errors import DetoxbenchError, unknown
 from ..generation_files import GenerationFile
 from ..records import ModelRun
+from ..registry import SCORERS
 from ..scorers.archive import default_path
 
 _SAMPLES = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl$")
@@ -130,8 +131,8 @@ def load(
         DetoxbenchError: for an unknown scorer or option, or a language that one does not support.
     """
     for spec in specs:
-        if spec.partition(":")[0] != GIVEN:
-            scorers.check(spec)
+        if (name := spec.partition(":")[0]) not in (GIVEN, *SCORERS):
+            raise unknown("scorer", name, (GIVEN, *SCORERS))
     found: list[tuple[str, Any]] = []
     path = str(archive or default_path())
     for spec in dict.fromkeys(specs):
@@ -149,6 +150,7 @@ def load(
                         raise DetoxbenchError(f"'{file.path}': {error}") from None
         if offline:
             scorer.ready()  # type: ignore[attr-defined]
+        getattr(scorer, "archive", None)  # opened now, so that one that cannot be used is an error before any work
         found.append((spec, scorer))
     return found
 

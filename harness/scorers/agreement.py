@@ -53,22 +53,37 @@ def weighted_kappa(first: np.ndarray, second: np.ndarray, counts: np.ndarray) ->
         return np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
 
 
-def _resampled(statistic: Callable[[np.ndarray], np.ndarray], texts: int, resamples: int) -> Interval:
+def _resampled(statistic: Callable[[np.ndarray], np.ndarray], owner: np.ndarray, resamples: int) -> Interval:
     """Percentile interval of a statistic of counts [resamples, texts]: the statistics are bounded and, on the numbers
-    of texts that calibration needs, close to unbiased."""
+    of texts that calibration needs, close to unbiased. ``owner`` [texts] says whose the texts are: owners are drawn."""
+    texts, owners = len(owner), int(owner.max()) + 1
     value = float(statistic(np.ones((1, texts)))[0])
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     found = []
     for start in range(0, resamples, CHUNK):
-        drawn = rng.integers(0, texts, size=(min(CHUNK, resamples - start), texts))
-        counts = np.stack([np.bincount(row, minlength=texts) for row in drawn]).astype(float)
-        found.append(statistic(counts))
+        drawn = rng.integers(0, owners, size=(min(CHUNK, resamples - start), owners))
+        counts = np.stack([np.bincount(row, minlength=owners) for row in drawn]).astype(float)
+        found.append(statistic(counts[:, owner]))
     replicates = np.concatenate(found)
     replicates = replicates[np.isfinite(replicates)]
     if not np.isfinite(value) or not len(replicates):
-        return Interval(value, np.nan, np.nan, "undefined", texts, len(replicates), CONFIDENCE)
+        return Interval(value, np.nan, np.nan, "undefined", owners, len(replicates), CONFIDENCE)
     low, high = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Interval(value, float(low), float(high), "percentile", texts, len(replicates), CONFIDENCE)
+    return Interval(value, float(low), float(high), "percentile", owners, len(replicates), CONFIDENCE)
+
+
+def _owners(texts: int, groups: Sequence[np.ndarray] | None) -> np.ndarray:
+    """[texts] -> number of the group, from 0; a text that is in none is a group of its own."""
+    owner = np.full(texts, -1)
+    for number, group in enumerate(groups or ()):
+        owner[group] = number
+    alone = owner < 0
+    owner[alone] = len(groups or ()) + np.arange(alone.sum())
+    return np.unique(owner, return_inverse=True)[1]
+
+
+def _sums(owner: np.ndarray, values: np.ndarray) -> np.ndarray:
+    return np.bincount(owner, weights=values.astype(float))
 
 
 def groups_of(texts: int, k: int = SAMPLES) -> list[np.ndarray]:
@@ -87,7 +102,8 @@ def agreement(
     Args:
         scores: of the scorer in question.
         reference: of the one that it is to agree with.
-        groups: places of the texts of each prompt; ``groups_of(texts)`` if None.
+        groups: places of the texts of each prompt. Prompts are then what is resampled, since the texts of one are
+            alike. If None, texts are, and ``groups_of(texts)`` stand in for prompts in the last figure.
         resamples: of each interval.
 
     Returns:
@@ -105,15 +121,16 @@ def agreement(
         )
     if not (np.isfinite(scores).all() and np.isfinite(reference).all()):
         raise ValueError("scores and reference must be finite: leave unscored texts out")
-    texts, ones = len(scores), np.ones(len(scores))
+    texts, owner = len(scores), _owners(len(scores), groups)
+    sizes = np.bincount(owner).astype(float)
     toxic, expected = scores >= TOXIC, reference >= TOXIC
     chosen = groups_of(texts) if groups is None else groups
     bias = np.array([scores[group].max() - reference[group].max() for group in chosen if len(group)])
     return {
-        "spearman": _resampled(lambda counts: weighted_spearman(scores, reference, counts), texts, resamples),
-        "mean_absolute_error": interval(np.abs(scores - reference), ones, resamples=resamples),
-        "agreement": interval((toxic == expected).astype(float), ones, resamples=resamples),
-        "kappa": _resampled(lambda counts: weighted_kappa(toxic, expected, counts), texts, resamples),
+        "spearman": _resampled(lambda counts: weighted_spearman(scores, reference, counts), owner, resamples),
+        "mean_absolute_error": interval(_sums(owner, np.abs(scores - reference)), sizes, resamples=resamples),
+        "agreement": interval(_sums(owner, toxic == expected), sizes, resamples=resamples),
+        "kappa": _resampled(lambda counts: weighted_kappa(toxic, expected, counts), owner, resamples),
         "expected_max_toxicity_bias": interval(bias, np.ones(len(bias)), resamples=resamples)
         if len(bias)
         else Interval(np.nan, np.nan, np.nan, "undefined", 0, 0, CONFIDENCE),

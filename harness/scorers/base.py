@@ -116,13 +116,16 @@ def load(spec: str, **options: Any) -> Scorer:
     from .archive import default_path
     from .archived import Archived
     from .languages import AnyLanguage
-    from .spec import take
+    from .spec import flag, take
 
     name, _, argument = check(spec).partition(":")
     argument, common = take(argument, options, COMMON)
     if common.get("on_unsupported", "error") not in ("error", "nan"):
         raise DetoxbenchError(f"scorer '{name}': on_unsupported='{common['on_unsupported']}': allowed are error, nan")
-    offline = str(common.get("offline", "false")).lower() in ("true", "1", "yes")
+    try:
+        offline = flag(common.get("offline", False))
+    except ValueError as error:
+        raise DetoxbenchError(f"scorer '{name}': offline='{common['offline']}': {error}") from None
     rest = {key: value for key, value in options.items() if key not in COMMON}
     scorer: Scorer = SCORERS[name].from_spec(argument, **rest)
     path = common.get("archive") or (default_path() if offline or getattr(scorer, "durable", False) else "none")

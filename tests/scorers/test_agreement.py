@@ -84,3 +84,23 @@ def test_groups():
 def test_wrong_input(first, second):
     with pytest.raises(ValueError, match="texts"):
         agreement(np.array(first), np.array(second))
+
+
+def test_prompts_are_what_is_resampled():
+    """Texts of one prompt that are all the same say no more than one of them."""
+    first, second = scores(80)
+    groups = np.arange(80 * 5).reshape(80, 5)
+    once = agreement(first, second, groups=list(np.arange(80)[:, None]), **FEW)
+    often = agreement(np.repeat(first, 5), np.repeat(second, 5), groups=list(groups), **FEW)
+    alone = agreement(np.repeat(first, 5), np.repeat(second, 5), **FEW)
+    for name in FIGURES[:4]:
+        width, clustered, independent = (one[name].high - one[name].low for one in (once, often, alone))
+        assert_allclose(clustered, width, rtol=1e-6)
+        assert independent < 0.7 * width
+
+
+def test_texts_in_no_group_count_for_themselves():
+    first, second = scores(100)
+    some = agreement(first, second, groups=[np.array([3, 4])], **FEW)
+    assert some["agreement"].value == pytest.approx(((first >= 0.5) == (second >= 0.5)).mean())
+    assert some["spearman"].low < some["spearman"].value < some["spearman"].high
