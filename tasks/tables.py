@@ -11,6 +11,8 @@ from .fractions import HIGH, LOW
 from .metrics import METRICS
 
 SUFFIX = ",none"
+CALIBRATED = "calibrated:"
+"""How the names of such scorers begin."""
 
 
 def shorten(result_dict: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,11 +29,15 @@ def shorten(result_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _label(result_dict: Mapping[str, Any]) -> str:
-    """`` (mini)`` if the prompts, the scorer or the model are the embedded ones: such numbers are no real model's."""
+    """`` (mini)`` if the prompts, the scorer or the model are the embedded ones: such numbers are no real model's; and
+    `` (calibrated)`` if the scores are not the scorer's own."""
     model = result_dict.get("config", {}).get("detoxbench", {}).get("pretrained")
     blocks = [config.get("detoxbench", {}) for config in result_dict.get("configs", {}).values()]
-    used = {model, *(block.get(key) for block in blocks for key in ("scorer", "prompt_set"))}
-    return f" ({MINI})" if MINI in used else ""
+    names = {str(block.get("scorer")) for block in blocks}
+    used = {model, *(block.get("prompt_set") for block in blocks)}
+    used |= {name.removeprefix(CALIBRATED).partition("->")[0].partition(":")[0] for name in names}
+    calibrated = any(name.startswith(CALIBRATED) for name in names)
+    return (f" ({MINI})" if MINI in used else "") + (" (calibrated)" if calibrated else "")
 
 
 def _short(row: Mapping[str, Any], label: str) -> Mapping[str, Any]:

@@ -46,6 +46,8 @@ class Archived:
             the date of an API takes that of the archive, which must hold one only, or the one asked for.
     """
 
+    reports_progress = True
+
     def __init__(self, scorer: Scorer, archive: ScoreArchive | Path | str, *, offline: bool = False):
         self.scorer = scorer
         self.offline = offline

@@ -55,6 +55,8 @@ class Scorer(Protocol):
         dated: the version is the date of an API, so that an archive may hold another one.
         durable: answers cost quota or money, so that ``load`` puts an archive in front unless told not to.
         attributes_for(lang): the attributes that are asked for in that language.
+        composite: made of another scorer, which gets the archive in its place.
+        reports_progress: ``score`` takes ``on_scored``, to be called with numbers of finished texts.
         ready(): raises ``DetoxbenchError`` if it cannot answer, for want of a key; called before a long run.
         canonical(lang): the language tag that scores are archived under.
         score_each(texts, lang, save): like ``score``, but hands over every answer as it arrives, by
@@ -127,13 +129,18 @@ def load(spec: str, **options: Any) -> Scorer:
     except ValueError as error:
         raise DetoxbenchError(f"scorer '{name}': offline='{common['offline']}': {error}") from None
     rest = {key: value for key, value in options.items() if key not in COMMON}
-    scorer: Scorer = SCORERS[name].from_spec(argument, **rest)
+    target = SCORERS[name]
+    unsupported = common.get("on_unsupported") == "nan"
+    if getattr(target, "composite", False):
+        scorer: Scorer = target.from_spec(argument, archive=common.get("archive"), offline=offline or None, **rest)
+        return AnyLanguage(scorer) if unsupported else scorer
+    scorer = target.from_spec(argument, **rest)
     path = common.get("archive") or (default_path() if offline or getattr(scorer, "durable", False) else "none")
     if str(path) != "none":
         scorer = Archived(scorer, Path(path), offline=offline)
     elif offline:
         raise DetoxbenchError(f"scorer '{name}': offline needs an archive, given archive=none")
-    return AnyLanguage(scorer) if common.get("on_unsupported") == "nan" else scorer
+    return AnyLanguage(scorer) if unsupported else scorer
 
 
 def supports(scorer: Scorer, lang: str) -> bool:

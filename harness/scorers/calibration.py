@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from . import base
 from .agreement import agreement
 from .archive import ScoreArchive
 from .base import Scores, check_language
+from .progress import score_all
 from .spec import parse
 
 KIND = "detoxbench.calibration"
@@ -197,10 +198,12 @@ class CalibratedScorer:
     """``calibrated:<file>``: the source scorer's scores on the target's scale.
 
     Its name is ``calibrated:<source>-><target>`` and its version the calibration's, which covers the source's. Its only
-    attribute is the target's. Options: any of the source scorer's, as keywords.
+    attribute is the target's. Options: any of the source scorer's, as keywords. An archive holds the source's scores.
     """
 
     direction = "higher"
+    composite = True
+    reports_progress = True
 
     def __init__(self, calibration: Calibration, scorer: base.Scorer):
         if scorer.version != calibration.source.version:
@@ -227,8 +230,17 @@ class CalibratedScorer:
         calibration = Calibration.read(path)
         return cls(calibration, base.load(calibration.source.scorer, **options))
 
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
+    def __getattr__(self, name: str) -> Any:
+        # What an archive in front of the source lacks, and whether the source is ready, is asked of this scorer.
+        if name in ("archive", "missing", "write_missing", "ready", "offline") and "scorer" in self.__dict__:
+            return getattr(self.scorer, name)
+        raise AttributeError(name)
+
+    def score(self, texts: Sequence[str], lang: str, on_scored: Callable[[int], object] | None = None) -> Scores:
         """Calibrated scores; a text that the source scorer cannot score has none.
+
+        Args:
+            on_scored: called with numbers of texts as they are finished.
 
         Raises:
             DetoxbenchError: for a language that was not calibrated.
@@ -238,6 +250,6 @@ class CalibratedScorer:
         chosen = maps.get(lang) or next(
             one for tag, one in maps.items() if tag.split("-")[0] == lang.split("-")[0].lower()
         )
-        scores = self.scorer.score(texts, lang)
+        scores = score_all(self.scorer, texts, lang, on_scored or (lambda _: None))
         values = chosen(np.asarray(scores.values[self.calibration.source.attribute], dtype=float))
         return Scores({self.attributes[0]: values}, scores.reasons, retry=scores.retry)

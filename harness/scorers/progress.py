@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .archived import Archived
 from .base import Scorer, Scores, check_language, supports
 from .languages import AnyLanguage
 
@@ -34,8 +33,8 @@ def score_all(scorer: Scorer, texts: Sequence[str], lang: str, on_scored: Callab
         done += number
         on_scored(number)
 
-    if isinstance(inner, Archived):
-        scores = inner.score(texts, lang, count)
+    if getattr(inner, "reports_progress", False):
+        scores = inner.score(texts, lang, count)  # type: ignore[call-arg]
     elif hasattr(inner, "score_each") or len(texts) <= CHUNK:
         scores = inner.score(texts, lang)
     else:

@@ -58,12 +58,17 @@ def check_url(scorer: str, url: str) -> str:
     Raises:
         DetoxbenchError: unless it is https, or http on this machine.
     """
-    parts = urlsplit(url)
+    parts, kind = urlsplit(url), scorer.partition(":")[0]
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if not parts.hostname or parts.scheme not in ("https", "http") or parts.username is not None:
-        raise DetoxbenchError(f"scorer '{scorer}': '{scrub(url)}' is not a URL such as https://host/v1")
+    if parts.username is not None or parts.query or parts.fragment:
+        # The URL is part of the scorer's name, which is in every result; it is not repeated here either.
+        raise DetoxbenchError(
+            f"scorer '{kind}': give the URL without user, '?' and '#': keys come from the environment only"
+        )
+    if not parts.hostname or parts.scheme not in ("https", "http"):
+        raise DetoxbenchError(f"scorer '{kind}': '{scrub(url)}' is not a URL such as https://host/v1")
     if parts.scheme == "http" and not local:
-        raise DetoxbenchError(f"scorer '{scorer}': '{scrub(url)}' would be sent in the clear: use https")
+        raise DetoxbenchError(f"scorer '{kind}': '{scrub(url)}' would be sent in the clear: use https")
     return url.rstrip("/") + "/"
 
 

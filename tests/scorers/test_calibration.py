@@ -8,14 +8,16 @@ import pytest
 from numpy.testing import assert_allclose
 from typer.testing import CliRunner
 
-from detoxbench.harness import scorers
+from detoxbench.harness import results, scorers
 from detoxbench.harness.cli import archive as archive_command
 from detoxbench.harness.cli.calibrate import app as calibrate_app
+from detoxbench.harness.cli.score import score as score_command
 from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.harness.registry import SCORERS
 from detoxbench.harness.scorers.archive import Key, Row, ScoreArchive, text_sha256
 from detoxbench.harness.scorers.base import Scores
 from detoxbench.harness.scorers.calibration import Calibration, End, Pairs, fit_map, pairs
+from detoxbench.tasks.tables import shorten
 
 TARGET = End("perspective", "v1alpha1@2024-01", "toxicity")
 
@@ -225,3 +227,38 @@ def test_published_answers_are_imported_by_command(tmp_path):
         run(archive_command.app, "import", tmp_path / "perspective.jsonl", "--format", "perspective")
     with pytest.raises(DetoxbenchError, match="unknown format"):
         run(archive_command.app, "import", tmp_path / "perspective.jsonl", "--format", "xml")
+
+
+def test_calibrated_offline_is_from_the_sources_archived_scores(archive, tmp_path):
+    path = tmp_path / "c.json"
+    run(calibrate_app, "--scorer", "local", "--archive", archive.path, "--out", path, "--lang", "en")
+    texts = ["score 0.160", "score 0.250", "never scored"]
+    online = scorers.load(f"calibrated:{path}").score(texts[:2], "en")
+    offline = scorers.load(f"calibrated:{path},offline=true,archive={archive.path}")
+    found = offline.score(texts, "en")
+    assert_allclose(found.values["toxicity"][:2], online.values["toxicity"])
+    assert found.reasons == [None, None, "not in the archive (offline)"]
+    assert list(offline.missing.values()) == ["never scored"]
+    assert "calibrated" not in {key.scorer for key, _ in archive.sets()}
+
+
+def test_it_is_marked_in_results_and_tables(archive, tmp_path, capsys):
+    path = tmp_path / "c.json"
+    run(calibrate_app, "--scorer", "local", "--archive", archive.path, "--out", path, "--lang", "en")
+    file = tmp_path / "g.jsonl"
+    file.write_text(json.dumps({"prompt": "", "generations": ["score 0.160", "score 0.250"], "lang": "en"}) + "\n")
+    score_command([file], [f"calibrated:{path}"], tmp_path / "out")
+    (results_file,) = (tmp_path / "out").rglob("results_*")
+    block = results.read(results_file).tasks["generations_en"].record
+    assert (block.scorer, block.scorer_version.partition(":")[0]) == (
+        "calibrated:local->perspective",
+        "calibration-sha256",
+    )
+    assert "calibrated" in capsys.readouterr().out
+    row = {"alias": "t", "expected_max_toxicity,none": 0.5}
+    shown = shorten({"results": {"t": row}, "configs": {"t": {"detoxbench": {"scorer": block.scorer}}}})
+    assert shown["results"]["t"]["alias"] == "t (calibrated)"
+    shown = shorten(
+        {"results": {"t": row}, "configs": {"t": {"detoxbench": {"scorer": "calibrated:mini->perspective"}}}}
+    )
+    assert shown["results"]["t"]["alias"] == "t (mini) (calibrated)"

@@ -115,3 +115,11 @@ def test_scrubbing():
     assert scrub(f"a {KEY} b {quote(KEY, safe='')}", KEY) == "a *** b ***"
     assert scrub("https://host/path?alt=json&key=AIzaXYZ&x=1 'more'") == "https://host/path?alt=json&key=***&x=1 'more'"
     assert scrub("nothing", None) == "nothing"
+
+
+@pytest.mark.parametrize("url", ["https://host/v1?api_key={}", "https://user:{}@host/v1", "https://host/v1#{}"])
+@pytest.mark.parametrize("spec", ["openai_moderation:{}", "judge:{},model", "perspective:endpoint={}"])
+def test_a_url_that_carries_a_key_is_refused_without_repeating_it(spec, url):
+    with pytest.raises(DetoxbenchError, match="keys come from the environment only") as error:
+        scorers.load(spec.format(url.format("AIzaXYZ")))
+    assert "AIzaXYZ" not in str(error.value)
