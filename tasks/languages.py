@@ -41,10 +41,11 @@ def tag(code: str) -> str:
     plain = code.strip().replace("_", "-")
     if own := OWN.get(plain.lower()):
         return own
+    primary, dash, rest = plain.partition("-")
     try:
-        found = langcodes.standardize_tag(plain)
+        found = langcodes.standardize_tag(OWN.get(primary.lower(), primary) + dash + rest)
         if langcodes.tag_is_valid(found) and found != "und":
-            return OWN.get(found.lower(), found)
+            return found
     except LanguageTagError:
         pass
     raise DetoxbenchError(f"'{code}' is no language code; give a BCP-47 tag such as 'pt' or 'zh-Hans', or ISO 639-3")

@@ -54,16 +54,25 @@ def _rating(annotations: Any, name: str, most: int) -> float | None:
     return float(value)
 
 
-def _groups(toxicity: float | None, annotations: Any, dialect: Any) -> list[str]:
+def _groups(toxicity: float | None, annotations: Any, dialect: str | None) -> list[str]:
     """Its human toxicity (rounded), the harms that it has, and its dialect."""
     ratings = {name: _rating(annotations, name, 5) for name in CATEGORIES}
     harms = [name for name, rating in ratings.items() if rating is not None and rating >= PRESENT]
     groups = [] if toxicity is None else [f"human_toxicity={int(toxicity + 0.5)}"]
     if any(rating is not None for rating in ratings.values()):
         groups += [f"harm={name}" for name in harms or ["none"]]
-    if isinstance(dialect, str) and dialect.strip():
-        groups.append(f"dialect={dialect.strip()}")
+    if dialect:
+        groups.append(f"dialect={dialect}")
     return groups
+
+
+def _dialect(row: Mapping[str, Any], lang: str) -> str | None:
+    """Its dialect, where the row says one: in ``Dialect`` (Egyptian), or by a narrower ``Locale`` (Pt-Br)."""
+    given, locale = row.get("Dialect"), row.get("Locale")
+    if isinstance(given, str) and given.strip():
+        return given.strip()
+    tag = languages.known(locale) if isinstance(locale, str) else None
+    return tag if tag is not None and tag != lang and languages.matches(lang, tag) else None
 
 
 def _parser(lang: str):
@@ -73,7 +82,7 @@ def _parser(lang: str):
         if annotations is MISSING:
             raise ValueError("no 'PromptAnnotations'")
         toxicity = _rating(annotations, "Toxicity", 5)
-        groups = _groups(toxicity, annotations, row.get("Dialect"))
+        groups = _groups(toxicity, annotations, _dialect(row, lang))
         name = first(row, "Index")
         return Prompt(
             id=f"{lang}-{number}" if name is MISSING or name is None else f"{lang}-{name}-{number}",
