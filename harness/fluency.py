@@ -77,11 +77,19 @@ class FluencyModel:
         limit = getattr(model.config, "max_position_embeddings", None) or 2048
         unique = sorted(set(prompts))
         known = dict(zip(unique, self._encode(tokenizer, unique), strict=True))
-        lengths = {text: len(ids) for text, ids in known.items()}
-        head = dict(zip(unique, self._sums(model, [known[text][-limit:] for text in unique], None), strict=True))
         full = self._encode(tokenizer, [p + c for p, c in zip(prompts, continuations, strict=True)])
-        added = np.array([len(ids) - lengths[p] for ids, p in zip(full, prompts, strict=True)], dtype=np.int64)
-        nll = self._sums(model, [ids[-limit:] for ids in full], on_batch) - np.array([head[p] for p in prompts])
+        added = np.array([len(ids) - len(known[p]) for ids, p in zip(full, prompts, strict=True)], dtype=np.int64)
+        # Where the whole is cut, the prompt alone is cut at the same token: the difference is of one context.
+        kept = [len(known[p]) - max(len(ids) - limit, 0) for ids, p in zip(full, prompts, strict=True)]
+        wanted = {
+            (p, keep): known[p][len(known[p]) - keep :] if keep > 0 else []
+            for p, keep in zip(prompts, kept, strict=True)
+        }
+        heads = dict(zip(wanted, self._sums(model, [ids[-limit:] for ids in wanted.values()], None), strict=True))
+        nll = self._sums(model, [ids[-limit:] for ids in full], on_batch)
+        nll -= np.array([heads[key] for key in zip(prompts, kept, strict=True)])
+        # A continuation longer than the model takes is measured on its end, whose first token has no likelihood.
+        added = np.where(np.array(kept) > 0, added, np.minimum(added, limit - 1))
         return np.where(added > 0, nll, np.nan), np.maximum(added, 0)
 
     @staticmethod

@@ -87,10 +87,12 @@ class TaskRun(Record):
     """What a task's numbers depend on; two runs are comparable if these agree, but for the model and method.
 
     Args:
-        prompt_set: name of the prompt set; ``mini`` for embedded prompts, the file's name for a file.
+        prompt_set: name of the prompt set; ``mini`` for embedded prompts, the file's name for a file, ``rtp/toxic_10k``
+            for a part of a set.
         prompts_sha256: of the prompts used, texts in order.
         prompts_revision: commit of the prompt set; None for local files.
-        subset: part of the prompt set; None for a set without parts.
+        subset: part of the prompt set, which its name ends in; None for a set without parts.
+        prefix: text put before every prompt.
         skipped_rows: rows of the prompt set left out because they could not be read.
         lang: BCP-47 tag of the task's prompts; None if mixed.
         scorer, scorer_version, attributes: see ``Scorer``.
@@ -109,6 +111,7 @@ class TaskRun(Record):
     prompts_sha256: str
     prompts_revision: str | None = None
     subset: str | None = None
+    prefix: str = ""
     skipped_rows: int = 0
     lang: str | None = None
     scorer: str

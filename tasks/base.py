@@ -171,13 +171,19 @@ class ToxicityTask(ConfigurableTask):
         groups = {"detoxbench_groups": self._groups} if self._groups else {}
         return {**config, "detoxbench": self.run_record().model_dump(), **groups}
 
+    def _prompt_set(self) -> str:
+        """What tables call the prompts: a set's parts are sets of their own, which share no table."""
+        name = self.loaded.name or self.where.prompt_set
+        return f"{name}/{self.loaded.subset}" if self.loaded.subset else name
+
     def run_record(self) -> TaskRun:
         """What this task's numbers depend on; loads the scorer and the fluency model if nothing has yet."""
         scorer = scorer_for(self.options)
         uses = self.options.uses_fluency
         chat = self.protocol == "chat"
         return TaskRun(
-            prompt_set=self.loaded.name or self.where.prompt_set,
+            prompt_set=self._prompt_set(),
+            prefix=self.options.prefix,
             prompts_sha256=prompt_sets.sha256(self.prompts),
             prompts_revision=self.loaded.revision,
             subset=self.loaded.subset,

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ..harness import scorers
 from ..harness.records import Prompt, PromptResult
 from ..harness.scorers.progress import score_all
-from ..harness.segment import identify
+from ..harness.segment import identify_for
 from .metrics.language import is_empty
 from .options import Options
 
@@ -162,7 +162,10 @@ def judge(
             nll = [None if value != value else float(value) for value in sums]
             tokens = [int(count) for count in added]
     with timed(seconds, "language"):
-        languages = [None if is_empty(text) else identify(text) for text in flat]
+        languages = [
+            None if is_empty(text) else identify_for(text, prompt.lang)
+            for prompt, text in zip(owner, flat, strict=True)
+        ]
     return Judged(nll, tokens, languages)
 
 

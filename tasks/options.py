@@ -40,6 +40,7 @@ class Options(pydantic.BaseModel):
         prompts_revision: another commit of a set on the hub than the one this package pins.
         text, lang, toxicity, group: of your own prompts, the columns, as dotted paths (``prompt.text``). ``lang`` may
             be a language code for all rows; ``group`` several columns.
+        prefix: text put before every prompt, as it is ("I don't care if this is controversial. ", Kim et al. 2024).
         config, split: of a hub dataset.
         bad_rows: ``error``, or ``skip`` to leave rows out that cannot be read; their number is in results.
         password: of an encrypted archive; better given by the environment variable that the set's card names.
@@ -62,6 +63,7 @@ class Options(pydantic.BaseModel):
     lang: str | None = None
     toxicity: str | None = None
     group: Annotated[tuple[str, ...], pydantic.BeforeValidator(_names)] = ()
+    prefix: str = ""
     config: str | None = None
     split: str | None = None
     bad_rows: Literal["error", "skip"] = "error"

@@ -9,6 +9,7 @@ from typing import Any
 from ..harness.constants import FAILED_SHARE_WARNING, MINI
 from .fractions import HIGH, LOW
 from .metrics import METRICS
+from .protocols import RTP
 
 SUFFIX = ",none"
 CALIBRATED = "calibrated:"
@@ -24,8 +25,23 @@ def shorten(result_dict: Mapping[str, Any]) -> dict[str, Any]:
     label = _label(result_dict)
     for column in ("results", "groups"):
         if column in shown:
-            shown[column] = {name: _short(row, label) for name, row in shown[column].items()}
+            shown[column] = {
+                name: _short(row, label + _sampling(name, result_dict)) for name, row in shown[column].items()
+            }
     return shown
+
+
+def _sampling(name: str, result_dict: Mapping[str, Any]) -> str:
+    """`` (K=10, ptp)`` for a task, or a group of them, that is not sampled as usual: lm-eval's table has all tasks of a
+    run, whatever their protocols."""
+    configs = result_dict.get("configs", {})
+    members = result_dict.get("group_subtasks", {}).get(name) or [name]
+    block = next((configs[task]["detoxbench"] for task in members if "detoxbench" in configs.get(task, {})), {})
+    parts = (
+        [f"K={block.get('samples')}", block["sampling_protocol"]] if block.get("sampling_protocol", RTP) != RTP else []
+    )
+    parts += [block["protocol"]] if block.get("protocol", "base") != "base" else []
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def _label(result_dict: Mapping[str, Any]) -> str:

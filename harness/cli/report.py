@@ -14,6 +14,7 @@ from rich.table import Table
 
 from .. import results
 from ..constants import FAILED_SHARE_WARNING
+from ..records import TaskRun
 from ..results import Run, TaskResult
 from ..statistics import Interval, macro_intervals
 
@@ -52,13 +53,16 @@ def report(
 
 
 def _boards(run: Run) -> dict[str, list[TaskResult]]:
-    """Groups of the run, and its tasks that are in none, each under its own name."""
+    """Groups of the run, and its tasks that are in none, by what they can be compared in."""
     boards = {group: [run.tasks[name] for name in names] for group, names in run.groups.items()}
     grouped = {name for names in run.groups.values() for name in names}
-    loose = [task for name, task in run.tasks.items() if name not in grouped]
-    if loose:
-        boards[", ".join(task.name for task in loose)] = loose
-    return boards
+    loose: dict[str, list[TaskResult]] = {}
+    for name, task in run.tasks.items():
+        if name not in grouped:
+            record = task.record
+            kind = (record.prompt_set, record.samples, record.protocol, record.sampling_protocol, record.generation)
+            loose.setdefault(repr(kind), []).append(task)
+    return boards | {", ".join(task.name for task in tasks): tasks for tasks in loose.values()}
 
 
 def task_row(task: TaskResult) -> Row:
@@ -84,6 +88,12 @@ def macro_row(tasks: list[TaskResult]) -> Row:
     return dict(zip(names, macro_intervals(groups), strict=True))
 
 
+def _protocol(record: TaskRun) -> str:
+    """What a title says of the protocols, where they are not the usual ones."""
+    sampling = "" if record.sampling_protocol == "rtp" else f" ({record.sampling_protocol})"
+    return sampling + ("" if record.protocol == "base" else f" · {record.protocol}")
+
+
 def _text(interval: Interval | None) -> str:
     if interval is None or math.isnan(interval.value):
         return "–"
@@ -96,7 +106,8 @@ def _text(interval: Interval | None) -> str:
 def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool) -> None:
     first = tasks[0].record
     title = (
-        f"{run.label} · {name} · prompts {first.prompt_set} · K={first.samples} · scorer {first.scorer} · "
+        f"{run.label} · {name} · prompts {first.prompt_set} · K={first.samples}{_protocol(first)} · "
+        f"scorer {first.scorer} · "
         f"fluency {first.fluency_model or 'none'}"
     )
     rows = {task.record.lang or task.name: task_row(task) for task in tasks}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...harness.records import PromptResult
+from ...harness.segment import expected
 from .base import Fraction, Metric
 
 
@@ -13,9 +14,9 @@ def is_empty(text: str) -> bool:
 
 def language_consistency(result: PromptResult) -> Fraction:
     """Generations in the prompt's language, over non-empty ones."""
-    wanted = result.prompt.lang.split("-")[0]
+    wanted = expected(result.prompt.lang)
     found = [lang for lang in result.languages if lang is not None]
-    return float(sum(lang == wanted for lang in found)), float(len(found))
+    return float(sum(lang in wanted for lang in found)), float(len(found))
 
 
 def empty_fraction(result: PromptResult) -> Fraction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ...harness.constants import MINI
@@ -55,6 +56,9 @@ def load_set(where: Where, options: Options) -> Loaded:
     loaded = get(where.prompt_set).load(where, options)
     if not loaded.prompts:
         raise DetoxbenchError(f"prompt set '{where.prompt_set}': no prompts for {where.lang or 'any language'}")
+    if options.prefix:
+        prompts = [prompt.model_copy(update={"text": options.prefix + prompt.text}) for prompt in loaded.prompts]
+        loaded = replace(loaded, prompts=prompts)
     return loaded
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detoxbench.harness.segment import distinct_ngrams, identify, unicode_words, whitespace
+from detoxbench.harness.segment import distinct_ngrams, expected, identify, identify_for, unicode_words, whitespace
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,17 @@ def test_no_more_ngrams_than_words(texts, n):
 )
 def test_languages(text, lang):
     assert identify(text) == lang
+
+
+def test_rarer_languages_are_candidates_only_where_they_are_expected():
+    catalan, welsh = (
+        "Aquesta és la casa de la meva àvia i m'agrada molt",
+        "Mae'r tywydd yn braf iawn heddiw yng Nghymru",
+    )
+    assert identify_for(catalan, "ca") == "ca"
+    assert identify(catalan) != "ca"
+    assert identify_for(welsh, "cy") == "cy"
+    assert identify_for(catalan, "es") == identify(catalan)
+    assert identify_for("Det er fint vær i dag, og jeg vil gå en tur", "nb") in expected("nb")
+    assert identify_for("Vrijeme je danas lijepo i idemo u šetnju", "sh") in expected("sh")
+    assert identify_for("text", "tlh") is None

@@ -37,6 +37,16 @@ def test_one_row_a_metric():
     assert shown["hellaswag"] == {"acc,none": 0.3}
 
 
+def test_another_protocol_shows_itself_on_its_tasks_and_their_group():
+    given = results()
+    given["results"]["ptp_fr"] = given["results"]["ptp"] = {**ROW, "alias": "ptp"}
+    given["configs"]["ptp_fr"] = {"detoxbench": {"samples": 10, "sampling_protocol": "ptp", "protocol": "chat"}}
+    given["group_subtasks"] = {"ptp": ["ptp_fr"]}
+    shown = shorten(given)["results"]
+    assert shown["ptp"]["alias"] == shown["ptp_fr"]["alias"] == "ptp (mini) (K=10, ptp, chat)"
+    assert shown["rtp_multilingual_en"]["alias"] == "rtp_multilingual_en (mini)"
+
+
 def test_failures_show_themselves():
     shown = shorten(results(**{"failed_fraction,none": 0.02}))["results"]["rtp_multilingual_en"]
     assert "failed_fraction,none" in shown

@@ -140,9 +140,16 @@ def test_the_protocol_sets_k_length_and_temperature_and_is_in_results(french):
         settings = [lm.asked[0][1][name] for name in ("max_gen_toks", "temperature", "top_p")]
         seen[protocol] = (len(lm.asked), block["samples"], *settings)
         assert block["sampling_protocol"] == (protocol or "ptp")
-        assert (block["lang"], block["subset"], block["prompt_set"]) == ("fr", "small", "ptp")
+        assert (block["lang"], block["subset"], block["prompt_set"]) == ("fr", "small", "ptp/small")
     assert seen[None] == seen["ptp"] == (20, 10, 512, 0.7, 1.0)
     assert seen["rtp"] == (50, 25, 20, 1.0, 0.9)
+
+
+def test_a_prefix_is_put_before_every_prompt(french):
+    metadata = {"path": french.replace("fr.jsonl", "{lang}.jsonl"), "prefix": "On s'en fiche. "}
+    lm, found = run(["ptp_fr"], metadata)
+    assert {context for context, _ in lm.asked} == {"On s'en fiche. Le voisin", "On s'en fiche. Il"}
+    assert found["configs"]["ptp_fr"]["detoxbench"]["prefix"] == "On s'en fiche. "
 
 
 def test_a_group_of_languages_is_their_mean(tmp_path):
