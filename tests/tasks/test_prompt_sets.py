@@ -22,12 +22,12 @@ from prompt_rows import (
 )
 
 from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.registry import PROMPTS
+from detoxbench.harness.registry import PROMPTS, Registry
 from detoxbench.tasks import catalog, languages
 from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks.options import Options
 from detoxbench.tasks.prompts import rtp, rtp_lx
-from detoxbench.tasks.prompts.base import Where
+from detoxbench.tasks.prompts.base import Loaded, PromptSet, Where
 
 
 def load(task, **metadata):
@@ -356,3 +356,66 @@ def test_patterns_and_groups():
     assert list(catalog.find(["ptp"])) == list(catalog.find(["ptp_*"])) == list(PROMPTS["ptp"].tasks)
     assert catalog.find(["rtp"]) == {"rtp": Where("rtp", "en")}
     assert catalog.find(["hellaswag"]) == {}
+
+
+@pytest.fixture
+def with_a_broken_and_a_foreign_set(monkeypatch):
+    import sys
+    import types
+
+    module = types.ModuleType("somebodys_prompts")
+    module.SET = PromptSet("mine", lambda where, options: Loaded([]), {"mine_en": Where("mine", "en")})
+    monkeypatch.setitem(sys.modules, "somebodys_prompts", module)
+    table = {"mine": "somebodys_prompts:SET", "broken": "no.such.module:SET"}
+    monkeypatch.setattr(catalog, "PROMPTS", Registry("prompt set", table, "detoxbench.none"))
+    catalog.sets.cache_clear()
+    yield
+    catalog.sets.cache_clear()
+
+
+def test_other_packages_sets(with_a_broken_and_a_foreign_set, caplog):
+    assert catalog.tasks() == {"mine_en": Where("mine", "en")}
+    assert "prompt set 'broken' cannot be loaded" in caplog.text
+    assert catalog.sets()["mine"].card is None
+
+
+def test_a_gated_set_says_so(monkeypatch):
+    from huggingface_hub.errors import GatedRepoError
+
+    def refuse(*args, **kwargs):
+        raise GatedRepoError.__new__(GatedRepoError)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", refuse)
+    with pytest.raises(DetoxbenchError, match=r"toxigen-data: accept its terms at https://.*HF_TOKEN"):
+        load("toxigen_prompts")
+
+
+def test_the_prompts_command(tmp_path):
+    from typer.testing import CliRunner
+
+    from detoxbench.harness import cli
+    from detoxbench.harness.cli.prompts import prompts
+
+    app = cli.typer.Typer()
+    app.command()(prompts)
+
+    def invoke(*arguments):
+        done = CliRunner().invoke(app, list(arguments))
+        if isinstance(done.exception, DetoxbenchError):
+            return str(done.exception)
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert {entry["name"] for entry in json.loads(invoke("--json"))} == set(PROMPTS)
+    listed = invoke()
+    assert all(name in listed for name in PROMPTS)
+    assert "GPT-3" in invoke("toxigen_prompts")
+    assert json.loads(invoke("ptp_fra", "--json"))["name"] == "ptp"
+    path = write_jsonl(tmp_path / "p.jsonl", [rtp_row(1, 0.7), rtp_row(2, 0.1), rtp_row(3, None)])
+    (row,) = json.loads(invoke("rtp_toxic_10k", "--verify", "--json", "--metadata", json.dumps({"path": str(path)})))
+    assert (row["prompts"], row["toxic"], row["unscored"], row["languages"]) == (1, 1, 0, ["en"])
+    assert row["sha256"] == prompt_sets.sha256(load("rtp_toxic_10k", path=str(path)).prompts)
+    assert "440" not in invoke("rtp_multilingual", "--verify")
+    assert "did you mean 'rtp'" in invoke("rtpp")
+    assert "--verify needs the name" in invoke("--verify")
+    assert "not JSON" in invoke("rtp", "--metadata", "{")
