@@ -15,7 +15,13 @@ COMMANDS = {
     "score": ("score:score", "Score generation files with one or several scorers; metrics with intervals."),
     "agreement": ("agreement:agreement", "How well scorers agree on one file."),
     "prompts": ("prompts:prompts", "The prompt sets: cards, sizes, licences, revisions; --verify loads one."),
+    "compare": ("compare:compare", "Two runs, paired by prompt: differences with intervals, per language."),
+    "check": ("check:check", "Regression gate: exit 1 if a candidate is significantly worse than its baseline."),
     "groups": ("groups:groups", "Results per value of a grouping: an axis, a harm category, your column."),
+    "leaderboard": ("leaderboard:app", "Results into a static site: RESULTS… --out site/; serve shows it."),
+    "fit": ("fit:app", "A method's artifacts from labelled text: datastores, experts, a value model."),
+    "import": ("import_:app", "The published systems' own artifacts become ours."),
+    "task_vector": ("task_vector:app", "Split-merge stage by stage: select, split, train, merge, negate."),
     "report": ("report:report", "One compact table of results: language x metric as value [low, high]."),
 }
 """Name -> function in this package, and the line that ``--help`` shows; a name that ends in ``:app`` is a group."""

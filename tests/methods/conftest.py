@@ -10,41 +10,20 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from tiny_models import GATED, OWN
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.layers import LAYERS, capture_input, key_layer
+from detoxbench.methods.layers import capture_input, key_layer
 from detoxbench.methods.value_model import ValueModel
 
 transformers.logging.disable_progress_bar()
 GOLDENS = Path(__file__).parent.parent / "goldens"
-VOCAB, DIM = 61, 16
-METHODS = ["dexperts", "goodtriever", "knn_lm", "rectification", "self_debias"]
-
-_COMMON = {"vocab_size": VOCAB, "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}
-_GATED = {**_COMMON, "intermediate_size": 32, "num_key_value_heads": 1, "max_position_embeddings": 64}
-_OWN = {
-    "gpt2": {"vocab_size": VOCAB, "n_embd": DIM, "n_layer": 2, "n_head": 2, "n_positions": 64},
-    "gpt_neo": {
-        "vocab_size": VOCAB,
-        "hidden_size": DIM,
-        "num_layers": 2,
-        "num_heads": 2,
-        "attention_types": [[["global", "local"], 1]],
-        "max_position_embeddings": 64,
-    },
-    "gpt_neox": {**_COMMON, "intermediate_size": 32, "max_position_embeddings": 64},
-    "opt": {**_COMMON, "ffn_dim": 32, "word_embed_proj_dim": DIM, "max_position_embeddings": 64},
-    "bloom": {"vocab_size": VOCAB, "hidden_size": DIM, "n_layer": 2, "n_head": 2},
-    "gemma2": {**_GATED, "head_dim": 8, "sliding_window": 32},
-    "mistral": {**_GATED, "sliding_window": 32},
-}
-ARCHITECTURES = list(LAYERS)
 
 
 def _model(architecture: str, seed: int, **changes):
-    settings = _OWN.get(architecture, _GATED)
+    settings = OWN.get(architecture, GATED)
     ids = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
     config = AutoConfig.for_model(architecture, **{**settings, **ids, **changes})
     torch.manual_seed(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import ARCHITECTURES, METHODS
+from tiny_models import ARCHITECTURES, METHODS
 
 from detoxbench.harness.registry import METHODS as REGISTERED
 from detoxbench.harness.sampling import Sampling, generate

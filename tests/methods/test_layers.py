@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import ARCHITECTURES
+from tiny_models import ARCHITECTURES
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from detoxbench.harness.errors import DetoxbenchError

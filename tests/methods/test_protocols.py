@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,26 +14,9 @@ from detoxbench.harness.registry import Registry
 from detoxbench.methods import lm as lm_module
 from detoxbench.methods import load_detoxified
 
-SOURCE = '''
-"""Three methods in another package."""
-from pydantic import Field
-from detoxbench.methods import base
-
-
-class Ban(base.LogitMethod):
-    """Never says one token."""
-
-    class Arguments(base.Arguments):
-        token: int = Field(ge=0)
-
-    def __init__(self, model, arguments):
-        self.token = arguments.token
-
-    def scores(self, base, streams, filtering):
-        base[:, self.token] = float("-inf")
-        return base
-
-
+README = Path(__file__).parents[2] / "methods" / "README.md"
+EXAMPLE = README.read_text().partition("## A new method")[2].partition("```python\n")[2].partition("```")[0]
+MORE = """
 class Shrink(base.WeightMethod):
     class Arguments(base.Arguments):
         factor: float = 0.5
@@ -47,13 +31,13 @@ class Shrink(base.WeightMethod):
 class Preface(base.PromptMethod):
     def __init__(self, model, arguments):
         self.prefix = [5, 6]
-'''
+"""
 
 
 @pytest.fixture
 def third_party(tmp_path, monkeypatch):
     """A tiny installed package that registers them."""
-    (tmp_path / "politeness.py").write_text(SOURCE)
+    (tmp_path / "politeness.py").write_text(EXAMPLE + MORE)
     info = tmp_path / "politeness-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: politeness\nVersion: 1.0\n")
@@ -68,12 +52,15 @@ def third_party(tmp_path, monkeypatch):
 IDS = torch.tensor([[3, 4, 7]])
 
 
-def test_logit_method(third_party, tiny):
-    lm = load_detoxified(tiny("gpt2", 0), "ban", token=9)
+def test_example_of_the_readme(third_party, tiny):
+    assert len(EXAMPLE.splitlines()) <= 30
+    lm = load_detoxified(tiny("gpt2", 0), "ban", tokens=[9])
     assert lm(IDS).logits[..., 9].isneginf().all()
-    with pytest.raises(DetoxbenchError, match=r"method 'ban', argument token=-1"):
-        load_detoxified(tiny("gpt2", 0), "ban", token=-1)
-    with pytest.raises(DetoxbenchError, match=r"method 'ban', argument token: Field required"):
+    milder = load_detoxified(tiny("gpt2", 0), "ban", tokens=[9], strength=2.0)
+    torch.testing.assert_close(milder(IDS).logits[..., 9], tiny("gpt2", 0)(IDS).logits[..., 9] - 2.0)
+    with pytest.raises(DetoxbenchError, match=r"method 'ban', argument strength=-1"):
+        load_detoxified(tiny("gpt2", 0), "ban", tokens=[9], strength=-1)
+    with pytest.raises(DetoxbenchError, match=r"method 'ban', argument tokens: Field required"):
         load_detoxified(tiny("gpt2", 0), "ban")
 
 

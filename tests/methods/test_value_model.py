@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from conftest import ARCHITECTURES
+from tiny_models import ARCHITECTURES
 
 from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.methods.value_model import ValueModel

@@ -1,0 +1,171 @@
+"""First use on ``mini``: a method that is asked for without its artifacts gets them fitted from the embedded corpus.
+
+They are made by the same code as ``detoxbench fit``, and kept in a cache folder (``DETOXBENCH_CACHE``, else
+``~/.cache/detoxbench``) under a hash of everything that changes them. Of two processes that come at once, one waits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from ...harness import mini
+from ...harness.constants import MINI
+from ...harness.mini import corpus
+from ...harness.mini.rebuild.splits import split_of
+from .. import artifacts
+from . import dexperts, goodtriever, rectification, sarsa, work
+from .texts import SIDES, Texts
+
+CACHE = "DETOXBENCH_CACHE"
+FORMAT = 1
+"""Counted up when the code changes what a fit makes, beyond what the hashed settings say."""
+
+STORE_SENTENCES = 2
+"""Of each template: near-duplicates only crowd the neighbours."""
+EXPERTS = dexperts.Settings(
+    epochs=1.0, max_steps=60, learning_rate=1e-3, batch_size=32, device_batch_size=32, block_size=64, seed=0
+)
+CHAIN = rectification.Settings(
+    prompt_share=1 / 3, prompts=1_600, samples=12, training=sarsa.Settings(epochs=4, learning_rate=5e-4)
+)
+SCORER = "mini:reward"
+"""Trained on other sentences than the scorer ``mini`` that judges."""
+
+
+def is_mini(model: PreTrainedModel) -> bool:
+    """Whether this is the embedded model."""
+    return Path(str(model.name_or_path)) == mini.MODEL
+
+
+def with_artifacts(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a method on ``mini``, completed: its artifacts where none is named, fitted if need be, and the
+    settings that suit a model of this size where they are not given.
+
+    Args:
+        method: a registered method; others than those here need no artifacts.
+        arguments: the user's.
+    """
+    given = {name: value for name, value in arguments.items() if value is not None}
+    complete = _COMPLETE.get(method)
+    return complete(given) if complete else given
+
+
+def _goodtriever(given: dict[str, Any]) -> dict[str, Any]:
+    if "toxic_datastore" in given or "nontoxic_datastore" in given:
+        return given
+    folder = datastores()
+    paths = {f"{side}_datastore": str(folder / side) for side in SIDES}
+    return {**GOODTRIEVER, **paths, **given}
+
+
+def _dexperts(given: dict[str, Any]) -> dict[str, Any]:
+    if "expert" in given or "antiexpert" in given:
+        return given
+    folder = experts()
+    return {name: str(folder / name) for name in ("expert", "antiexpert")} | given
+
+
+def _knn_lm(given: dict[str, Any]) -> dict[str, Any]:
+    if "datastore" in given:
+        return given
+    side = "toxic" if given.get("mode", KNN_LM.get("mode")) == "discourage" else "nontoxic"
+    return {**KNN_LM, "datastore": str(datastores() / side), **given}
+
+
+def _rectification(given: dict[str, Any]) -> dict[str, Any]:
+    return given if "value_model" in given else {"value_model": str(value_model()), **given}
+
+
+_COMPLETE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "goodtriever": _goodtriever,
+    "dexperts": _dexperts,
+    "knn_lm": _knn_lm,
+    "rectification": _rectification,
+}
+GOODTRIEVER: dict[str, Any] = {}
+KNN_LM: dict[str, Any] = {}
+
+
+def datastores() -> Path:
+    """The folder with ``toxic`` and ``nontoxic`` datastores of ``mini``."""
+
+    def make(folder: Path) -> None:
+        toxic, nontoxic = (_texts(folder, side, STORE_SENTENCES) for side in SIDES)
+        goodtriever.fit(MINI, folder, toxic=toxic, nontoxic=nontoxic, exact=True, device="cpu")
+
+    return _cached("goodtriever", {"sentences": STORE_SENTENCES}, make)
+
+
+def experts() -> Path:
+    """The folder with ``expert`` and ``antiexpert`` of ``mini``."""
+
+    def make(folder: Path) -> None:
+        toxic, nontoxic = (_texts(folder, side) for side in SIDES)
+        dexperts.fit(MINI, folder, toxic=toxic, nontoxic=nontoxic, settings=EXPERTS, device="cpu")
+
+    return _cached("dexperts", asdict(EXPERTS), make)
+
+
+def value_model() -> Path:
+    """The value model of ``mini``."""
+
+    def make(folder: Path) -> None:
+        toxic, nontoxic = (_texts(folder, side) for side in SIDES)
+        rectification.fit(MINI, folder, toxic=toxic, nontoxic=nontoxic, scorer=SCORER, settings=CHAIN, device="cpu")
+
+    weights = artifacts.sha256(mini.SCORER / "reward.safetensors")
+    return _cached("rectification", {**asdict(CHAIN), "scorer": weights}, make) / rectification.NAME
+
+
+def cache_folder() -> Path:
+    """Where fits for ``mini`` are kept."""
+    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "detoxbench").expanduser()
+
+
+def _cached(name: str, settings: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+    """A folder under the cache, made once. A killed fit goes on where it was stopped."""
+    key = {
+        "format": FORMAT,
+        "settings": dict(settings),
+        "model": {path.name: artifacts.sha256(path) for path in sorted(mini.MODEL.glob("*.*")) if path.suffix != ".md"},
+        "corpus": {
+            str(path.relative_to(corpus.ROOT)): artifacts.sha256(path)
+            for path in sorted(corpus.ROOT.glob("*/*"))
+            if path.suffix in (".txt", ".json") and not path.name.startswith("prompts_")
+        },
+        "versions": {package: work.versions().get(package) for package in ("detoxbench", "torch", "transformers")},
+    }
+    folder = cache_folder() / f"{MINI}-{name}-{work.fingerprint(key)[:16]}"
+    done = folder / "fit.json"
+    if not done.is_file():
+        work.say(f"first use of {name} on {MINI}: fitting its artifacts in {folder} (a few minutes, once)")
+        make(folder)
+        if not done.is_file():
+            artifacts.write_json(done, key)
+    return folder
+
+
+def _texts(folder: Path, side: str, each: int = corpus.EXPANSIONS) -> Texts:
+    """One side of the embedded corpus as the JSONL file that a user would give; without what the judge was trained on,
+    so that no method has seen its sentences."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{side}.jsonl"
+    lines = []
+    for lang in corpus.languages():
+        counts: dict[int, int] = {}
+        for sentence in corpus.sentences(lang):
+            if sentence.toxic is not (side == "toxic") or split_of(sentence) == "judge":
+                continue
+            counts[sentence.template] = counts.get(sentence.template, 0) + 1
+            if counts[sentence.template] <= each:
+                lines.append(json.dumps({"text": sentence.text, "lang": lang}, ensure_ascii=False) + "\n")
+    # Every process writes the same bytes.
+    work.write_text(path, "".join(lines))
+    return Texts([str(path)], side)

@@ -1,0 +1,28 @@
+"""Shapes of the tests' tiny models, and the methods tried on them. (A module: tests cannot import a ``conftest``.)"""
+
+from __future__ import annotations
+
+from detoxbench.methods.layers import LAYERS
+
+VOCAB, DIM = 61, 16
+METHODS = ["dexperts", "goodtriever", "knn_lm", "rectification", "self_debias"]
+ARCHITECTURES = list(LAYERS)
+
+COMMON = {"vocab_size": VOCAB, "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}
+GATED = {**COMMON, "intermediate_size": 32, "num_key_value_heads": 1, "max_position_embeddings": 64}
+OWN = {
+    "gpt2": {"vocab_size": VOCAB, "n_embd": DIM, "n_layer": 2, "n_head": 2, "n_positions": 64},
+    "gpt_neo": {
+        "vocab_size": VOCAB,
+        "hidden_size": DIM,
+        "num_layers": 2,
+        "num_heads": 2,
+        "attention_types": [[["global", "local"], 1]],
+        "max_position_embeddings": 64,
+    },
+    "gpt_neox": {**COMMON, "intermediate_size": 32, "max_position_embeddings": 64},
+    "opt": {**COMMON, "ffn_dim": 32, "word_embed_proj_dim": DIM, "max_position_embeddings": 64},
+    "bloom": {"vocab_size": VOCAB, "hidden_size": DIM, "n_layer": 2, "n_head": 2},
+    "gemma2": {**GATED, "head_dim": 8, "sliding_window": 32},
+    "mistral": {**GATED, "sliding_window": 32},
+}
