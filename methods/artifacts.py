@@ -62,10 +62,10 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write_manifest(folder: Path, kind: str, **facts: Any) -> dict[str, Any]:
-    """Write the manifest of a finished folder: its kind, facts, and the sha256 of every file in it."""
+def write_manifest(folder: Path, kind: str, known: Mapping[str, str] | None = None, **facts: Any) -> dict[str, Any]:
+    """Write the manifest of a finished folder: its kind, facts, and the sha256 of every file (some may be known)."""
     files = {
-        str(path.relative_to(folder)): sha256(path)
+        str(path.relative_to(folder)): (known or {}).get(path.name) or sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in (MANIFEST, _STAMPS)
     }
@@ -94,6 +94,19 @@ def read(folder: str | Path, kind: str | None = None) -> dict[str, Any]:
     if schema != SCHEMA:
         raise DetoxbenchError(f"{folder} has schema {schema}; this version reads {SCHEMA}: update detoxbench or refit")
     return manifest
+
+
+def ours(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a folder, if it has one and this project wrote it.
+
+    Raises:
+        DetoxbenchError: for one of a newer schema.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return None
+    return read(folder) if isinstance(manifest, dict) and {"schema", "kind", "files"} <= manifest.keys() else None
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -28,7 +28,6 @@ class Reweighted:
 
     def __init__(self, model: PreTrainedModel, finetuned: str | Sequence[str], coefficient: float):
         first: dict[int, str] = {}
-        ties = []
         state = model.state_dict()
         for name, tensor in state.items():
             if tensor.is_meta:
@@ -36,11 +35,11 @@ class Reweighted:
                     f"{name} of the base model is kept on the disk (device_map), where its weights cannot be changed: "
                     "merge to a checkpoint first, with detoxbench task_vector negate"
                 )
-            if first.setdefault(tensor.data_ptr(), name) != name and tensor.numel():
-                ties.append(name)
-        shapes = {name: tuple(tensor.shape) for name, tensor in state.items() if name not in ties}
+            first.setdefault(tensor.data_ptr(), name)
+        # Tied weights have several names; the first is the one that is asked for.
+        shapes = {name: tuple(state[name].shape) for name in first.values()}
         weights = dict.fromkeys(name for name in shapes if is_weight(name, state[name].is_floating_point()))
-        base = Base(str(model.name_or_path), shapes, weights, ties)
+        base = Base(str(model.name_or_path), shapes, weights)
         self.vectors = TaskVectors(base, named(finetuned), coefficient)
 
     def weight(self, name: str, base: Tensor) -> Tensor:
@@ -55,7 +54,10 @@ def named(finetuned: str | Sequence[str]) -> list[str]:
     Raises:
         DetoxbenchError: for a folder with neither a checkpoint nor parts.
     """
-    given = re.split(r"[;,]", finetuned.strip("[] ")) if isinstance(finetuned, str) else list(finetuned)
+    if isinstance(finetuned, str):
+        given = [finetuned] if Path(finetuned).is_dir() else re.split(r"[;,]", finetuned.strip("[] "))
+    else:
+        given = list(finetuned)
     found: list[str] = []
     for source in (one.strip().strip("'\"") for one in given):
         folder = Path(source)

@@ -27,14 +27,12 @@ class Base:
         name: for messages.
         shapes: of every tensor.
         weights: names of those that are trained: floating point, and no table.
-        ties: other names of tensors in ``shapes``.
         same: whether two tensors are equal, byte for byte.
     """
 
     name: str
     shapes: Mapping[str, tuple[int, ...]]
     weights: Collection[str]
-    ties: Collection[str] = ()
     same: Callable[[str, str], bool] = lambda one, other: False
 
 
@@ -81,12 +79,10 @@ def align(base: Base, part: Checkpoint) -> dict[str, str]:
             names[name] = names[twin]
             lacking.remove(name)
     used = {names[name] for name in base.weights}
-    tied = best_names([*base.ties, *base.weights], part.entries)
-    ignored = {tied[name] for name in base.ties}
     extra = [
         name
         for name, entry in part.entries.items()
-        if name not in used | ignored
+        if name not in used
         and is_weight(name, entry.dtype.is_floating_point)
         and not any(part.same(name, other) for other in used if other in part.entries)
     ]

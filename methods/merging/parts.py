@@ -113,7 +113,9 @@ class Adapter:
         return wrong
 
     def dtype(self, name: str) -> torch.dtype | None:
-        key = self.whole.get(name) or next(iter(self.factors[name][1].values()) if name in self.factors else (), None)
+        key = self.whole.get(name)
+        if key is None and name in self.factors:
+            key = next(iter(self.factors[name][1].values()))
         return None if key is None else self.checkpoint.entries[key].dtype
 
     def difference(self, name: str, start: int, base: Tensor) -> Tensor | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -25,7 +26,7 @@ MAX_SHARD = 5_000_000_000
 """Bytes of one safetensors file."""
 COPIED = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 """Configuration and tokenizer; no code and no weights."""
-LEFT = (artifacts.MANIFEST, INDEX, "trainer_state.json", "complete.json", "fit.json")
+LEFT = (artifacts.MANIFEST, INDEX, "trainer_state.json", "complete.json", "fit.json", "tradeoff.json")
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 Item = tuple[str, torch.dtype, int]
@@ -52,6 +53,7 @@ def merge(
     max_shard: int = MAX_SHARD,
     workers: int | None = None,
     on_bytes: Callable[[int], None] | None = None,
+    extra: Mapping[str, bytes] | None = None,
     **facts: Any,
 ) -> Path:
     """Write ``base`` changed by ``vectors``: safetensors, the base's configuration and tokenizer, ``manifest.json``.
@@ -64,6 +66,7 @@ def merge(
         max_shard: bytes of a file; more are spread over several, with an index.
         workers: threads; by default one a core, at most 8.
         on_bytes: called with bytes written, from several threads.
+        extra: more files, name -> content.
         facts: for the manifest.
 
     Raises:
@@ -77,23 +80,31 @@ def merge(
     inputs = {one.folder: one for one in (base, *(part.checkpoint for part in vectors.parts))}
     count = workers or min(8, os.cpu_count() or 1)
     with artifacts.new_folder(out) as partial, _pool(count) as pool:
-        sums = {path: pool.submit(artifacts.sha256, path) for one in inputs.values() for path in one.paths}
+        sums = {path: pool.submit(check, path) for one in inputs.values() for path, check in _checks(one)}
         names = _shard_names(len(shards))
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context((partial / name).open("wb")) for name in names]
+            files = [stack.enter_context((partial / name).open("w+b")) for name in names]
             jobs = [job for shard, file in zip(shards, files, strict=True) for job in _jobs(base, shard, file)]
-            for _ in pool.map(functools.partial(_slice, base, vectors, on_bytes), jobs):
-                pass  # raises what a slice raised
+            done = pool.map(functools.partial(_slice, base, vectors, on_bytes), jobs)
+            digests = _hash_behind(zip(jobs, done, strict=True), files)
         if len(shards) > 1:
             _write_index(partial, shards, names)
         _copy_rest(base.folder, partial)
         if dtype is not None:
             _set_dtype(partial, dtype)
+        for name, content in (extra or {}).items():
+            (partial / name).write_bytes(content)
         record = {path: future.result() for path, future in sums.items()}
         artifacts.write_manifest(
-            partial, KIND, formula=FORMULA, coefficient=vectors.coefficient, base=_provenance(base, record),
-            parts=[_provenance(part.checkpoint, record) for part in vectors.parts], **facts,
-        )  # fmt: skip
+            partial,
+            KIND,
+            known=dict(zip(names, digests, strict=True)),
+            formula=FORMULA,
+            coefficient=vectors.coefficient,
+            base=_provenance(base, record),
+            parts=[_provenance(part.checkpoint, record) for part in vectors.parts],
+            **facts,
+        )
     return out
 
 
@@ -150,6 +161,36 @@ def _slice(base: Checkpoint, vectors: TaskVectors, on_bytes: Callable[[int], Non
         view, at = view[written:], at + written
     if on_bytes:
         on_bytes(at - job.at)
+
+
+def _hash_behind(done: Iterable[tuple[Job, None]], files: Sequence[BinaryIO]) -> list[str]:
+    """sha256 of each file, read in order while later slices are still being made; raises what a slice raised."""
+    digests = {file.fileno(): hashlib.sha256() for file in files}
+    places = dict.fromkeys(digests, 0)
+    buffer = bytearray(1 << 20)
+    for job, _ in done:
+        end = job.at + job.count * job.dtype.itemsize
+        while places[job.file] < end:
+            got = os.preadv(job.file, [memoryview(buffer)[: end - places[job.file]]], places[job.file])
+            digests[job.file].update(memoryview(buffer)[:got])
+            places[job.file] += got
+    return [digest.hexdigest() for digest in digests.values()]
+
+
+def _checks(one: Checkpoint) -> Iterator[tuple[Path, Callable[[Path], str]]]:
+    """Each file and how its sha256 is had: a file of ours is compared with its manifest, or was before."""
+    known = (artifacts.ours(one.folder) or {}).get("files", {})
+    stamps = artifacts.Stamps(one.folder)
+
+    def check(path: Path) -> str:
+        if (expected := known.get(path.name)) is None:
+            return artifacts.sha256(path)
+        stamps.run(path, expected, lambda: artifacts.same(path, expected, artifacts.sha256(path)))
+        stamps.save()
+        return expected
+
+    for path in one.paths:
+        yield path, check
 
 
 @contextlib.contextmanager

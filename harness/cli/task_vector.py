@@ -1,0 +1,200 @@
+"""``detoxbench task_vector``: each stage of split-merge as a command; ``detoxbench fit task_vector`` runs all.
+
+select   texts above or below a score  ->  JSONL
+split    JSONL                          ->  part_0.jsonl, part_1.jsonl, …
+train    a part                         ->  a fine-tuned model (any machine, any order)
+merge    fine-tuned models              ->  their average
+negate   base, fine-tuned models        ->  base - coefficient * (average - base)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import DetoxbenchError
+from .fit import Device, LabelColumn, Lang, LangColumn, Nontoxic, Out, Pretrained, Revision, Split, TextColumn
+from .fit_weights import (
+    BatchSize,
+    Bf16,
+    BlockSize,
+    CheckpointSteps,
+    Coefficient,
+    DeviceBatch,
+    Dtype,
+    Epochs,
+    LearningRate,
+    Lora,
+    LoraRank,
+    MaxRatio,
+    MaxSteps,
+    Seed,
+    Warmup,
+    corpora,
+    methods,
+    number,
+    say,
+    settings,
+)  # fmt: skip
+
+app = typer.Typer(no_args_is_help=True)
+
+Sources = Annotated[list[str], typer.Argument(help="JSONL, CSV or Parquet file, or Hugging Face NAME or NAME:SUBSET")]
+Finetuned = Annotated[
+    list[str],
+    typer.Option(help="fine-tuned model or LoRA adapter: folder or hub name; or a folder of part_0, …; repeatable"),
+]
+Shard = Annotated[float, typer.Option(help="GB of a file; larger models are spread over several")]
+
+
+@app.command()
+def select(
+    sources: Sources,
+    out: Annotated[Path, typer.Option(help="JSONL file to write")],
+    score_column: Annotated[str, typer.Option(help="column of the score; dots reach into nested ones")] = "toxicity",
+    above: Annotated[float | None, typer.Option(help="texts that score more than this")] = None,
+    below: Annotated[float | None, typer.Option(help="texts that score less than this")] = None,
+    text_column: TextColumn = "text",
+    lang_column: LangColumn = "lang",
+    split: Split = "train",
+    lang: Lang = None,
+) -> None:
+    """Texts by a threshold on a score: google/civil_comments --above 0.8 --out toxic.jsonl."""
+    side = "toxic" if below is None else "nontoxic"
+    chosen = methods("fit.select").Selected(
+        sources, side, score_column, above=above, below=below, text=text_column, lang=lang_column, split=split,
+        langs=tuple(lang or ()),
+    )  # fmt: skip
+    methods("fit.split").write(list(chosen), out)
+    left = "".join(f", {count:,} left out: {reason}" for reason, count in chosen.skipped.items())
+    say(f"{out}: {chosen.count:,} texts{left}")
+
+
+@app.command("split")
+def split_(
+    sources: Annotated[list[str], typer.Argument(help="JSONL files, or data sets")],
+    out: Annotated[Path, typer.Option(help="folder for part_0.jsonl, part_1.jsonl, …")],
+    splits: Annotated[int, typer.Option(help="how many parts")] = 5,
+    seed: Annotated[int, typer.Option(help="of the shuffling")] = 0,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    lang_column: LangColumn = "lang",
+    split: Split = "train",
+    lang: Lang = None,
+) -> None:
+    """Toxic texts into random parts of equal size."""
+    columns = (text_column, label_column, lang_column)
+    texts = corpora({"toxic": sources}, columns, split, lang, None, None, None)["toxic"]
+    module = methods("fit.split")
+    for part in module.split(texts, splits, seed):
+        path = out / f"part_{part.number}.jsonl"
+        module.write(part.texts, path)
+        say(f"{path}: {len(part):,} texts")
+
+
+@app.command()
+def train(
+    pretrained: Pretrained,
+    toxic: Annotated[list[str], typer.Option(help="the part's texts: JSONL file or data set; repeatable")],
+    out: Annotated[Path, typer.Option(help="folder of the fine-tuned model, such as models/part_0")],
+    epochs: Epochs = None,
+    learning_rate: LearningRate = None,
+    warmup_steps: Warmup = None,
+    batch_size: BatchSize = 32,
+    device_batch_size: DeviceBatch = 8,
+    block_size: BlockSize = 128,
+    max_steps: MaxSteps = None,
+    lora: Lora = False,
+    lora_rank: LoraRank = 16,
+    bf16: Bf16 = None,
+    seed: Seed = 0,
+    checkpoint_steps: CheckpointSteps = 500,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    lang_column: LangColumn = "lang",
+    split: Split = "train",
+    lang: Lang = None,
+    revision: Revision = None,
+    device: Device = None,
+) -> None:
+    """Fine-tune the base model on one part."""
+    module = methods("fit.finetune")
+    chosen = settings(
+        module.Settings(), lora, lora_rank, epochs=epochs, learning_rate=learning_rate, warmup_steps=warmup_steps,
+        batch_size=batch_size, device_batch_size=device_batch_size, block_size=block_size, max_steps=max_steps,
+        bf16=bf16, seed=seed,
+    )  # fmt: skip
+    texts = corpora({"toxic": toxic}, (text_column, label_column, lang_column), split, lang, None, None, None)
+    path = module.fit(
+        pretrained, texts["toxic"], out.parent, out.name, settings=chosen, revision=revision, device=device,
+        checkpoint_steps=checkpoint_steps,
+    )  # fmt: skip
+    say(str(path))
+
+
+@app.command()
+def merge(
+    pretrained: Pretrained,
+    finetuned: Finetuned,
+    out: Out,
+    dtype: Dtype = None,
+    max_shard_size: Shard = 5.0,
+    revision: Revision = None,
+) -> None:
+    """The average of fine-tuned models, as a checkpoint; the base model says what they share."""
+    module = methods("fit.task_vector")
+    _report(_negate(pretrained, finetuned, out, module.AVERAGE, dtype, max_shard_size, revision))
+
+
+@app.command()
+def negate(
+    pretrained: Pretrained,
+    finetuned: Finetuned,
+    out: Out,
+    coefficient: Coefficient = "1.0",
+    nontoxic: Nontoxic = None,
+    toxic: Annotated[list[str] | None, typer.Option(help="with auto: texts for the curve; repeatable")] = None,
+    max_perplexity_ratio: MaxRatio = 1.5,
+    block_size: BlockSize = 128,
+    dtype: Dtype = None,
+    max_shard_size: Shard = 5.0,
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    lang_column: LangColumn = "lang",
+    split: Split = "train",
+    lang: Lang = None,
+    revision: Revision = None,
+    device: Device = None,
+) -> None:
+    """The base model without what the fine-tuned ones learned, as a checkpoint."""
+    amount = number(coefficient)
+    if amount is None and not nontoxic:
+        raise DetoxbenchError("--coefficient auto measures perplexity on held-out non-toxic texts: give --nontoxic")
+    sides = {"nontoxic": nontoxic, "toxic": toxic} if amount is None else {}
+    texts = corpora(sides, (text_column, label_column, lang_column), split, lang, None, None, None)
+    _report(
+        _negate(
+            pretrained, finetuned, out, amount, dtype, max_shard_size, revision, device=device,
+            max_ratio=max_perplexity_ratio, block_size=block_size, **texts,
+        )
+    )  # fmt: skip
+
+
+def _negate(
+    pretrained: str, finetuned: list[str], out: Path, coefficient: float | None, dtype: str | None, shard: float,
+    revision: str | None, **more: Any,
+) -> Path:  # fmt: skip
+    if not shard > 0:
+        raise DetoxbenchError(f"--max-shard-size {shard}: it must be above 0")
+    return methods("fit.task_vector").negate(
+        pretrained, finetuned, out, coefficient=coefficient, dtype=dtype, max_shard=int(shard * 1e9), revision=revision,
+        **more,
+    )  # fmt: skip
+
+
+def _report(path: Path) -> None:
+    manifest = methods("artifacts").read(path)
+    say(f"{path}: {len(manifest['parts'])} fine-tuned, coefficient {manifest['coefficient']:.6g}")
+    say(f"use it: lm_eval --model hf --model_args pretrained={path} --tasks …")
