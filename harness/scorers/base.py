@@ -143,6 +143,11 @@ def load(spec: str, **options: Any) -> Scorer:
     return AnyLanguage(scorer) if unsupported else scorer
 
 
+def well_formed(text: str) -> str:
+    """The text with U+FFFD in place of lone surrogates, which JSON can carry and tokenizers refuse."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def supports(scorer: Scorer, lang: str) -> bool:
     """Whether the scorer supports that BCP-47 tag, by its primary subtag."""
     return scorer.languages is None or lang.split("-")[0].lower() in scorer.languages

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .base import well_formed
+
 OVERLAP = 4
 """Consecutive windows share a quarter of their tokens, so that an insult is not cut in two."""
 
@@ -107,8 +109,9 @@ class WindowedClassifier:
         if not len(texts):
             return result
         encoded = self.tokenizer(
-            list(texts), truncation=True, max_length=self.window, stride=self.window // OVERLAP,
-            return_overflowing_tokens=True, return_attention_mask=False,
+            [well_formed(text) for text in texts],
+            truncation=True, max_length=self.window, stride=self.window // OVERLAP, return_overflowing_tokens=True,
+            return_attention_mask=False,
         )  # fmt: skip
         windows, owners = encoded["input_ids"], encoded["overflow_to_sample_mapping"]
         for batch in self._batches([len(window) for window in windows]):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DetoxbenchError
-from .base import Scores
+from .base import Scores, well_formed
 from .openai_compatible import OPTIONS, Endpoint, TextRefusedError
 from .openai_moderation import Gathered, unscored
 from .perspective import Save
@@ -125,7 +125,7 @@ class JudgeScorer:
                 "model": self._model,
                 "messages": [
                     {"role": "system", "content": RUBRIC},
-                    {"role": "user", "content": f"{OPEN}\n{text}\n{CLOSE}"},
+                    {"role": "user", "content": f"{OPEN}\n{well_formed(text)}\n{CLOSE}"},
                 ],
                 "temperature": 0,
                 "max_tokens": 1,

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from .. import mini
 from ..constants import MINI
 from ..errors import DetoxbenchError
-from .base import Scores, check_language
+from .base import Scores, check_language, well_formed
 
 COLUMNS = 2**22
 NGRAMS = (2, 6)
@@ -35,7 +35,7 @@ def features(texts: Sequence[str]):
         analyzer="char_wb", ngram_range=NGRAMS, n_features=COLUMNS,
         alternate_sign=False, binary=True, norm=None, dtype=np.float32,
     )  # fmt: skip
-    return vectorizer.transform(texts)
+    return vectorizer.transform([well_formed(text) for text in texts])
 
 
 class MiniScorer:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .base import Scores
+from .base import Scores, well_formed
 from .openai_compatible import OPTIONS, Endpoint, TextRefusedError
 from .perspective import Save
 from .retry import Transient
@@ -90,7 +90,9 @@ class OpenAIModerationScorer:
         self._endpoint.each(batches, work)
 
     def _ask(self, texts: list[str]) -> Scores:
-        body = self._endpoint.post("moderations", {"model": self._model, "input": texts})
+        body = self._endpoint.post(
+            "moderations", {"model": self._model, "input": [well_formed(text) for text in texts]}
+        )
         try:
             entries = [entry["category_scores"] for entry in body["results"]]
             rows = np.array(

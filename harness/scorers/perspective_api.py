@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import DetoxbenchError
+from .base import well_formed
 from .retry import Transient, retry_after
 from .transport import KEY, Transport, scrub
 
@@ -70,7 +72,7 @@ def discovery(endpoint: str) -> dict[str, Any]:
 def request_body(text: str, lang: str, attributes: Sequence[str]) -> dict[str, Any]:
     """An AnalyzeComment request, which the service is asked not to keep."""
     return {
-        "comment": {"text": text, "type": "PLAIN_TEXT"},
+        "comment": {"text": well_formed(text), "type": "PLAIN_TEXT"},
         "languages": [lang],
         "requestedAttributes": {attribute.upper(): {} for attribute in attributes},
         "doNotStore": True,
@@ -208,6 +210,15 @@ class Client:
         except HttpError as error:
             return {0: (error.resp, error.content)}
 
+    def _one_by_one(self, texts: Sequence[str], lang: str, attributes: Sequence[str]) -> dict[int, Any]:
+        """For a batch that is refused: too large, or spoilt by one of its texts."""
+        self._transport.cost = 1
+        received: dict[int, Any] = {}
+        for place, text in enumerate(texts):
+            with contextlib.suppress(Transient):  # it is asked for again with those that are not received
+                received[place] = self._single(text, lang, attributes)[0]
+        return received
+
     def _batch(self, texts: Sequence[str], lang: str, attributes: Sequence[str]) -> dict[int, Any]:
         from googleapiclient.errors import HttpError
 
@@ -225,8 +236,8 @@ class Client:
             batch.execute(http=self._transport)
         except HttpError as error:
             # The batch as a whole failed: that is not what the API thinks of any text.
-            answer = read(int(error.resp.status), error.resp, error.content, attributes)
-            raise RefusedError(f"Perspective refuses the batch: {answer.reason}") from None
+            read(int(error.resp.status), error.resp, error.content, attributes)
+            return self._one_by_one(texts, lang, attributes)
         except Transient:
             raise
         except Exception:

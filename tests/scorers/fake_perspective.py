@@ -108,7 +108,7 @@ class FakePerspective(ThreadingHTTPServer):
             return fault.status, fault.headers, error(fault.status, fault.reason, f"injected {fault.status}")
         if not text.strip():
             return 400, {}, error(400, "INVALID_ARGUMENT", "Comment must be non-empty.", "COMMENT_EMPTY")
-        if len(text.encode()) > 20480:
+        if len(text.encode("utf-8", "surrogatepass")) > 20480:
             return 400, {}, error(400, "INVALID_ARGUMENT", "Comment text too long.", "COMMENT_TOO_LONG")
         for name in body["requestedAttributes"]:
             if not set(languages) <= LANGUAGES or (name in ENGLISH_ONLY and languages != ["en"]):

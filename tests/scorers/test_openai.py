@@ -20,7 +20,7 @@ NO_ARCHIVE = "archive=none,backoff=0.002"
 
 
 def category(text, name):
-    return int.from_bytes(hashlib.sha256(f"{name} {text}".encode()).digest()[:4], "big") / 2**32
+    return int.from_bytes(hashlib.sha256(f"{name} {text}".encode("utf-8", "surrogatepass")).digest()[:4], "big") / 2**32
 
 
 def ratings(text):

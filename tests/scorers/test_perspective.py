@@ -253,7 +253,7 @@ def test_a_dead_server_is_given_up(serve):
     server = serve()
     server.shutdown()
     server.server_close()
-    scores = scorer(server, qps=50, attempts=2).score([f"text {number}" for number in range(400)], "en")
+    scores = scorer(server, qps=50, attempts=1).score([f"text {number}" for number in range(200)], "en")
     assert np.isnan(scores.values["toxicity"]).all()
     assert all(scores.retry)
     assert scores.reasons[0].startswith("broken connection")
@@ -338,3 +338,16 @@ def test_what_is_no_probability_is_no_score():
     body = {"attributeScores": {"TOXICITY": {"summaryScore": {"value": 1.5}}}}
     with pytest.raises(ValueError, match="no probability"):
         api.summary_scores(body)
+
+
+@pytest.mark.parametrize("status", [400, 413])
+def test_a_batch_that_is_refused_is_sent_in_single_requests(serve, status):
+    server = serve(outer=[Fault(status=status, reason="INVALID_ARGUMENT")])
+    check(scorer(server).score(TEXTS, "en"))
+    assert all(count == 1 for count in server.answered.values())
+
+
+def test_a_lone_surrogate_is_sent_as_a_replacement_character(serve):
+    server = serve()
+    assert scorer(server).score(["a\ud800b"], "en").reasons == [None]
+    assert list(server.asked) == ["a\ufffdb"]
