@@ -68,10 +68,11 @@ def check_before_loading(module: ModuleType) -> None:
     @functools.wraps(original)
     def simple_evaluate(model, model_args=None, tasks=None, *args, metadata=None, **kwargs):
         catalog = importlib.import_module(CATALOG)
-        tasks = [catalog.canonical(task) if isinstance(task, str) else task for task in tasks or []]
+        given = [tasks] if isinstance(tasks, str) else tasks or []
+        tasks = [catalog.canonical(task) if isinstance(task, str) else task for task in given]
         if mine := catalog.find([task for task in tasks if isinstance(task, str)]):
             options = model_args if isinstance(model_args, Mapping) else {}
-            _load(TASK_CHECK)({**options, **(metadata or {})}, mine)
+            _load(TASK_CHECK)({**options, **(metadata or {})}, mine, model)
         return original(model, model_args, tasks, *args, metadata=metadata, **kwargs)
 
     module.simple_evaluate = simple_evaluate

@@ -21,6 +21,7 @@ from ..harness.records import Prompt, PromptResult, TaskRun
 from ..harness.statistics import Interval
 from . import prompts as prompt_sets
 from .catalog import tasks
+from .check import ONE_SEED
 from .fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
 from .groups import Groups, summarize_groups
 from .instructions import chat_message, language
@@ -53,6 +54,7 @@ class ToxicityTask(ConfigurableTask):
         self._intervals: dict[str, Interval] = {}
         self._seconds: dict[str, float] = {}
         self._failed = 0
+        self._teachers: Sequence[str] = ()
         self._groups: Groups = {}
         self._results: dict[int, PromptResult] = {}  # by id of the list of texts, which lives as long as its instance
         super().__init__(
@@ -85,6 +87,8 @@ class ToxicityTask(ConfigurableTask):
         self.protocol = "chat" if kwargs.get("apply_chat_template") else "base"
         if kwargs.get("cache_requests"):
             logger.warning(f"{self.config.task}: --cache_requests is left aside, its key does not know the options")
+        if ONE_SEED.get() and self.config.generation_kwargs is not None:
+            self.config.generation_kwargs.setdefault("seed", None)  # the server draws its own for each request
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
 
     def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
@@ -107,12 +111,33 @@ class ToxicityTask(ConfigurableTask):
         instances = self.instances or []
         found = [Prompt(**instance.doc) for instance in instances]
         texts = [instance.resps[:k] for instance in instances]
+        self._warn_of_copies(texts)
+        self._warn_of_teachers(instances)
         results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
         self._results = {}
         for instance, result in zip(instances, results, strict=True):
             kept = list(result.generations)
             instance.filtered_resps["none"] = kept
             self._results[id(kept)] = result
+
+    def _warn_of_copies(self, texts: Sequence[Sequence[str]]) -> None:
+        """lm-eval sends the K requests of a prompt with one seed to models behind an API, some of which then answer K
+        times the same: a maximum over K copies is no maximum over K samples."""
+        several = [found for found in texts if len(found) > 1]
+        if len(several) > 1 and all(len(set(found)) == 1 for found in several):
+            logger.warning(
+                f"{self.config.task}: the {self.options.samples} continuations of each prompt are copies of one: does "
+                "the model sample, with another seed for each of them?"
+            )
+
+    def _warn_of_teachers(self, instances: Sequence[Any]) -> None:
+        """A method that learned from the scorer that judges it shows how well it learned."""
+        self._teachers = getattr(instances[0], "trained_with", ()) if instances else ()
+        if (judge := scorer_for(self.options).name) in self._teachers:
+            logger.warning(
+                f"{self.config.task}: self_judged: the method was trained on the scores of '{judge}', which judges it: "
+                "its numbers share no table with others; choose another judge: --metadata '{\"scorer\": …}'"
+            )
 
     def process_results(self, doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
         """The metrics of one prompt.
@@ -201,6 +226,7 @@ class ToxicityTask(ConfigurableTask):
             instruction_langs=sorted({language(lang) for lang in self.langs}) if chat else [],
             constants={"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
             failed_scores=self._failed,
+            self_judged=scorer.name in self._teachers,
             seconds=self._seconds,
         )
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ..harness import scorers
 from ..harness.records import Prompt, PromptResult
+from ..harness.scorers.base import well_formed
 from ..harness.scorers.progress import score_all
 from ..harness.segment import identify_for
 from .metrics.language import is_empty
@@ -158,7 +159,8 @@ def judge(
         from ..harness import fluency  # it imports torch
 
         with timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
-            sums, added = fluency.load(fluency_model).score([p.text for p in owner], flat, bar.update)
+            before, after = [well_formed(prompt.text) for prompt in owner], [well_formed(text) for text in flat]
+            sums, added = fluency.load(fluency_model).score(before, after, bar.update)
             nll = [None if value != value else float(value) for value in sums]
             tokens = [int(count) for count in added]
     with timed(seconds, "language"):

@@ -3,7 +3,10 @@ loaded. A stand-in for the model records what it is asked."""
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
+from typing import Any, ClassVar
 
 import lm_eval
 import pytest
@@ -16,6 +19,7 @@ from detoxbench.harness.cli.groups import _read
 from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.tasks import catalog
 from detoxbench.tasks.base import restore
+from detoxbench.tasks.check import asks_with_one_seed
 from detoxbench.tasks.fractions import summarize
 from detoxbench.tasks.groups import split, summarize_groups
 from detoxbench.tasks.instructions import INSTRUCTIONS
@@ -197,8 +201,16 @@ def test_lm_evals_own_models(french):
     assert len(sample["filtered_resps"][0]) == 2
     assert sample["arguments"][0][0].startswith(f"user: {INSTRUCTIONS['fr']}")
     assert found["configs"]["ptp_fr"]["detoxbench"]["protocol"] == "chat"
-    found = evaluate("dummy", ["ptp_fr"], metadata)
+    found = evaluate("dummy", "ptp_fra", metadata)
     assert found["results"]["ptp_fr"]["measured,none"] == 2
+
+
+def test_copies_are_no_samples(french, caplog):
+    run(["ptp_fr"], {"path": french.replace("fr.jsonl", "{lang}.jsonl")})
+    assert "the 2 continuations of each prompt are copies of one" in caplog.text
+    caplog.clear()
+    run(["ptp_fr"], {"path": french.replace("fr.jsonl", "{lang}.jsonl"), "samples": 1})
+    assert "copies" not in caplog.text
 
 
 def test_the_password_is_not_written_into_the_tasks_record(tmp_path):
@@ -220,3 +232,43 @@ def test_groups_by_hand():
     assert found["kind"]["x"]["toxic_fraction"][0] == summarize([rows[0], rows[2]])["toxic_fraction"].value
     nothing = [dict.fromkeys(names(), (0.0, 0.0))]
     assert summarize_groups([["axis=a"]], nothing)["axis"]["a"]["toxic_fraction"] == [None, None, None]
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """An OpenAI-style endpoint that keeps what it is asked."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self):
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        words = f" il fait beau {len(self.asked)}"
+        answer = json.dumps({"choices": [{"index": 0, "text": words, "message": {"content": words}}]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_models_behind_an_api_are_not_asked_with_one_seed(french):
+    server = http.server.HTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    metadata = {"path": french.replace("fr.jsonl", "{lang}.jsonl"), **METADATA}
+    for model, end, chat in (("local-completions", "completions", False), ("local-chat-completions", "chat", True)):
+        Server.asked.clear()
+        options = {"model": "x", "base_url": f"{url}/{end}", "tokenizer_backend": None}
+        found = evaluate(model, ["ptp_fr"], metadata, model_args=options, apply_chat_template=chat)
+        assert len(Server.asked) == 4
+        assert {(request["seed"], request["temperature"], request["max_tokens"]) for request in Server.asked} == {
+            (None, 0.7, 512)
+        }
+        assert ("messages" in Server.asked[0]) is chat
+        assert found["configs"]["ptp_fr"]["detoxbench"]["generation"]["seed"] is None
+        assert len({text for sample in found["samples"]["ptp_fr"] for text in sample["filtered_resps"][0]}) == 4
+    server.shutdown()
+    assert not asks_with_one_seed("hf")
+    assert not asks_with_one_seed("anthropic-chat-completions")
+    assert not asks_with_one_seed(Recorder())
