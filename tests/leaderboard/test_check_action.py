@@ -53,7 +53,8 @@ def test_the_script_passes_inputs_as_text_and_the_status_on(tmp_path, status):
     (tmp_path / "detoxbench").chmod(0o755)
     (script,) = [step["run"] for step in steps() if step.get("id") == "check"]
     given = {
-        "BASELINE": "a b; $(touch hacked)", "CANDIDATE": "`touch hacked`", "METRICS": "perplexity=x1.1\r\n\n dist2=-0.1",
+        "BASELINE": "a b; $(touch hacked)", "CANDIDATE": "`touch hacked`",
+        "METRICS": "perplexity=x1.1\r\n\n dist2=-0.1",
         "UNPAIRED": "false", "JSON_FILE": "c.json", "JUNIT_FILE": "c.xml", "GITHUB_OUTPUT": str(tmp_path / "out"),
     }  # fmt: skip
     env = {**os.environ, **given, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
