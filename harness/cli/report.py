@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .. import results
@@ -105,9 +106,9 @@ def _text(interval: Interval | None) -> str:
 
 def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool) -> None:
     first = tasks[0].record
-    title = (
+    title = escape(
         f"{run.label} · {name} · prompts {first.prompt_set} · K={first.samples}{_protocol(first)} · "
-        f"scorer {first.scorer} · "
+        f"scorer {first.scorer}{' (self-judged)' if first.self_judged else ''} · "
         f"fluency {first.fluency_model or 'none'}"
     )
     rows = {task.record.lang or task.name: task_row(task) for task in tasks}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import typer
 from fake_perspective import expected
+from test_contract import HOSTILE
 from test_generation_files import published, write
 
 from detoxbench.harness import results
@@ -266,3 +267,13 @@ def test_agreement_offline_leaves_out_what_is_missing(file, tmp_path, serve, cap
     assert "perspective: 6 texts are not in the archive" in said.err
     with pytest.raises(DetoxbenchError, match="two different scorers"):
         agreement(file, ["mini", "mini"])
+
+
+def test_hostile_texts_are_text(tmp_path, capsys):
+    rows = [published(text, *HOSTILE, lang="en") for text in HOSTILE]
+    score([write(tmp_path / "a [bold] file.jsonl", rows)], ["mini"], tmp_path / "out", fluency_model="mini")
+    task = only(tmp_path / "out").tasks["generations_en"]
+    assert task.metrics["failed_fraction"] == 0
+    assert [row["doc"]["text"] for row in task.read_samples()] == HOSTILE
+    report([tmp_path / "out"])
+    assert capsys.readouterr().out.count("a [bold] file") == 2
