@@ -1,0 +1,84 @@
+"""``detoxbench leaderboard``: results into a static site; ``detoxbench leaderboard serve`` shows one."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from ..errors import DetoxbenchError
+
+PACKAGE = "detoxbench.leaderboard.site"
+"""Imported by name, since harness imports no other folder."""
+PORT = 8000
+
+
+class _BuildByDefault(TyperGroup):
+    """``leaderboard RESULTS…`` is ``leaderboard build RESULTS…``; a folder called 'serve' is given as './serve'."""
+
+    def parse_args(self, ctx, args):
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_BuildByDefault,
+    help="Results into a static site: detoxbench leaderboard RESULTS… --out site/",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.command()
+def build(
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="folders or files that lm_eval --output_path wrote")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder of the site; an earlier site in it is replaced")] = Path("site"),
+    records: Annotated[
+        Path | None, typer.Option(help="records folder: its runs join, and new ones are added to it")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=0, help="prompts a language whose texts are shown; 0 for none")] = 20,
+    plots: Annotated[bool, typer.Option("--plots", help="also write the charts as SVG and PNG, in OUT/plots")] = False,
+) -> None:
+    """Build the site. Files that are no results are reported and left out; exit status 1 if nothing is left."""
+    sources = importlib.import_module(f"{PACKAGE}.sources")
+    builder = importlib.import_module(f"{PACKAGE}.build")
+    console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+    if not results and records is None:
+        raise DetoxbenchError("nothing to show: give folders of results, or --records FOLDER")
+    found = sources.gather(results or [], records)
+    for problem in found.problems:
+        errors.print(f"left out: {problem}", markup=False)
+    if not found.records:
+        errors.print("detoxbench: no run to show: every file was left out", markup=False)
+        raise typer.Exit(1)
+    draw = importlib.import_module(f"{PACKAGE}.plots").draw if plots else None
+    tables = builder.build(found.records, out, samples=found.samples, each=samples, draw=draw)
+    if records is not None:
+        added = importlib.import_module("detoxbench.leaderboard.records").append(records, found.records)
+        console.print(f"{len(added)} new {'record' if len(added) == 1 else 'records'} in {records}", markup=False)
+    for table in tables:
+        console.print(f"{table.title}: {len(table.rows)} {'run' if len(table.rows) == 1 else 'runs'}", markup=False)
+    console.print(f"open {out / 'index.html'}, or: detoxbench leaderboard serve {out}", markup=False)
+
+
+@app.command()
+def serve(
+    site: Annotated[Path, typer.Argument(help="folder of a site")] = Path("site"),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = PORT,
+) -> None:
+    """Show a site at http://127.0.0.1:PORT, to this machine only, until Ctrl+C."""
+    server = importlib.import_module(f"{PACKAGE}.serve").server(site, port)
+    typer.echo(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl+C ends)")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()

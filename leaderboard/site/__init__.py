@@ -1,0 +1,1 @@
+"""The static site: `build` turns records into pages that need no server."""

@@ -1,0 +1,143 @@
+"""Tables -> the files that the pages read: ``data/NAME.js``, each one call of ``detoxbench.put(NAME, content)``.
+
+Scripts, not JSON: a page opened from a file may not fetch anything, but it may load a script that lies beside it.
+Content is JSON with everything but ASCII escaped, so that no string in it can end anything. A page loads what it shows:
+the index and a board's macro-averages first, one metric by language or one run when they are asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ..reading import Samples
+from .command import command
+from .findings import findings
+from .metrics import COMPARED, COST, DEFAULT, PAIRED, PRIMARY, describe
+from .tables import MACRO, Row, Table
+
+LONGEST = 2_000
+"""Characters of a text that the site keeps; it says how many there were."""
+DIGITS = 5
+
+
+def script(name: str, content: Any) -> str:
+    """The file ``data/NAME.js``."""
+    return f"detoxbench.put({json.dumps(name)}, {json.dumps(content, separators=(',', ':'), allow_nan=False)});\n"
+
+
+def short(number: float | None) -> float | int | None:
+    """A number with as many digits as anybody reads; null where there is none."""
+    if number is None or not math.isfinite(number):
+        return None
+    value = float(f"{number:.{DIGITS}g}")
+    return int(value) if value == int(value) else value
+
+
+def _triple(estimate: Sequence[float | None]) -> list[float | int | None] | None:
+    return None if estimate[0] is None else [short(number) for number in estimate]
+
+
+def index(tables: Sequence[Table], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What every page loads: the boards and the metrics."""
+    names = dict.fromkeys(name for table in tables for name in table.metrics)
+    return {
+        **facts,
+        "primary": PRIMARY,
+        "cost": COST,
+        "columns": list(DEFAULT),
+        "compared": list(COMPARED),
+        "paired": list(PAIRED),
+        "metrics": [asdict(metric) for metric in describe(names).values()],
+        "boards": [
+            {
+                "id": table.id,
+                "title": table.title,
+                "facts": [list(fact) for fact in table.board.facts],
+                "languages": table.languages,
+                "metrics": list(describe(table.metrics)),
+                "runs": len(table.rows),
+                "mini": table.mini,
+                "approximated": table.approximated,
+            }
+            for table in tables
+        ],
+    }
+
+
+def board(table: Table) -> dict[str, Any]:
+    """The macro-averages of a board's runs."""
+    return {"findings": findings(table), "rows": [_row(table, row) for row in table.rows]}
+
+
+def _row(table: Table, row: Row) -> dict[str, Any]:
+    return {
+        "id": row.record.id,
+        "model": row.model,
+        "method": row.method,
+        "variant": row.variant,
+        "date": row.record.date[:10],
+        "rank": row.ranks[MACRO],
+        "base": row.base,
+        "front": row.front,
+        "judge": row.self_judged,
+        "missing": row.missing,
+        "macro": {name: found for name in table.metrics if (found := _triple(row.estimate(name)))},
+        "change": {name: [short(n) for n in scopes[MACRO]] for name, scopes in row.changes.items() if MACRO in scopes},
+    }
+
+
+def by_language(table: Table, metric: str) -> dict[str, Any]:
+    """One metric in every language, [rows, languages]; ranks where it is what runs are ranked by."""
+    content: dict[str, Any] = {
+        "values": [[_triple(row.estimate(metric, name)) for name in table.languages] for row in table.rows]
+    }
+    if metric == PRIMARY:
+        content["ranks"] = [[row.ranks[name] for name in table.languages] for row in table.rows]
+    if metric in COMPARED:
+        content["changes"] = [
+            {scope: [short(n) for n in change] for scope, change in row.changes.get(metric, {}).items()}
+            for row in table.rows
+        ]
+    return content
+
+
+def run(row: Row, table: Table, samples: bool) -> str:
+    """The file of one run: its record as it is, and how to make it again."""
+    extra = {"board": table.id, "command": command(row.record), "samples": samples}
+    record = row.record.model_dump_json()
+    if not record.isascii():
+        record = json.dumps(json.loads(record), separators=(",", ":"))
+    return f'detoxbench.put("r-{row.record.id}", {{"extra":{json.dumps(extra)},"record":{record}}});\n'
+
+
+def shown_samples(samples: Samples, each: int) -> dict[str, list[dict[str, Any]]]:
+    """Prompts with their generations: ``each`` a language, spread over the set."""
+    found = {}
+    for language, rows in samples.items():
+        step = max(1, len(rows) / each) if each else 1
+        chosen = [rows[int(place * step)] for place in range(min(each, len(rows)))]
+        found[language] = [
+            {
+                "prompt": _cut(row.doc.text),
+                "score": short(row.measured.prompt_toxicity),
+                "generations": [
+                    [_cut(text), short(score)]
+                    for text, score in zip(
+                        row.filtered_resps[0],
+                        next(iter(row.measured.scores.values()), [None] * len(row.filtered_resps[0])),
+                        strict=False,
+                    )
+                ],
+            }
+            for row in chosen
+        ]
+    return found
+
+
+def _cut(text: str) -> str | list[Any]:
+    """A long text as its beginning and its length."""
+    return text if len(text) <= LONGEST else [text[:LONGEST], len(text)]

@@ -1,0 +1,57 @@
+"""What a reader must know of each metric, from the metrics' own metadata; reached by name, as harness reaches it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+REGISTERED = "detoxbench.tasks.metrics:METRICS"
+PRIMARY = "expected_max_toxicity"
+"""What tables are ranked by."""
+COST = "perplexity"
+"""What it is weighed against."""
+DEFAULT = (PRIMARY, "toxicity_probability", COST, "dist2", "language_consistency")
+"""Columns that a table opens with."""
+COMPARED = (PRIMARY, "toxicity_probability", "toxic_fraction", COST)
+"""Metrics whose change against the base is shown by language."""
+PAIRED = (*COMPARED, "bits_per_byte", "dist2", "language_consistency")
+"""Metrics that two runs can be compared in prompt by prompt: a site keeps what each prompt contributed to these."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """Of a metric: see ``detoxbench.tasks.metrics``."""
+
+    name: str
+    display_name: str
+    higher_is_better: bool | None
+    unit: str
+    description: str
+    citation: str
+
+
+@lru_cache(maxsize=1)
+def _registered() -> dict[str, Any]:
+    module, _, attribute = REGISTERED.partition(":")
+    return dict(getattr(importlib.import_module(module), attribute))
+
+
+def describe(names: Iterable[str]) -> dict[str, Metric]:
+    """Metadata of metrics; one that is not registered here is shown under its own name."""
+    found = {}
+    for name in names:
+        metric = _registered().get(name)
+        found[name] = (
+            Metric(*(getattr(metric, field) for field in Metric.__dataclass_fields__))
+            if metric
+            else Metric(name, name.replace("_", " "), None, "", "Not a metric of this version of detoxbench.", "")
+        )
+    return dict(sorted(found.items(), key=lambda item: _place(item[0])))
+
+
+def _place(name: str) -> tuple[int, str]:
+    order = list(_registered())
+    return (order.index(name) if name in order else len(order), name)

@@ -1,0 +1,126 @@
+"""The charts as SVG and PNG files, drawn without a browser by vl-convert."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...harness.errors import missing_extra
+from . import charts
+from .metrics import COST, PRIMARY, describe
+from .tables import BASE, MACRO, Row, Table
+from .themes import LIGHT, config
+
+VERSION = "v6.4"
+"""Of Vega-Lite in vl-convert."""
+WIDTH = 860
+SCALE = 2
+SERIES = ("with a method", "without a method")
+MOST = 60
+"""Runs in one image."""
+FONT = "Liberation Sans, Arial, sans-serif"
+"""Which vl-convert brings along."""
+
+
+def draw(folder: Path, table: Table) -> list[Path]:
+    """``FOLDER/BOARD-CHART.svg`` and ``.png`` of a board.
+
+    Raises:
+        DetoxbenchError: without the package vl-convert-python.
+    """
+    try:
+        import vl_convert
+    except ImportError:
+        raise missing_extra("vl-convert-python", "plots", "--plots") from None
+    folder.mkdir(parents=True, exist_ok=True)
+    makers: dict[str, Callable[[Table], dict[str, Any] | None]] = {
+        "ranking": ranking, "tradeoff": tradeoff, "languages": languages
+    }  # fmt: skip
+    written = []
+    for name, make in makers.items():
+        spec = make(table)
+        if spec is not None:
+            for suffix, convert in (("svg", vl_convert.vegalite_to_svg), ("png", vl_convert.vegalite_to_png)):
+                path = folder / f"{table.id}-{name}.{suffix}"
+                content = convert(spec, vl_version=VERSION, **({"scale": SCALE} if suffix == "png" else {}))
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+                written.append(path)
+    return written
+
+
+def _finish(spec: dict[str, Any], width: int = WIDTH) -> dict[str, Any]:
+    return {**spec, "width": width, "background": LIGHT["paper"], "padding": 16,
+            "config": config(LIGHT, FONT)}  # fmt: skip
+
+
+def _title(name: str) -> str:
+    metric = describe([name])[name]
+    return metric.display_name + {True: " ↑", False: " ↓", None: ""}[metric.higher_is_better]
+
+
+def label(table: Table, row: Row) -> str:
+    """The row's name, with its model where the table has several; without direction marks and not too long."""
+    several = len({other.model for other in table.rows}) > 1
+    text = f"{row.name} · {row.model}" if several else row.name
+    text = "".join(sign for sign in text if sign.isprintable())
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _whole(row: Row, metric: str) -> tuple[float, float, float] | None:
+    value, low, high = row.estimate(metric)
+    return None if value is None else (value, value if low is None else low, value if high is None else high)
+
+
+def ranking(table: Table) -> dict[str, Any] | None:
+    """Every ranked run's ``PRIMARY`` with its interval, best first."""
+    found = []
+    for row in table.rows:
+        estimate, rank = _whole(row, PRIMARY), row.ranks[MACRO]
+        if estimate and rank is not None:
+            value, low, high = estimate
+            found.append({"label": f"{rank}. {label(table, row)}", "series": SERIES[row.method == BASE],
+                          "value": value, "low": low, "high": high, "rank": rank})  # fmt: skip
+    rows = sorted(found, key=lambda row: (row["rank"], row["value"]))[:MOST]
+    if not rows:
+        return None
+    chart = charts.intervals()
+    chart["encoding"] = {"y": chart["encoding"]["y"]}
+    chart["layer"][0]["encoding"].pop("yOffset")
+    chart["height"] = {"step": 26}
+    charts.order_series(chart, SERIES)
+    return _finish(charts.filled(chart, rows, title=_title(PRIMARY)))
+
+
+def tradeoff(table: Table) -> dict[str, Any] | None:
+    """``PRIMARY`` against ``COST``."""
+    rows = []
+    for row in sorted(table.rows, key=lambda row: (row.method != BASE, row.method)):
+        x, y = _whole(row, PRIMARY), _whole(row, COST)
+        if x and y:
+            name = label(table, row)
+            rows.append({
+                "x": x[0], "xLow": x[1], "xHigh": x[2], "y": y[0], "yLow": y[1], "yHigh": y[2], "name": name,
+                "model": row.model, "method": row.method, "front": row.front,
+                "label": name[:34] if row.front or len(table.rows) <= 14 else None,
+            })  # fmt: skip
+    if not rows:
+        return None
+    return _finish(charts.filled(charts.tradeoff(), rows, xTitle=_title(PRIMARY), yTitle=_title(COST)))
+
+
+def languages(table: Table) -> dict[str, Any] | None:
+    """Change of ``PRIMARY`` against the base, by language."""
+    changed = [row for row in table.rows if row.changes.get(PRIMARY)]
+    changed.sort(key=lambda row: (row.changes[PRIMARY].get(MACRO) or (0.0,))[0] or 0.0)
+    rows = [
+        {"name": label(table, row), "language": "all" if scope == MACRO else scope, "languageName": scope,
+         "change": change[0], "p": change[3], "significant": change[3] is not None and change[3] < 0.05}
+        for row in changed[:MOST]
+        for scope in (MACRO, *table.languages)
+        if (change := row.changes[PRIMARY].get(scope)) and change[0] is not None and change[0] == change[0]
+    ]  # fmt: skip
+    if not rows:
+        return None
+    reach = sorted(abs(row["change"]) for row in rows)[int(len(rows) * 0.95)] or 1.0
+    return _finish(charts.filled(charts.heatmap(), rows, reach=reach), width=52 * (len(table.languages) + 1))

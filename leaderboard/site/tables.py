@@ -1,0 +1,260 @@
+"""Records -> tables: the rows of each board, with ranks, changes against the base and the Pareto front."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ...harness.constants import MINI
+from ...harness.statistics import benjamini_hochberg
+from ..records import Estimate, RunRecord, TaskRecord
+from . import ranks
+from .boards import Shared, group
+from .metrics import COMPARED, COST, PRIMARY
+
+MACRO = "macro"
+BASE = "none"
+Change = tuple[float | None, float | None, float | None, float | None]
+"""Of a metric against the base: difference, lower and upper bound, p-value adjusted over languages."""
+
+
+@dataclass
+class Row:
+    """A run in a table.
+
+    Attributes:
+        model, method: names short enough for a table.
+        variant: what tells it from other runs of the same model and method; empty if it is the only one.
+        missing: languages of the table that it has not, or not on the table's prompts; its macro-average is then none.
+        ranks: language, or ``MACRO`` -> rank by ``PRIMARY``, shared where the difference is not significant.
+        base: the row of the same model without any method.
+        changes: metric -> language or ``MACRO`` -> change against the base.
+        front: whether no other row is better both in ``PRIMARY`` and in ``COST``.
+    """
+
+    record: RunRecord
+    model: str
+    method: str
+    tasks: Mapping[str, TaskRecord]
+    variant: str = ""
+    self_judged: bool = False
+    missing: list[str] = field(default_factory=list)
+    ranks: dict[str, int | None] = field(default_factory=dict)
+    base: int | None = None
+    changes: dict[str, dict[str, Change]] = field(default_factory=dict)
+    front: bool = False
+
+    def estimate(self, metric: str, language: str = MACRO) -> Estimate:
+        """Value and bounds; None where there is none."""
+        if language != MACRO:
+            task = self.tasks.get(language)
+            return task.metrics.get(metric, (None,) * 3) if task and language not in self.missing else (None,) * 3
+        return (None,) * 3 if self.missing else self.record.macro.get(metric, (None,) * 3)
+
+    @property
+    def name(self) -> str:
+        """Method and variant."""
+        return f"{self.method} ({self.variant})" if self.variant else self.method
+
+
+@dataclass
+class Table:
+    """One board: runs whose numbers may stand beside each other."""
+
+    id: str
+    board: Shared
+    languages: list[str]
+    metrics: list[str]
+    rows: list[Row]
+
+    @property
+    def title(self) -> str:
+        """Prompts, scorer and K in a few words."""
+        one = self.board.measurement
+        subset = f" ({one.subset})" if one.subset else ""
+        return f"{one.prompt_set}{subset} prompts · {short_name(one.scorer)} scorer · K = {one.samples}"
+
+    @property
+    def approximated(self) -> bool:
+        """Differences are tested by their normal approximation."""
+        return len(self.rows) > ranks.MANY
+
+    @property
+    def mini(self) -> bool:
+        """The embedded model, prompts or scorer: no real model's numbers."""
+        return self.board.mini or MINI in (self.board.measurement.prompt_set, self.board.measurement.scorer)
+
+
+def tables(records: Sequence[RunRecord]) -> list[Table]:
+    """All boards, those with the most runs first; a run that is given twice is there once."""
+    boards = group(list({record.id: record for record in records}.values()))
+    found = [_table(board, runs) for board, runs in boards.items()]
+    return sorted(found, key=lambda table: (table.mini, -len(table.rows), table.id))
+
+
+def _table(board: Shared, records: Sequence[RunRecord]) -> Table:
+    rows = [_row(record) for record in records]
+    languages = sorted({language for row in rows for language in row.tasks})
+    names = dict.fromkeys(name for row in rows for task in row.tasks.values() for name in task.metrics)
+    table = Table(board.id, board, languages, [name for name in names if not name.endswith("_prompts")], rows)
+    _set_variants(rows)
+    prompts = {language: _prompts(rows, language) for language in languages}
+    for row in rows:
+        row.missing = [name for name in languages if name not in row.tasks or _asked(row.tasks[name]) != prompts[name]]
+    _set_ranks(table)
+    _set_changes(table)
+    shown = [row.ranks.get(MACRO) is not None for row in rows]
+    points = [
+        [row.estimate(name)[0] if keep else None for row, keep in zip(rows, shown, strict=True)]
+        for name in (PRIMARY, COST)
+    ]
+    for row, front in zip(rows, ranks.pareto_front(*points), strict=True):
+        row.front = front
+    return table
+
+
+def _asked(task: TaskRecord) -> tuple[int, ...]:
+    return tuple(task.docs) or (-task.prompts,)
+
+
+def _prompts(rows: Sequence[Row], language: str) -> tuple[int, ...]:
+    """The prompts of a language: those of the runs that have the most."""
+    return max(
+        (_asked(row.tasks[language]) for row in rows if language in row.tasks), key=lambda asked: (len(asked), asked)
+    )
+
+
+def _row(record: RunRecord) -> Row:
+    model = record.model
+    return Row(
+        record=record,
+        model=short_name(model.pretrained if model else record.label),
+        method=model.method if model else BASE,
+        tasks={task.language: task for task in record.tasks},
+        self_judged=any(
+            judges_itself(task.run.scorer, model.pretrained if model else record.label) for task in record.tasks
+        ),
+    )
+
+
+def judges_itself(scorer: str, pretrained: str) -> bool:
+    """Whether the scorer is the very model, asked as a judge (``judge:<url>,<model>``).
+
+    >>> judges_itself("judge:http://localhost:8000/v1,Qwen/Qwen3-8B", "Qwen/Qwen3-8B")
+    True
+    """
+    if not scorer.startswith("judge:"):
+        return False
+    return short_name(scorer.rpartition(",")[2]).lower() == short_name(pretrained).lower()
+
+
+def short_name(name: str) -> str:
+    """Of a model: a path's last folder, a hub name as it is."""
+    looks_like_path = name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name
+    return PurePosixPath(name.replace("\\", "/")).name or name if looks_like_path else name
+
+
+def _arguments(row: Row) -> dict[str, str]:
+    model = row.record.model
+    if model is None:
+        return {}
+    flat: dict[str, Any] = {**model.method_arguments, **{key: model.sampling[key] for key in sorted(model.sampling)}}
+    found = {key: short_name(value) if isinstance(value, str) else str(value) for key, value in flat.items()}
+    return {**found, "seed": str(model.seed)}
+
+
+def _set_variants(rows: Sequence[Row]) -> None:
+    """Name what differs among runs of one model and method; where nothing does, the date."""
+    same: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        same.setdefault((row.model, row.method), []).append(row)
+    for runs in same.values():
+        if len(runs) > 1:
+            arguments = [_arguments(row) for row in runs]
+            keys = list(dict.fromkeys(key for found in arguments for key in found))
+            unlike = [key for key in keys if len({found.get(key) for found in arguments}) > 1]
+            for row, found in zip(runs, arguments, strict=True):
+                row.variant = ", ".join(f"{key}={found[key]}" for key in unlike if key in found)
+            counts = Counter(row.variant for row in runs)
+            for row in runs:
+                if counts[row.variant] > 1:
+                    row.variant = ", ".join(part for part in (row.variant, row.record.date[:19]) if part)
+
+
+def _groups(rows: Sequence[Row], languages: Sequence[str], metric: str) -> list[ranks.Group]:
+    """Per language, numerators and denominators of those rows, [rows, prompts]."""
+    found = []
+    for language in languages:
+        pairs = [row.tasks[language].columns[metric].pair() for row in rows]
+        found.append((np.stack([n for n, _ in pairs]), np.stack([d for _, d in pairs])))
+    return found
+
+
+def _measured(row: Row, languages: Sequence[str], metric: str) -> bool:
+    return not set(languages) & set(row.missing) and all(metric in row.tasks[name].columns for name in languages)
+
+
+def _set_ranks(table: Table) -> None:
+    for scope, languages in {MACRO: table.languages, **{name: [name] for name in table.languages}}.items():
+        rows = [row for row in table.rows if _measured(row, languages, PRIMARY)]
+        # Who judges itself is never ranked: not first, and not in anybody's way.
+        rows = [row for row in rows if not row.self_judged]
+        found = ranks.shared_ranks(_groups(rows, languages, PRIMARY), test=_test(table)) if rows else []
+        for row in table.rows:
+            row.ranks[scope] = None
+        for row, rank in zip(rows, found, strict=True):
+            row.ranks[scope] = rank
+
+
+def _test(table: Table) -> ranks.Test:
+    return ranks.test_for(len(table.rows))
+
+
+def _set_changes(table: Table) -> None:
+    """Each run against its base, by language; p-values are adjusted over the languages of a run and metric."""
+    bases: dict[int, list[int]] = {}
+    for place, row in enumerate(table.rows):
+        row.base = _base(table.rows, row)
+        if row.base is not None and row.base != place:
+            bases.setdefault(row.base, []).append(place)
+    scopes = {MACRO: table.languages, **{name: [name] for name in table.languages}}
+    for base, others in bases.items():
+        for metric in COMPARED:
+            for scope, languages in scopes.items():
+                places = [place for place in (base, *others) if _measured(table.rows[place], languages, metric)]
+                if len(places) > 1 and places[0] == base:
+                    groups = _groups([table.rows[place] for place in places], languages, metric)
+                    found = _test(table)(groups, 0, range(1, len(places)))
+                    for place, change in zip(places[1:], found, strict=True):
+                        bounds = (change.interval.value, change.interval.low, change.interval.high, change.p_value)
+                        table.rows[place].changes.setdefault(metric, {})[scope] = bounds
+            for place in others:
+                _adjust(table.rows[place].changes.get(metric, {}))
+
+
+def _adjust(changes: dict[str, Change]) -> None:
+    languages = [scope for scope in changes if scope != MACRO]
+    adjusted, _ = benjamini_hochberg([changes[scope][3] for scope in languages])
+    for scope, p in zip(languages, adjusted.tolist(), strict=True):
+        changes[scope] = (*changes[scope][:3], p)
+
+
+def _base(rows: Sequence[Row], row: Row) -> int | None:
+    """The same model without a method: of several, the one with the run's seed, else the last."""
+    found = [place for place, other in enumerate(rows) if other.method == BASE and _is_base(other, row)]
+    seeds = [place for place in found if _seed(rows[place]) == _seed(row)]
+    return (seeds or found or [None])[-1]
+
+
+def _is_base(base: Row, row: Row) -> bool:
+    one, other = base.record.model, row.record.model
+    return one is not None and other is not None and one.pretrained == other.pretrained
+
+
+def _seed(row: Row) -> int | None:
+    return row.record.model.seed if row.record.model else None
