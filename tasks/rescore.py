@@ -98,8 +98,13 @@ def output(
     shared: Judged,
     fluency_model: str,
     seconds: Mapping[str, float],
+    teachers: Sequence[str] = (),
 ) -> TaskOutput:
-    """Every metric with its interval, and the rows of a samples file."""
+    """Every metric with its interval, and the rows of a samples file.
+
+    Args:
+        teachers: scorers that the method that made the texts learned from.
+    """
     results = assemble(part.prompts, part.generations, found, shared)
     rows = [fractions(result) for result in results]
     uses, version = fluency_model != "none", None
@@ -115,6 +120,7 @@ def output(
         "fluency_version": version,
         "constants": {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
         "failed_scores": int(sum(row["failed_fraction"][0] for row in rows)),
+        "self_judged": scorer.name in teachers,
         "seconds": dict(seconds),
     }
     langs = {prompt.lang for prompt in part.prompts}

@@ -103,7 +103,8 @@ def _score(run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency
         with_prompts, found = rescore.scored(part, scorer, prompts=prompts, progress=run.label)
         judged, seconds = shared[id(part)]
         seconds = {**seconds, "scoring": round(time.perf_counter() - start, 3)}
-        outputs.append(rescore.output(with_prompts, scorer, found, judged, fluency_model, seconds))
+        teachers = run.model.trained_with if run.model else ()
+        outputs.append(rescore.output(with_prompts, scorer, found, judged, fluency_model, seconds, teachers))
         rows += rescore.collated(with_prompts, found)
     results_writer.write_lines(folder / "generations.jsonl", rows)
     return results_writer.write_run(folder, outputs, label=run.label, model=run.model, groups=run.groups)

@@ -277,3 +277,19 @@ def test_hostile_texts_are_text(tmp_path, capsys):
     assert [row["doc"]["text"] for row in task.read_samples()] == HOSTILE
     report([tmp_path / "out"])
     assert capsys.readouterr().out.count("a [bold] file") == 2
+
+
+def test_a_run_of_lm_eval_keeps_its_model_and_is_judged_by_another(file, tmp_path):
+    score([file], ["mini"], tmp_path / "a")
+    first = only(tmp_path / "a")
+    raw = json.loads(first.path.read_text())
+    raw["config"]["detoxbench"] = {
+        "pretrained": "p", "method": "rectification", "method_arguments": {}, "trained_with": ["mini:reward"],
+    }  # fmt: skip
+    first.path.write_text(json.dumps(raw))
+    score([first.tasks["generations_en"].samples], ["mini:reward", "mini"], tmp_path / "b")
+    runs = [results.read(path) for path in results.find(tmp_path / "b")]
+    judged = {run.tasks["generations_en"].record.scorer: run.tasks["generations_en"].record for run in runs}
+    assert [run.label for run in runs] == ["p, rectification"] * 2
+    assert (judged["mini:reward"].self_judged, judged["mini"].self_judged) == (True, False)
+    assert judged["mini"].prompts_sha256 == first.tasks["generations_en"].record.prompts_sha256
