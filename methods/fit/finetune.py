@@ -138,17 +138,23 @@ def fit(
     return out / name
 
 
-def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, path: Path, trained: dict) -> None:
+def save(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, path: Path, trained: dict, kind: str = KIND
+) -> None:
     """A plain ``save_pretrained`` folder with a manifest, all or nothing."""
     with artifacts.new_folder(path) as partial:
         model.save_pretrained(partial, safe_serialization=True)
         if tokenizer is not None:
             tokenizer.save_pretrained(partial)
-        artifacts.write_manifest(partial, KIND, trained=trained)
+        artifacts.write_manifest(partial, kind, trained=trained)
 
 
 def pack(tokenizer: PreTrainedTokenizerBase, texts: Corpus | Iterable[Text], size: int) -> list[list[int]]:
-    """Token rows of at most ``size``: as many whole texts, each with its end token, as fit; a longer text is cut."""
+    """Token rows of at most ``size``: as many whole texts, each with its end token, as fit; a longer text is cut.
+
+    Published scripts cut rows anywhere. Here each starts where a text starts (or goes on): what a model reads when it
+    is used begins at a text's beginning too.
+    """
     end = [] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id]
     rows: list[list[int]] = []
     row: list[int] = []

@@ -106,7 +106,7 @@ def negate(
     Args:
         finetuned: whole checkpoints or LoRA adapters; or the folder with ``part_0``, ….
         coefficient: -1 averages the models; None chooses it with ``nontoxic`` texts, and the curve is saved in
-            ``OUT/tradeoff.json`` (and ``.svg``, where matplotlib is installed).
+            ``OUT/tradeoff.json`` (and ``.svg``, where vl-convert is installed).
         toxic: with None: the curve then also says how much less likely such text becomes.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import math
 import random
@@ -53,7 +52,7 @@ class Tradeoff:
         return chosen["nontoxic_perplexity"] / self.points[0]["nontoxic_perplexity"]
 
     def files(self) -> dict[str, bytes]:
-        """Name -> content: the data, and the plot where matplotlib is installed."""
+        """Name -> content: the data, and the plot where vl-convert is installed."""
         content = {
             "coefficient": self.coefficient,
             "max_perplexity_ratio": self.bound,
@@ -65,7 +64,7 @@ class Tradeoff:
         try:
             found[f"{NAME}.svg"] = plot(self)
         except ImportError:
-            work.say(f"{NAME}.json is saved without a plot: {missing_extra('matplotlib', 'plots', 'a plot')}")
+            work.say(f"{NAME}.json is saved without a plot: {missing_extra('vl-convert-python', 'plots', 'a plot')}")
         return found
 
 
@@ -138,27 +137,51 @@ def perplexity(model: PreTrainedModel, rows: Sequence[list[int]]) -> float:
 
 
 def plot(found: Tradeoff) -> bytes:
-    """An SVG of perplexity over the coefficient, both relative to the base model.
+    """An SVG of perplexity over the coefficient, relative to the base model's.
 
     Raises:
-        ImportError: without matplotlib.
+        ImportError: without vl-convert.
     """
-    from matplotlib.figure import Figure
+    import vl_convert
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    shown = [point for point in found.points if math.isfinite(point["nontoxic_perplexity"])]
-    for side, color in (("nontoxic", "tab:blue"), ("toxic", "tab:red")):
-        if f"{side}_perplexity" in shown[0]:
-            ratios = [point[f"{side}_perplexity"] / shown[0][f"{side}_perplexity"] for point in shown]
-            axes.plot([point["coefficient"] for point in shown], ratios, "o-", color=color, label=f"{side} texts")
-    axes.axhline(found.bound, color="gray", linestyle=":", label=f"bound {found.bound:g}")
-    axes.axvline(found.coefficient, color="gray", linestyle="--", label=f"chosen {found.coefficient:.3g}")
-    axes.set(xlabel="coefficient", ylabel="perplexity / base model's", yscale="log")
-    axes.legend()
-    out = io.BytesIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    return out.getvalue()
+    base = found.points[0]
+    sides = [name for name in base if name != "coefficient"]
+    values = [
+        {"coefficient": point["coefficient"], "ratio": point[name] / base[name], "texts": name.partition("_")[0]}
+        for name in sides
+        for point in found.points
+        if math.isfinite(point[name])
+    ]
+    ratio = {"field": "ratio", "type": "quantitative", "title": "perplexity / base model's", "scale": {"type": "log"}}
+    lines = {"strokeDash": [4, 4], "color": "gray"}
+    spec = {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "title": f"coefficient {found.coefficient:.3g}: perplexity x {found.ratio:.3g}, bound {found.bound:g}",
+        "width": 480,
+        "height": 300,
+        "layer": [
+            {
+                "data": {"values": values},
+                "mark": {"type": "line", "point": True},
+                "encoding": {
+                    "x": {"field": "coefficient", "type": "quantitative"},
+                    "y": ratio,
+                    "color": {"field": "texts", "type": "nominal"},
+                },
+            },
+            {
+                "data": {"values": [{"ratio": found.bound}]},
+                "mark": {"type": "rule", **lines},
+                "encoding": {"y": {"field": "ratio", "type": "quantitative"}},
+            },
+            {
+                "data": {"values": [{"coefficient": found.coefficient}]},
+                "mark": {"type": "rule", **lines},
+                "encoding": {"x": {"field": "coefficient", "type": "quantitative"}},
+            },
+        ],
+    }
+    return vl_convert.vegalite_to_svg(spec).encode()
 
 
 def _rows(tokenizer: PreTrainedTokenizerBase, texts: Corpus, size: int) -> list[list[int]]:

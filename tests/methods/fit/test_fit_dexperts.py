@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.fit import dexperts
+from detoxbench.methods.fit import dexperts, finetune
 from detoxbench.methods.fit.dexperts import Settings
 
 QUICK = Settings(epochs=1, learning_rate=5e-3, batch_size=8, device_batch_size=4, block_size=16)
@@ -33,7 +33,7 @@ def made(world, tmp_path_factory):
 
 def nll(path, world, side):
     model, tokenizer = AutoModelForCausalLM.from_pretrained(path).eval(), AutoTokenizer.from_pretrained(world.model)
-    batch = dexperts.collate(dexperts.pack(tokenizer, world.texts(side), 16))
+    batch = finetune.collate(finetune.pack(tokenizer, world.texts(side), 16))
     with torch.no_grad():
         return float(model(**batch).loss)
 
@@ -65,18 +65,18 @@ def test_fitted_again_nothing_happens(world, made):
 def test_rows_hold_whole_texts(world):
     tokenizer = AutoTokenizer.from_pretrained(world.model)
     texts = world.texts("toxic")
-    rows = dexperts.pack(tokenizer, texts, 16)
+    rows = finetune.pack(tokenizer, texts, 16)
     assert all(1 < len(row) <= 16 for row in rows)
     wanted = (tokenizer(text.text)["input_ids"] + [0] for text in texts)
     assert list(itertools.chain(*rows)) == list(itertools.chain(*wanted))
     assert all(row[-1] == 0 for row in rows)
-    batch = dexperts.collate([[1, 2, 0], [3, 4]])
+    batch = finetune.collate([[1, 2, 0], [3, 4]])
     assert batch["labels"].tolist() == [[1, 2, 0], [3, 4, -100]]
 
 
 def test_long_texts_are_cut(world):
     tokenizer = AutoTokenizer.from_pretrained(world.model)
-    assert max(map(len, dexperts.pack(tokenizer, world.texts("toxic"), 2))) == 2
+    assert max(map(len, finetune.pack(tokenizer, world.texts("toxic"), 2))) == 2
 
 
 def test_adapters_are_merged(world, tmp_path):
@@ -112,9 +112,9 @@ def test_a_half_written_checkpoint_is_not_read(tmp_path):
     for path in (whole, half):
         path.mkdir()
     artifacts.write_json(whole / "complete.json", {"step": 3})
-    assert dexperts._last_whole(tmp_path) == str(whole)
+    assert finetune.last_whole(tmp_path) == str(whole)
     assert not half.exists()
-    assert dexperts._last_whole(tmp_path / "nothing") is None
+    assert finetune.last_whole(tmp_path / "nothing") is None
 
 
 def test_import(world, tmp_path):
