@@ -80,8 +80,14 @@ class DetoxLM(HFLM):
         self._sampling: dict[str, Any] = {}
         kwargs.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
         super().__init__(pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs)
+        self.effective_arguments: dict[str, Any] = {}
+        self.trained_with: list[str] = []
         if method != "none":
-            self._model = _methods().load_detoxified(self._model, method, **self.method_arguments)
+            provenance = importlib.import_module("detoxbench.methods.provenance")
+            completed = provenance.completed(self._model, method, self.method_arguments)
+            self.effective_arguments = provenance.effective(method, completed)
+            self.trained_with = provenance.teachers(completed)
+            self._model = _methods().load_detoxified(self._model, method, **completed)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Responses to the requests, in order. lm-eval repeats a request K times for K samples; a prompt's samples
@@ -89,6 +95,9 @@ class DetoxLM(HFLM):
 
         Settings that only transformers' ``generate`` knows (beams, …) are passed on to it.
         """
+        for request in requests:
+            # Where the task that asks, which knows its judge, finds it (``tasks/base.py``).
+            request.trained_with = self.trained_with  # type: ignore[attr-defined]
         responses: list[str] = [""] * len(requests)
         groups: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
@@ -218,6 +227,8 @@ class DetoxLM(HFLM):
             pretrained=self.name,
             method=self.method,
             method_arguments=self.method_arguments,
+            effective_arguments=self.effective_arguments,
+            trained_with=self.trained_with,
             sampling=self._sampling,
             seed=torch.initial_seed() if self.seed is None else self.seed,
             versions=_versions(),

@@ -103,6 +103,8 @@ class TaskRun(Record):
         sampling_protocol: name of the sampling settings asked for; ``generation`` has what came of it.
         instruction_langs: languages of the instructions that chat prompts were given in; empty for ``base``.
         constants: thresholds and cut-offs in force.
+        self_judged: whether the method that made the texts learned from this very scorer: its numbers then say how
+            well it learned, not how toxic the texts are.
         seconds: wall time of generation, scoring and fluency where known.
     """
 
@@ -126,16 +128,25 @@ class TaskRun(Record):
     instruction_langs: Sequence[str] = []
     constants: Mapping[str, float]
     failed_scores: int = 0
+    self_judged: bool = False
     seconds: Mapping[str, float] = {}
 
 
 class ModelRun(Record):
-    """How the text was made: model, method, and what it ran on."""
+    """How the text was made: model, method, and what it ran on.
+
+    Args:
+        method_arguments: as given.
+        effective_arguments: all of the method's, those left to their defaults included.
+        trained_with: scorers that the method's artifacts learned from.
+    """
 
     schema_version: int = SCHEMA_VERSION
     pretrained: str
     method: str
     method_arguments: Mapping[str, Any]
+    effective_arguments: Mapping[str, Any] = {}
+    trained_with: Sequence[str] = []
     sampling: Mapping[str, Any] = {}
     seed: int | None = None
     versions: Mapping[str, str] = {}

@@ -118,5 +118,7 @@ class Options(pydantic.BaseModel):
         return self.fluency_model != "none"
 
 
-_OTHERS = frozenset(("prompt_set", "version", "config_source", "pretrained", "tokenizer", "sampler", "configs"))
+_OTHERS = frozenset(
+    ("prompt_set", "version", "config_source", "pretrained", "tokenizer", "sampler", "configs", "value_model")
+)
 """Entries of metadata that are not options but lie near one."""

@@ -7,7 +7,6 @@ They are made by the same code as ``detoxbench fit``, and kept in a cache folder
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -21,9 +20,9 @@ from ...harness.mini import corpus
 from ...harness.mini.rebuild.splits import split_of
 from .. import artifacts
 from . import dexperts, goodtriever, rectification, sarsa, work
+from .cache import cache_folder
 from .texts import SIDES, Texts
 
-CACHE = "DETOXBENCH_CACHE"
 FORMAT = 1
 """Counted up when the code changes what a fit makes, beyond what the hashed settings say."""
 
@@ -53,7 +52,9 @@ def with_artifacts(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: the user's.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
-    complete = _COMPLETE.get(method)
+    from .mini_weights import COMPLETE  # which uses the cache below
+
+    complete = {**_COMPLETE, **COMPLETE}.get(method)
     return complete(given) if complete else given
 
 
@@ -122,11 +123,6 @@ def value_model() -> Path:
 
     weights = artifacts.sha256(mini.SCORER / "reward.safetensors")
     return _cached("rectification", {**asdict(CHAIN), "scorer": weights}, make) / rectification.NAME
-
-
-def cache_folder() -> Path:
-    """Where fits for ``mini`` are kept."""
-    return Path(os.environ.get(CACHE) or Path.home() / ".cache" / "detoxbench").expanduser()
 
 
 def _cached(name: str, settings: Mapping[str, Any], make: Callable[[Path], None]) -> Path:

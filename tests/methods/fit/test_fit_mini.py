@@ -9,6 +9,7 @@ import pytest
 from detoxbench.harness import mini as embedded
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.fit import mini
+from detoxbench.methods.fit.cache import CACHE
 from detoxbench.methods.fit.texts import Texts
 
 
@@ -23,7 +24,7 @@ def small(tmp_path, monkeypatch):
         return Texts([str(path)], side)
 
     monkeypatch.setattr(mini, "_texts", texts)
-    monkeypatch.setenv(mini.CACHE, str(tmp_path / "cache"))
+    monkeypatch.setenv(CACHE, str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 

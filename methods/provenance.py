@@ -1,0 +1,67 @@
+"""What a run under a method depends on: all its arguments, and the scorers that its artifacts learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from ..harness import mini
+from ..harness.errors import DetoxbenchError
+from ..harness.registry import METHODS
+from . import artifacts, base
+
+
+def completed(model: PreTrainedModel, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a method; on the embedded model with what it lacks (see ``fit/mini.py``), fitted if need be."""
+    if Path(str(model.name_or_path)) != mini.MODEL:
+        return dict(arguments)
+    from .fit.mini import with_artifacts  # trainers are slow to import, and needed for this model alone
+
+    return with_artifacts(method, arguments)
+
+
+def effective(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Every argument with the value in force, defaults included, as JSON can hold it. Fits that lie in the cache are
+    named without it: their names hold a hash of all that they depend on, and the cache lies elsewhere elsewhere."""
+    from .fit.cache import cache_folder
+
+    parsed = base.parse_arguments(method, METHODS[method], arguments)
+    return {name: _plain(getattr(parsed, name), cache_folder()) for name in type(parsed).model_fields}
+
+
+def _plain(value: Any, cache: Path) -> Any:
+    if isinstance(value, Path | str):
+        path = Path(value)
+        return str(path.relative_to(cache)) if path.is_relative_to(cache) else str(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(one, cache) for one in value]
+    return str(getattr(value, "path", None) or getattr(value, "name_or_path", None) or type(value).__name__)
+
+
+def teachers(arguments: Mapping[str, Any]) -> list[str]:
+    """Names of the scorers whose scores a method's artifacts were trained with, as their manifests say.
+
+    Args:
+        arguments: of the method; those that name a folder with a manifest of ours are looked into.
+    """
+    found: set[str] = set()
+    for value in arguments.values():
+        for one in value if isinstance(value, list | tuple) else [value]:
+            folder = getattr(one, "path", one)
+            if isinstance(folder, Path | str):
+                found |= _teachers(Path(folder))
+    return sorted(found)
+
+
+def _teachers(folder: Path) -> set[str]:
+    try:
+        manifest = artifacts.read(folder)
+    except DetoxbenchError:
+        return set()  # no artifact of ours; what is wrong with one, loading says
+    made = [manifest.get("trained"), *(part.get("trained") for part in manifest.get("parts", ()))]
+    return {trained["scorer"] for trained in made if trained and trained.get("scorer")}
