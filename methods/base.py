@@ -79,7 +79,8 @@ class LogitMethod(Protocol):
     def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
 
     def scores(self, base: Tensor, streams: Streams, filtering: bool) -> Tensor:
-        """Float32 scores ``[rows, vocab]`` to scores of that shape; rows are positions, independent of each other."""
+        """Float32 scores ``[rows, vocab]`` to scores of that shape; rows are positions, independent of each other.
+        ``base`` may be overwritten."""
         ...
 
 

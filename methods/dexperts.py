@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 import torch
@@ -11,7 +12,8 @@ from transformers import PreTrainedModel
 
 from . import base
 from .loading import load_beside, missing_artifact
-from .nucleus import top_p
+from .nucleus import nucleus
+from .rows import by_rows
 
 
 def ensemble(z: Tensor, expert: Tensor | None, antiexpert: Tensor | None, alpha: float, filter_p: float) -> Tensor:
@@ -27,11 +29,11 @@ def ensemble(z: Tensor, expert: Tensor | None, antiexpert: Tensor | None, alpha:
     Returns:
         float32 ``[rows, vocab]``.
     """
-    filtered = top_p(z, filter_p)
-    filtered.add_(z if expert is None else expert.float(), alpha=alpha)
-    filtered.sub_(z if antiexpert is None else antiexpert.float(), alpha=alpha)
+    kept = nucleus(z, filter_p)
+    steer = kept.of(z if expert is None else expert) - kept.of(z if antiexpert is None else antiexpert)
+    steered = kept.scores + steer.mul_(alpha)
     # A token that the base model rules out stays so: -inf minus -inf is no number.
-    return filtered.masked_fill_(z.isneginf(), -torch.inf)
+    return kept.spread(steered.masked_fill_(kept.scores.isneginf(), -torch.inf))
 
 
 class DExperts(base.LogitMethod):
@@ -63,5 +65,5 @@ class DExperts(base.LogitMethod):
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         outputs = streams.outputs
-        filter_p = self.filter_p if filtering else 0.0
-        return ensemble(base, outputs.get("expert"), outputs.get("antiexpert"), self.alpha, filter_p)
+        steer = functools.partial(ensemble, alpha=self.alpha, filter_p=self.filter_p if filtering else 0.0)
+        return by_rows(steer, base, outputs.get("expert"), outputs.get("antiexpert"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 import torch
@@ -11,10 +12,11 @@ from transformers import PreTrainedModel
 
 from . import base
 from .datastore import Datastore
-from .knn import Neighbours, log_ratio_to_floor
+from .knn import Neighbours, log_probabilities
 from .layers import key_layer
 from .loading import missing_artifact
-from .nucleus import top_p
+from .nucleus import nucleus
+from .rows import by_rows
 
 
 def ensemble(
@@ -28,14 +30,13 @@ def ensemble(
 ) -> Tensor:
     """``log_softmax(top_p(logp, filter_p) + alpha * (log p_nontoxic - log p_toxic))`` (eq. 2).
 
-    Tokens without neighbours have the row's floor in both terms. The floors are one number a row, which the softmax
-    ignores: only the at most 2k tokens of neighbours are touched. For a missing datastore ``logp`` itself, unfiltered,
-    stands in.
+    For a missing datastore ``logp`` itself, unfiltered, stands in. The softmax ignores what a whole row shares, so z
+    serves as ``logp``.
 
     Args:
         z: float32 ``[rows, vocab]`` base scores.
-        toxic: ``[rows, k]`` neighbours.
-        nontoxic: ``[rows, k]`` neighbours.
+        toxic: of each row; None for one datastore only.
+        nontoxic: the same.
         alpha: strength, at least 0.
         temperature: of the neighbours' weights, > 0.
         filter_p: nucleus mass of the base model; 0 or 1 filters nothing.
@@ -43,18 +44,15 @@ def ensemble(
     Returns:
         float32 log-probabilities ``[rows, vocab]``.
     """
-    scores = top_p(z, filter_p)
-    buffer = z.new_zeros(z.shape)
-    for neighbours, sign in ((toxic, -1.0), (nontoxic, 1.0)):
-        if neighbours is None:
-            # A token that the base model rules out stays so: -inf minus -inf is no number.
-            scores.add_(z, alpha=sign * alpha).masked_fill_(z.isneginf(), -torch.inf)
-            continue
-        ratio = log_ratio_to_floor(neighbours, temperature, buffer)
-        # Equal tokens of a row have equal ratios, so whichever of them is written last is right.
-        changed = scores.gather(1, neighbours.tokens).add_(ratio, alpha=sign * alpha)
-        scores.scatter_(1, neighbours.tokens, changed)
-    return scores.sub_(scores.logsumexp(-1, keepdim=True))
+    kept = nucleus(z, filter_p)
+    log_toxic, log_nontoxic = (
+        kept.of(z) if found is None else log_probabilities(found, temperature, z.shape[-1], kept.tokens)
+        for found in (toxic, nontoxic)
+    )
+    steered = kept.scores + (log_nontoxic - log_toxic).mul_(alpha)
+    # A token that the base model rules out stays so: -inf minus -inf is no number.
+    steered.masked_fill_(kept.scores.isneginf(), -torch.inf)
+    return kept.spread(steered.log_softmax(-1))
 
 
 class Goodtriever(base.LogitMethod):
@@ -97,11 +95,10 @@ class Goodtriever(base.LogitMethod):
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         arguments = self.arguments
         found = {name: store.search(streams.hidden, arguments.k) for name, store in self.datastores.items()}
-        return ensemble(
-            base,
-            found.get("toxic"),
-            found.get("nontoxic"),
+        steer = functools.partial(
+            ensemble,
             alpha=arguments.alpha,
             temperature=arguments.temperature,
             filter_p=arguments.filter_p if filtering else 0.0,
         )
+        return by_rows(steer, base, found.get("toxic"), found.get("nontoxic"))

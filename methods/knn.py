@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,7 +11,8 @@ LOWEST = -50.0
 """A token whose log-probability is this or less counts as having no neighbour (Pozzobon et al. 2023)."""
 
 
-class Neighbours(NamedTuple):
+@dataclass(frozen=True)
+class Neighbours:
     """The k nearest keys of each query.
 
     Args:
@@ -23,6 +24,10 @@ class Neighbours(NamedTuple):
     distances: Tensor
     tokens: Tensor
     ids: Tensor
+
+    def __getitem__(self, rows: slice) -> Neighbours:
+        """Those of some queries."""
+        return Neighbours(self.distances[rows], self.tokens[rows], self.ids[rows])
 
 
 def weights(distances: Tensor, temperature: float) -> Tensor:
@@ -36,23 +41,25 @@ def probabilities(neighbours: Neighbours, temperature: float, vocab: int) -> Ten
     return share.new_zeros(len(share), vocab).scatter_add_(1, neighbours.tokens, share)
 
 
-def log_ratio_to_floor(neighbours: Neighbours, temperature: float, buffer: Tensor) -> Tensor:
-    """``log p_knn(w) - floor`` of each neighbour's token w: only these tokens differ from the row's floor.
+def log_probabilities(neighbours: Neighbours, temperature: float, vocab: int, wanted: Tensor | None) -> Tensor:
+    """``log p_knn``, with a floor: the smallest one above ``LOWEST`` in the same row, for every token that is not.
 
-    The floor is the smallest ``log p_knn`` above ``LOWEST`` in the same row; tokens at or below ``LOWEST`` get it.
+    Only the tokens of neighbours differ from the floor, so logarithms are taken of these alone.
 
     Args:
-        neighbours: ``[rows, k]``.
+        neighbours: of each row.
         temperature: > 0.
-        buffer: float32 zeros ``[rows, vocab]``; zeros again afterwards.
+        vocab: size of the vocabulary.
+        wanted: tokens ``[rows, n]``; None for the whole vocabulary in order.
 
     Returns:
-        float32 ``[rows, k]``, the same for equal tokens of a row, at least 0; 0 for a row without neighbours.
+        float32 ``[rows, n]``; 0 throughout a row without neighbours.
     """
-    share = weights(neighbours.distances, temperature)
-    buffer.scatter_add_(1, neighbours.tokens, share)
-    log = buffer.gather(1, neighbours.tokens).log_()
-    buffer.scatter_(1, neighbours.tokens, 0.0)
+    p = probabilities(neighbours, temperature, vocab)
+    log = p.gather(1, neighbours.tokens).log_()
     low = log <= LOWEST
     floor = log.masked_fill(low, torch.inf).amin(-1, keepdim=True)
-    return (log - floor).masked_fill_(low, 0.0)
+    floor.masked_fill_(floor.isinf(), 0.0)
+    # Equal tokens of a row have equal values, so whichever of them is written last is right.
+    p.copy_(floor.expand_as(p)).scatter_(1, neighbours.tokens, torch.where(low, floor, log))
+    return p if wanted is None else p.gather(1, wanted)

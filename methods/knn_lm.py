@@ -10,9 +10,10 @@ from transformers import PreTrainedModel
 
 from . import base
 from .datastore import Datastore
-from .knn import probabilities
+from .knn import Neighbours, probabilities
 from .layers import key_layer
 from .loading import missing_artifact
+from .rows import by_rows
 
 
 def interpolate(z: Tensor, p_knn: Tensor, lmbda: float) -> Tensor:
@@ -59,4 +60,8 @@ class KnnLM(base.LogitMethod):
         arguments = self.arguments
         found = self.datastore.search(streams.hidden, arguments.k)
         mix = interpolate if arguments.mode == "interpolate" else discourage
-        return mix(base, probabilities(found, arguments.temperature, base.shape[-1]), arguments.lmbda)
+
+        def mixed(z: Tensor, near: Neighbours) -> Tensor:
+            return mix(z, probabilities(near, arguments.temperature, z.shape[-1]), arguments.lmbda)
+
+        return by_rows(mixed, base, found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from ..harness import mini
 from ..harness.errors import DetoxbenchError
 from ..harness.registry import METHODS
 from . import base
@@ -45,7 +47,12 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         prefix: Sequence[int] = (),
         filtering: bool = True,
     ):
+        chosen = {
+            name: value for name, value in vars(model.config).items() if name.endswith("_implementation_internal")
+        }
         super().__init__(model.config)
+        # The config is the base model's own, and transformers adjusts it to what this class is said to support.
+        vars(model.config).update(chosen)
         self.base = model
         self.method = method
         self.filtering = filtering
@@ -121,7 +128,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         if input_ids is None:
             raise DetoxbenchError("a detoxified model reads input_ids: every model inside has its own embeddings")
         caches = self._caches(past_key_values, use_cache)
-        past = caches.get_seq_length() if caches else 0
+        past = 0 if caches is None else caches.get_seq_length()
         if attention_mask is not None and (
             attention_mask.dim() != 2 or attention_mask.shape[1] != past + input_ids.shape[1]
         ):
@@ -159,7 +166,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         outputs: dict[str, Tensor] = {}
         hidden = None
         for name, stream in self.streams.items():
-            cache = caches.streams[name] if caches else None
+            cache = None if caches is None else caches.streams[name]
             with watch if name == BASE else contextlib.nullcontext() as captured:
                 outputs[name] = stream.run(ids, mask, positions, cache, keep)
             if name == BASE and captured is not None:
@@ -171,20 +178,25 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         batch, kept, vocab = scores.shape
         flat = {name: output.to(scores.device).flatten(0, 1) for name, output in outputs.items()}
         flat_hidden = None if hidden is None else hidden.to(scores.device).flatten(0, 1)
-        return self._in_parts(scores.flatten(0, 1), flat_hidden, flat).view(batch, kept, vocab)
+        return self._in_parts(method, scores.flatten(0, 1), flat_hidden, flat).view(batch, kept, vocab)
 
-    def _in_parts(self, scores: Tensor, hidden: Tensor | None, outputs: Mapping[str, Tensor]) -> Tensor:
+    def _in_parts(
+        self, method: base.LogitMethod, scores: Tensor, hidden: Tensor | None, outputs: Mapping[str, Tensor]
+    ) -> Tensor:
         """The method over ``[rows, vocab]``, so many rows at a time that its temporaries stay small."""
         size = max(1, BLOCK // scores.shape[-1])
-        parts = []
+        out = scores if scores.dtype == torch.float32 else scores.new_empty(scores.shape, dtype=torch.float32)
         for start in range(0, len(scores), size):
             rows = slice(start, start + size)
             seen = base.Streams(
                 hidden=None if hidden is None else hidden[rows],
                 outputs={name: output[rows] for name, output in outputs.items()},
             )
-            parts.append(self.method.scores(scores[rows].float(), seen, self.filtering))
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+            part = method.scores(scores[rows].float(), seen, self.filtering)
+            if len(part) == len(scores):
+                return part
+            out[rows] = part
+        return out
 
 
 def _positions(ids: Tensor, mask: Tensor | None, past: int) -> Tensor:
@@ -231,6 +243,10 @@ def load_detoxified(
         model = load_model(pretrained, "base model", **{"dtype": "auto", **(model_args or {})})
     if kind.kind == "none":
         return model
+    if Path(str(model.name_or_path)) == mini.MODEL:
+        from .fit.mini import with_artifacts  # trainers are slow to import, and needed for this model alone
+
+        parsed = base.parse_arguments(method, kind, with_artifacts(method, arguments))
     if kind.kind == "logit":
         return DetoxifiedLM(model, kind(model, parsed), filtering=filtering)
     if kind.kind == "prompt":

@@ -14,6 +14,7 @@ from ..harness.errors import DetoxbenchError
 from ..harness.mini import model_folder
 from . import artifacts
 
+OTHER_KINDS = ("datastore", "value_model")
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model", "spiece.model")
 
@@ -30,13 +31,22 @@ def load_model(source: str, purpose: str, **options: Any) -> PreTrainedModel:
         DetoxbenchError: naming the purpose, the source and the cause.
     """
     folder = Path(model_folder(source))
-    if (folder / artifacts.MANIFEST).is_file():
-        artifacts.verify(folder, artifacts.read(folder))
+    if (manifest := artifacts.ours(folder)) is not None:
+        if manifest["kind"] in OTHER_KINDS:
+            kind = manifest["kind"].replace("_", " ")
+            raise DetoxbenchError(f"{purpose} '{source}' holds a {kind}, not a causal LM")
+        artifacts.verify(folder, manifest)
+    name = str(folder) if folder.is_dir() else source
     try:
-        return AutoModelForCausalLM.from_pretrained(str(folder) if folder.is_dir() else source, **options).eval()
+        loaded: Any = AutoModelForCausalLM.from_pretrained(name, output_loading_info=True, **options)
     except LOAD_ERRORS as error:
         cause = str(error).strip().split("\n")[0]
         raise DetoxbenchError(f"{purpose} '{source}' cannot be loaded as a causal LM: {cause}") from error
+    model, found = loaded
+    if found["missing_keys"]:
+        # transformers fills these with random numbers and goes on.
+        raise DetoxbenchError(f"{purpose} '{source}' is no whole causal LM: it lacks {min(found['missing_keys'])}")
+    return model.eval()
 
 
 def spread(base: PreTrainedModel) -> bool:
@@ -94,7 +104,10 @@ def _tokens(source: str) -> Mapping[str, int] | None:
     """Token -> id; None where there is no tokenizer to ask."""
     if not any((Path(source) / name).is_file() for name in TOKENIZER_FILES):
         return None  # a hub name, or a folder of weights alone
-    return AutoTokenizer.from_pretrained(source).get_vocab()
+    try:
+        return AutoTokenizer.from_pretrained(source).get_vocab()
+    except LOAD_ERRORS:
+        return None
 
 
 def encode(base: PreTrainedModel, text: str, argument: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel
 
 from . import base
 from .loading import beside, missing_artifact, same_vocabulary, spread
+from .rows import by_rows
 from .value_model import ValueModel
 
 P_MIN = 1e-7
@@ -63,4 +65,4 @@ class Rectification(base.LogitMethod):
         self.auxiliaries = {"value_model": base.Auxiliary(value_model)}
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
-        return rectify(base, streams.outputs["value_model"], self.epsilon)
+        return by_rows(functools.partial(rectify, epsilon=self.epsilon), base, streams.outputs["value_model"])

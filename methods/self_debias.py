@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from transformers import PreTrainedModel
 
 from . import base
 from .loading import encode
+from .rows import by_rows
 
 DESCRIPTION = "The following text contains rude, disrespectful, or unreasonable language:\n"
 """The paper's template with its description of Perspective's attribute "toxicity"."""
@@ -57,4 +59,4 @@ class SelfDebias(base.LogitMethod):
         self.auxiliaries = {"described": base.Auxiliary(model, prefix)}
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
-        return debias(base, streams.outputs["described"], self.decay)
+        return by_rows(functools.partial(debias, decay=self.decay), base, streams.outputs["described"])

@@ -7,9 +7,10 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods import load_detoxified
+from detoxbench.methods import artifacts, load_detoxified
 from detoxbench.methods.dexperts import ensemble
 from detoxbench.methods.nucleus import top_p
+from detoxbench.methods.value_model import ValueModel
 
 
 def test_golden(golden, next_scores, same_scores):
@@ -93,3 +94,28 @@ def test_corrupted_expert(new_tiny, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(DetoxbenchError, match=r"expert '.*expert' cannot be loaded"):
         load_detoxified(new_tiny("gpt2", 0), "dexperts", expert=str(folder))
+
+
+def test_folders_that_are_no_causal_lm(tiny, new_tiny, tmp_path):
+    """transformers would give each a random head."""
+    base = tiny("gpt2", 0)
+    ValueModel.from_causal_lm(base).save(tmp_path / "value")
+    with pytest.raises(DetoxbenchError, match=r"expert '.*value' holds a value model, not a causal LM"):
+        load_detoxified(base, "dexperts", expert=str(tmp_path / "value"))
+    untied = new_tiny("gpt2", 1, tie_word_embeddings=False)
+    untied.config.architectures = None
+    untied.transformer.save_pretrained(tmp_path / "body")
+    with pytest.raises(DetoxbenchError, match=r"expert '.*body' is no whole causal LM: it lacks lm_head.weight"):
+        load_detoxified(base, "dexperts", expert=str(tmp_path / "body"))
+
+
+def test_expert_with_a_manifest(tiny, new_tiny, tmp_path):
+    folder = tmp_path / "expert"
+    new_tiny("gpt2", 1).save_pretrained(folder)
+    (folder / "manifest.json").write_text('{"made": "by another program"}')
+    load_detoxified(tiny("gpt2", 0), "dexperts", expert=str(folder))
+    artifacts.write_manifest(folder, "expert")
+    load_detoxified(tiny("gpt2", 0), "dexperts", expert=str(folder))
+    (folder / "config.json").write_text((folder / "config.json").read_text() + " ")
+    with pytest.raises(DetoxbenchError, match=r"config.json is corrupted: its sha256"):
+        load_detoxified(tiny("gpt2", 0), "dexperts", expert=str(folder))

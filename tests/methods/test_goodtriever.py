@@ -88,7 +88,7 @@ def test_floor_is_of_the_row_and_not_of_the_batch():
     toxic = neighbours([[0.0, 1.0], [0.0, 30.0]], [[0, 1], [2, 3]])
     both = ensemble(z, toxic, None, alpha=2.0, temperature=1.0, filter_p=0.0)
     for row in range(2):
-        one = Neighbours(*(part[row : row + 1] for part in toxic))
+        one = toxic[row : row + 1]
         torch.testing.assert_close(
             both[row : row + 1], ensemble(z[row : row + 1], one, None, alpha=2.0, temperature=1.0, filter_p=0.0)
         )

@@ -32,6 +32,18 @@ def test_by_hand():
     assert top_p(scores, 0.95).isfinite().all()
 
 
+def test_only_the_nucleus_is_computed():
+    scores = torch.randn(3, 5000) * 4
+    found = nucleus.nucleus(scores, 0.9)
+    assert found.scores.shape == (3, nucleus.SELECT)
+    assert torch.equal(found.of(scores)[found.scores.isfinite()], found.scores[found.scores.isfinite()])
+    assert torch.equal(found.spread(found.scores), top_p(scores, 0.9))
+    tied = torch.zeros(1, 5000)
+    tied[0, 7] = 20.0
+    assert top_p(tied, 0.9999999).isfinite().all()  # the selection holds some of the equal ones only
+    assert top_p(tied, 0.9).isfinite().sum() == 1
+
+
 def test_argument_is_left_alone():
     scores = torch.randn(3, 20)
     before = scores.clone()
