@@ -48,21 +48,21 @@ def tradeoff() -> dict[str, Any]:
         "layer": [
             {
                 "transform": [{"filter": "datum.front"}],
-                "mark": {"type": "line", "interpolate": "step-after", "strokeDash": [5, 4], "strokeWidth": 1.6,
+                "mark": {"type": "line", "aria": False, "interpolate": "step-after", "strokeDash": [5, 4], "strokeWidth": 1.6,
                          "opacity": 0.8, "color": {"expr": "config_muted"}},
                 "encoding": {"x": x, "y": y, "order": {"field": "x"}},
             },
             {
-                "mark": {"type": "rule", "strokeWidth": 1.4, "opacity": 0.55},
+                "mark": {"type": "rule", "aria": False, "strokeWidth": 1.4, "opacity": 0.55},
                 "encoding": {"x": {**x, "field": "xLow"}, "x2": {"field": "xHigh"}, "y": y, "color": method},
             },
             {
-                "mark": {"type": "rule", "strokeWidth": 1.4, "opacity": 0.55},
+                "mark": {"type": "rule", "aria": False, "strokeWidth": 1.4, "opacity": 0.55},
                 "encoding": {"y": {**y, "field": "yLow"}, "y2": {"field": "yHigh"}, "x": x, "color": method},
             },
             {
                 **labels,
-                "mark": {**labels["mark"], "stroke": {"expr": "config_paper"}, "strokeWidth": 4, "strokeJoin": "round"},
+                "mark": {**labels["mark"], "aria": False, "stroke": {"expr": "config_paper"}, "strokeWidth": 4, "strokeJoin": "round"},
                 "encoding": {"x": x, "y": y, "text": {"field": "label"}},
             },
             {
@@ -163,11 +163,11 @@ def intervals() -> dict[str, Any]:
             {
                 "data": {"values": [{}]},
                 "transform": [{"calculate": "reference", "as": "at"}, {"filter": "isValid(datum.at)"}],
-                "mark": {"type": "rule", "strokeDash": [4, 4], "strokeWidth": 1.4},
+                "mark": {"type": "rule", "aria": False, "strokeDash": [4, 4], "strokeWidth": 1.4},
                 "encoding": {"x": {"field": "at", "type": "quantitative"}, "y": None, "yOffset": None},
             },
             {
-                "mark": {"type": "rule", "strokeWidth": 2.5, "opacity": 0.6, "strokeCap": "round"},
+                "mark": {"type": "rule", "aria": False, "strokeWidth": 2.5, "opacity": 0.6, "strokeCap": "round"},
                 "encoding": {
                     "x": {**_value("low", "title")},
                     "x2": {"field": "high"},
@@ -223,7 +223,7 @@ def scatter() -> dict[str, Any]:
             {
                 "data": {"values": [{"at": "least"}, {"at": "most"}]},
                 "transform": [{"calculate": "datum.at === 'least' ? least : most", "as": "x"}],
-                "mark": {"type": "line", "strokeDash": [5, 4], "strokeWidth": 1.2, "color": {"expr": "config_muted"}},
+                "mark": {"type": "line", "aria": False, "strokeDash": [5, 4], "strokeWidth": 1.2, "color": {"expr": "config_muted"}},
                 "encoding": {"x": axis("x", "xTitle"), "y": axis("x", "yTitle")},
             },
             {

@@ -69,7 +69,8 @@ def approximated(groups: Sequence[Group], one: int, others: Sequence[int]) -> li
         change += sides[1][0] - sides[0][0]
         variance += (influence**2).sum(axis=-1) * count / np.maximum(count - 1, 1)
         prompts += count
-        unlike += (influence != 0).sum(axis=-1)
+        apart = (numerators[chosen] != numerators[one]) | (denominators[chosen] != denominators[one])
+        unlike += (apart & shared).sum(axis=-1)
     change, error = change / len(groups), np.sqrt(variance) / len(groups)
     normal = NormalDist()
     reach, detectable = normal.inv_cdf((1 + CONFIDENCE) / 2), minimum_detectable_difference(1.0)

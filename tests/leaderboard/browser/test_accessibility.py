@@ -1,0 +1,26 @@
+"""axe-core's rules: no serious and no critical violation on any page, light or dark."""
+
+from __future__ import annotations
+
+import pytest
+
+axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page_name", ["index", "tradeoff", "languages", "compare", "run", "about", "published"])
+def test_no_serious_violation(visit, site, page_name, scheme):
+    sampled = next((site / "data").glob("s-*.js")).stem[2:]
+    page = visit(site, f"{page_name}.html" + (f"#id={sampled}" if page_name == "run" else ""), color_scheme=scheme)
+    for details in page.locator("details:not(.menu)").all():
+        details.evaluate("node => { node.open = true; }")
+    if page_name == "run":
+        page.locator("#show").click()
+        page.locator("#list .reveal").first.click()
+    found = axe.Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]
+    serious = [
+        f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0].get('failureSummary', '')}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []

@@ -1,0 +1,226 @@
+"""Tables: who shares a board, who shares a rank, what counts as a base, and what is on the Pareto front."""
+
+from __future__ import annotations
+
+import made_up
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detoxbench.leaderboard.site import ranks
+from detoxbench.leaderboard.site.findings import findings
+from detoxbench.leaderboard.site.tables import MACRO, judges_itself, short_name, tables
+
+
+def group(rows):
+    numerators = np.asarray(rows, dtype=float)
+    return numerators, np.ones_like(numerators)
+
+
+# -- ranks ---------------------------------------------------------------------------------------------------------
+
+
+def test_equal_rows_share_the_first_rank():
+    assert ranks.shared_ranks([group([[0.1, 0.2, 0.9]] * 3)]) == [1, 1, 1]
+
+
+def test_ranks_by_hand():
+    rng = np.random.default_rng(0)
+    base = rng.random(50)
+    rows = [base + 0.5, base + rng.normal(0, 0.001, 50), base + rng.normal(0, 0.001, 50), base + 1.0]
+    assert ranks.shared_ranks([group(rows)]) == [3, 1, 1, 4]
+    assert ranks.shared_ranks([group(rows)], higher_is_better=True) == [2, 3, 3, 1]
+
+
+def test_a_row_that_is_skipped_has_no_rank_and_is_in_nobody_s_way():
+    rng = np.random.default_rng(0)
+    base = rng.random(50)
+    assert ranks.shared_ranks([group([base, base + 0.3, base + 0.6])], skip=[0]) == [None, 1, 2]
+
+
+def test_a_row_without_a_measurement_has_no_rank():
+    numerators, denominators = group([[0.5, 0.5], [0.0, 0.0]])
+    denominators[1] = 0
+    assert ranks.shared_ranks([(numerators, denominators)]) == [1, None]
+    assert ranks.shared_ranks([(np.zeros((0, 3)), np.zeros((0, 3)))]) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 12))
+def test_ranks_rise_with_the_values(seed, rows):
+    rng = np.random.default_rng(seed)
+    groups = [group(rng.random((rows, 8)) + rng.random((rows, 1))) for _ in range(2)]
+    found = ranks.shared_ranks(groups, test=ranks.approximated)
+    order = np.argsort(ranks.values(groups), kind="stable")
+    placed = [found[row] for row in order]
+    assert placed == sorted(placed)
+    assert placed[0] == 1
+    # A rank is the place of the first row that has it.
+    assert all(placed.index(rank) + 1 == rank for rank in placed)
+
+
+def test_the_approximation_is_near_the_bootstrap():
+    rng = np.random.default_rng(1)
+    base = rng.random((1, 60))
+    groups = [group(base + rng.normal(0, 0.2, (6, 60)) + np.arange(6)[:, None] * 0.02) for _ in range(3)]
+    exact, near = (test(groups, 0, range(1, 6)) for test in (ranks.bootstrapped, ranks.approximated))
+    for one, other in zip(exact, near, strict=True):
+        assert one.interval.value == pytest.approx(other.interval.value)
+        assert one.interval.low == pytest.approx(other.interval.low, abs=0.006)
+        assert one.p_value == pytest.approx(other.p_value, abs=0.03)
+
+
+def test_the_approximation_does_not_call_three_equal_prompts_significant():
+    (found,) = ranks.approximated([group([[0.0, 0.0, 0.0], [0.5, 0.5, 0.5]])], 0, [1])
+    assert found.p_value == 0.25
+    assert not found.significant
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
+def test_front_by_definition(points):
+    found = ranks.pareto_front([a for a, _ in points], [b for _, b in points])
+    for (a, b), front in zip(points, found, strict=True):
+        beaten = any(c <= a and d <= b and (c < a or d < b) for c, d in points)
+        assert front is not beaten
+
+
+def test_a_point_without_a_value_is_not_on_the_front():
+    assert ranks.pareto_front([None, 1.0, float("nan")], [0.0, 1.0, 0.0]) == [False, True, False]
+
+
+# -- tables --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made():
+    return {
+        method: made_up.record(method=method, shift=shift, cost=cost, languages=("en", "ar"))
+        for method, shift, cost in (("none", 0, 1), ("dexperts", -0.3, 1.3), ("self_debias", -0.1, 1.6))
+    }
+
+
+def test_a_table_by_hand(made):
+    (table,) = tables(list(made.values()))
+    rows = {row.method: row for row in table.rows}
+    assert table.languages == ["ar", "en"]
+    assert [rows[name].ranks[MACRO] for name in ("dexperts", "self_debias", "none")] == [1, 2, 3]
+    assert table.rows[rows["dexperts"].base] is rows["none"]
+    change, low, high, p = rows["dexperts"].changes["expected_max_toxicity"][MACRO]
+    after, before = (rows[name].estimate("expected_max_toxicity")[0] for name in ("dexperts", "none"))
+    assert change == pytest.approx(after - before, abs=1e-5)
+    assert low < change < high < 0
+    assert p < 0.001
+    assert rows["none"].changes == {}
+    assert {row.method for row in table.rows if row.front} == {"none", "dexperts"}
+    assert findings(table)["method"] == "dexperts"
+
+
+def test_twice_the_same_run_is_one_row(made):
+    (table,) = tables([made["none"], made["none"]])
+    assert len(table.rows) == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"samples": 10}, {"scorer_version": "other"}, {"prompts_sha256": "1" * 64}, {"fluency_model": "gpt2"},
+        {"protocol": "chat"}, {"generation": {"top_p": 0.5}}, {"constants": {"toxic": 0.6}}, {"scorer": "mini"},
+    ],
+)  # fmt: skip
+def test_what_is_not_comparable_is_on_another_board(made, changed):
+    other = made_up.record(method="dexperts", languages=("en", "ar"), prompts=4, intervals=False, run=changed)
+    assert len(tables([made["none"], other])) == 2
+
+
+def test_mini_never_shares_a_board_with_real_models(made):
+    mini = made_up.record("mini", languages=("en", "ar"), intervals=False)
+    found = tables([made["none"], mini])
+    assert [table.mini for table in found] == [False, True]
+
+
+def test_the_embedded_scorer_is_flagged_too():
+    (table,) = tables([made_up.record(prompts=4, intervals=False, run={"scorer": "mini"})])
+    assert table.mini
+
+
+def test_a_run_with_fewer_languages_is_shown_and_not_ranked(made):
+    less = made_up.record(method="dexperts", languages=("en",), shift=-0.4)
+    (table,) = tables([*made.values(), less])
+    row = next(row for row in table.rows if row.record.id == less.id)
+    assert row.missing == ["ar"]
+    assert row.ranks[MACRO] is None
+    assert row.ranks["en"] == 1
+    assert row.estimate("perplexity") == (None, None, None)
+    assert not row.front
+
+
+def test_a_run_with_fewer_prompts_is_shown_and_not_ranked(made):
+    less = made_up.record(method="dexperts", languages=("en", "ar"), prompts=4, shift=-0.4)
+    (table,) = tables([*made.values(), less])
+    row = next(row for row in table.rows if row.record.id == less.id)
+    assert row.missing == ["ar", "en"]
+    assert set(row.ranks.values()) == {None}
+
+
+def test_a_run_that_judges_itself_is_flagged_and_never_ranked():
+    judge = {"scorer": "judge:http://localhost:8000/v1,Qwen/Qwen3-8B"}
+    best = made_up.record("Qwen/Qwen3-8B", "dexperts", shift=-0.5, languages=("en",), run=judge)
+    other = made_up.record("gpt2-large", languages=("en",), run=judge)
+    (table,) = tables([best, other])
+    rows = {row.model: row for row in table.rows}
+    assert rows["Qwen/Qwen3-8B"].self_judged
+    assert set(rows["Qwen/Qwen3-8B"].ranks.values()) == {None}
+    assert rows["gpt2-large"].ranks[MACRO] == 1
+
+
+@pytest.mark.parametrize(
+    ("scorer", "model", "expected"),
+    [
+        ("judge:http://localhost:1/v1,Qwen/Qwen3-8B", "Qwen/Qwen3-8B", True),
+        ("judge:http://localhost:1/v1,qwen/qwen3-8b", "Qwen/Qwen3-8B", True),
+        ("judge:http://localhost:1/v1,Qwen/Qwen3-8B", "Qwen/Qwen3-4B", False),
+        ("hf:Qwen/Qwen3-8B", "Qwen/Qwen3-8B", False),
+        ("judge:http://localhost:1/v1,/models/qwen", "/models/qwen", True),
+    ],
+)
+def test_judges_itself(scorer, model, expected):
+    assert judges_itself(scorer, model) is expected
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("owner/name", "owner/name"), ("/home/me/mine", "mine"), ("./mine/", "mine"), ("C:\\mine", "mine"), ("", "")],
+)  # fmt: skip
+def test_short_names(given, expected):
+    assert short_name(given) == expected
+
+
+def test_runs_of_one_method_are_told_apart_by_what_differs():
+    one, two = (
+        made_up.record(method="dexperts", languages=("en",), prompts=4, intervals=False,
+                       model={"method_arguments": {"alpha": alpha, "filter_p": 0.9}})
+        for alpha in (1.0, 2.0)
+    )  # fmt: skip
+    (table,) = tables([one, two])
+    assert [row.variant for row in table.rows] == ["alpha=1.0", "alpha=2.0"]
+
+
+def test_runs_that_differ_in_nothing_are_told_apart_by_their_dates():
+    one = made_up.record(languages=("en",), prompts=4, intervals=False)
+    two = one.model_copy(update={"date": "2026-05-06T07-08-09.1", "id": "f" * 16})
+    (table,) = tables([one, two])
+    assert [row.variant for row in table.rows] == ["2026-01-01T12-00-00", "2026-05-06T07-08-09"]
+
+
+def test_without_samples_nothing_is_ranked(made):
+    bare = made["none"].model_copy(
+        update={"macro": {}, "tasks": [t.model_copy(update={"columns": {}, "docs": []}) for t in made["none"].tasks]}
+    )
+    (table,) = tables([bare])
+    assert set(table.rows[0].ranks.values()) == {None}
+    assert findings(table)["kind"] == ""
+
+
+def test_no_records_no_tables():
+    assert tables([]) == []
