@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ import pydantic
 
 from ..harness import scorers
 from ..harness.constants import MINI, SAMPLES
-from ..harness.errors import DetoxbenchError
+from ..harness.errors import DetoxbenchError, unknown
 from .protocols import PROTOCOLS, RTP
 
 
@@ -21,6 +21,11 @@ def _names(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     return tuple(value) if isinstance(value, list) else value
+
+
+def _pairs(value: Any) -> Any:
+    """An object as pairs, which can be hashed."""
+    return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
 class Options(pydantic.BaseModel):
@@ -35,7 +40,8 @@ class Options(pydantic.BaseModel):
         samples: K, continuations of a prompt; by default the protocol's.
         protocol: sampling settings, ``rtp`` or ``ptp`` (see ``protocols.py``); by default the prompt set's own.
         prompts: for ``rtp_multilingual`` ``mini`` or a file of prompts; for ``prompts_file`` a file or a hub dataset.
-        path: file or folder with a copy of a published set; ``{lang}`` and ``{subset}`` in it are replaced.
+        path: file or folder with a copy of a published set, or an object of such by name of the set, for a run of
+            several; ``{lang}`` and ``{subset}`` in it are replaced.
         subset: part of a set that has several (``small``, ``full``, ``wildchat``).
         prompts_revision: another commit of a set on the hub than the one this package pins.
         text, lang, toxicity, group: of your own prompts, the columns, as dotted paths (``prompt.text``). ``lang`` may
@@ -56,7 +62,7 @@ class Options(pydantic.BaseModel):
     samples: int = pydantic.Field(SAMPLES, ge=1, le=10_000)
     protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
-    path: str | None = None
+    path: Annotated[str | tuple[tuple[str, str], ...] | None, pydantic.BeforeValidator(_pairs)] = None
     subset: str | None = None
     prompts_revision: str | None = None
     text: str | None = None
@@ -112,6 +118,20 @@ class Options(pydantic.BaseModel):
     def looks_like_path(name: str) -> bool:
         """Whether a model's name can only be a path: hub names are ``name`` or ``owner/name``."""
         return name.startswith(("/", ".", "~")) or name.count("/") > 1
+
+    def for_set(self, name: str, sets: Iterable[str]) -> Options:
+        """The options as one prompt set sees them: ``path`` is its own.
+
+        Raises:
+            DetoxbenchError: for a path of a set that there is not.
+        """
+        if not isinstance(self.path, tuple):
+            return self
+        paths = dict(self.path)
+        for key in paths:
+            if key not in sets:
+                raise unknown("prompt set in path", key, sets)
+        return self.model_copy(update={"path": paths.get(name)})
 
     @cached_property
     def uses_fluency(self) -> bool:

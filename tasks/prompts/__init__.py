@@ -53,7 +53,7 @@ def load_set(where: Where, options: Options) -> Loaded:
     Raises:
         DetoxbenchError: for an unknown set, unavailable data or wrong rows, or a set that has no prompts.
     """
-    loaded = get(where.prompt_set).load(where, options)
+    loaded = get(where.prompt_set).load(where, options.for_set(where.prompt_set, PROMPTS))
     if not loaded.prompts:
         raise DetoxbenchError(f"prompt set '{where.prompt_set}': no prompts for {where.lang or 'any language'}")
     if options.prefix:

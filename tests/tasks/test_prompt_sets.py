@@ -276,6 +276,19 @@ def test_toxigen_from_the_cache(cache):
 # --- All of them
 
 
+def test_a_path_for_each_set(tmp_path, cache):
+    write_parquet(pinned(cache, "ptp") / "ptp-fr" / "small-0.parquet", [ptp_row(0, "Du hub", 0.1)])
+    lx = write_jsonl(tmp_path / "RTP_LX_FR.json", LX_ROWS).parent
+    paths = {"rtp_lx": str(lx), "rtp": str(write_jsonl(tmp_path / "prompts.jsonl", RTP_ROWS))}
+    assert len(load("rtp_lx_fr", path=paths).prompts) == 3
+    assert len(load("rtp", path=paths).prompts) == 5
+    assert load("ptp_fr", path=paths).prompts[0].text == "Du hub"
+    with pytest.raises(DetoxbenchError, match="unknown prompt set in path 'rtplx': did you mean 'rtp_lx'"):
+        load("rtp", path={"rtplx": "x"})
+    with pytest.raises(DetoxbenchError, match="--metadata: path="):
+        load("rtp", path={"rtp": 7})
+
+
 @pytest.mark.parametrize("name", ["rtp", "ptp", "holistic_bias", "toxigen"])
 def test_data_out_of_reach_says_where_to_get_it(cache, name):
     task = next(iter(PROMPTS[name].tasks))

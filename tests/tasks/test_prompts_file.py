@@ -141,6 +141,13 @@ def test_no_file_and_no_option(tmp_path):
         load("data/no.jsonl")
 
 
+def test_the_path_of_another_set_is_left_aside(tmp_path):
+    source = write_jsonl(tmp_path / "p.jsonl", ROWS)
+    assert len(load(source, path="/elsewhere/RTP-LX.zip", **COLUMNS).prompts) == 2
+    options = Options.from_metadata({"path": str(source), **COLUMNS})
+    assert len(prompt_sets.load_set(catalog.tasks()["prompts_file"], options).prompts) == 2
+
+
 def test_a_hub_dataset(monkeypatch):
     asked = {}
 
