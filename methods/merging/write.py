@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,10 +17,13 @@ import torch
 from ...harness.errors import DetoxbenchError
 from .. import artifacts
 from .checkpoint import CODES, INDEX, SINGLE, Checkpoint, slices
+from .follow import Follower
 from .vectors import TaskVectors
 
 KIND = "merged_model"
 FORMULA = "base - coefficient * mean_i(finetuned_i - base)"
+WINDOW = 64
+"""Slices after which hashing catches up."""
 MAX_SHARD = 5_000_000_000
 """Bytes of one safetensors file."""
 COPIED = (".json", ".txt", ".model", ".jinja", ".tiktoken")
@@ -34,7 +36,7 @@ Item = tuple[str, torch.dtype, int]
 
 
 class Job(NamedTuple):
-    """A slice of a tensor, and the open file's number and place where it goes."""
+    """A slice of a tensor, the open file's number and the place in it where it goes; ``end`` counts over all files."""
 
     name: str
     dtype: torch.dtype
@@ -42,6 +44,7 @@ class Job(NamedTuple):
     count: int
     file: int
     at: int
+    end: int
 
 
 def merge(
@@ -78,15 +81,16 @@ def merge(
     shards = _shards(base, vectors, dtype, max_shard)
     _room(out, sum(size for shard in shards for _, _, size in shard))
     inputs = {one.folder: one for one in (base, *(part.checkpoint for part in vectors.parts))}
-    count = workers or min(8, os.cpu_count() or 1)
-    with artifacts.new_folder(out) as partial, _pool(count) as pool:
-        sums = {path: pool.submit(check, path) for one in inputs.values() for path, check in _checks(one)}
-        names = _shard_names(len(shards))
+    names = _shard_names(len(shards))
+    with artifacts.new_folder(out) as partial, _pool(workers or min(8, os.cpu_count() or 1)) as pool:
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context((partial / name).open("w+b")) for name in names]
-            jobs = [job for shard, file in zip(shards, files, strict=True) for job in _jobs(base, shard, file)]
-            done = pool.map(functools.partial(_slice, base, vectors, on_bytes), jobs)
-            digests = _hash_behind(zip(jobs, done, strict=True), files)
+            files = [stack.enter_context((partial / name).open("wb")) for name in names]
+            jobs: list[Job] = []
+            for shard, file in zip(shards, files, strict=True):
+                jobs += _jobs(base, shard, file, sum(os.fstat(one.fileno()).st_size for one in files))
+            sums = _run(pool, functools.partial(_slice, base, vectors, on_bytes), jobs, inputs.values(), partial, names)
+        for one in inputs.values():
+            _compare(one, sums)
         if len(shards) > 1:
             _write_index(partial, shards, names)
         _copy_rest(base.folder, partial)
@@ -94,15 +98,14 @@ def merge(
             _set_dtype(partial, dtype)
         for name, content in (extra or {}).items():
             (partial / name).write_bytes(content)
-        record = {path: future.result() for path, future in sums.items()}
         artifacts.write_manifest(
             partial,
             KIND,
-            known=dict(zip(names, digests, strict=True)),
+            known={name: sums[partial / name] for name in names},
             formula=FORMULA,
             coefficient=vectors.coefficient,
-            base=_provenance(base, record),
-            parts=[_provenance(part.checkpoint, record) for part in vectors.parts],
+            base=_provenance(base, sums),
+            parts=[_provenance(part.checkpoint, sums) for part in vectors.parts],
             **facts,
         )
     return out
@@ -132,8 +135,12 @@ def _shard_names(count: int) -> list[str]:
     return [SINGLE] if count == 1 else [f"model-{at:05d}-of-{count:05d}.safetensors" for at in range(1, count + 1)]
 
 
-def _jobs(base: Checkpoint, shard: list[Item], file: BinaryIO) -> Iterator[Job]:
-    """The slices of a file, whose header is written and whose room is taken at once."""
+def _jobs(base: Checkpoint, shard: list[Item], file: BinaryIO, before: int) -> Iterator[Job]:
+    """The slices of a file, whose header is written and whose room is taken at once.
+
+    Args:
+        before: bytes of the files before it.
+    """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     at = 0
     for name, dtype, size in shard:
@@ -148,7 +155,8 @@ def _jobs(base: Checkpoint, shard: list[Item], file: BinaryIO) -> Iterator[Job]:
     at = 8 + len(text)
     for name, dtype, size in shard:
         for start, count in slices(base.entries[name].count):
-            yield Job(name, dtype, start, count, file.fileno(), at + start * dtype.itemsize)
+            place = at + start * dtype.itemsize
+            yield Job(name, dtype, start, count, file.fileno(), place, before + place + count * dtype.itemsize)
         at += size
 
 
@@ -163,34 +171,43 @@ def _slice(base: Checkpoint, vectors: TaskVectors, on_bytes: Callable[[int], Non
         on_bytes(at - job.at)
 
 
-def _hash_behind(done: Iterable[tuple[Job, None]], files: Sequence[BinaryIO]) -> list[str]:
-    """sha256 of each file, read in order while later slices are still being made; raises what a slice raised."""
-    digests = {file.fileno(): hashlib.sha256() for file in files}
-    places = dict.fromkeys(digests, 0)
-    buffer = bytearray(1 << 20)
-    for job, _ in done:
-        end = job.at + job.count * job.dtype.itemsize
-        while places[job.file] < end:
-            got = os.preadv(job.file, [memoryview(buffer)[: end - places[job.file]]], places[job.file])
-            digests[job.file].update(memoryview(buffer)[:got])
-            places[job.file] += got
-    return [digest.hexdigest() for digest in digests.values()]
+def _run(
+    pool: ThreadPoolExecutor,
+    work: Callable[[Job], None],
+    jobs: Sequence[Job],
+    inputs: Iterable[Checkpoint],
+    out: Path,
+    names: Sequence[str],
+) -> dict[Path, str]:
+    """Do the jobs in order; sha256 of every input and output file, each hashed while its pages are still in memory."""
+    readers = [Follower(one.paths) for one in inputs]
+    writer = Follower([out / name for name in names])
+    total = sum(job.count for job in jobs)
+    done = written = 0
+    behind: list[Future] = []
+    for start in range(0, len(jobs), WINDOW):
+        window = jobs[start : start + WINDOW]
+        for _ in pool.map(work, window):
+            pass  # raises what a slice raised
+        for future in behind:
+            future.result()
+        done += sum(job.count for job in window)
+        written = window[-1].end
+        behind = [pool.submit(reader.advance, reader.size * done // total) for reader in readers]
+        behind.append(pool.submit(writer.advance, written))
+    for future in behind:
+        future.result()
+    sums: dict[Path, str] = {}
+    for found in pool.map(Follower.finish, [*readers, writer]):
+        sums |= found
+    return sums
 
 
-def _checks(one: Checkpoint) -> Iterator[tuple[Path, Callable[[Path], str]]]:
-    """Each file and how its sha256 is had: a file of ours is compared with its manifest, or was before."""
+def _compare(one: Checkpoint, sums: Mapping[Path, str]) -> None:
+    """Refuse a file of ours that is not what its manifest says."""
     known = (artifacts.ours(one.folder) or {}).get("files", {})
-    stamps = artifacts.Stamps(one.folder)
-
-    def check(path: Path) -> str:
-        if (expected := known.get(path.name)) is None:
-            return artifacts.sha256(path)
-        stamps.run(path, expected, lambda: artifacts.same(path, expected, artifacts.sha256(path)))
-        stamps.save()
-        return expected
-
     for path in one.paths:
-        yield path, check
+        artifacts.same(path, known.get(path.name, sums[path]), sums[path])
 
 
 @contextlib.contextmanager
