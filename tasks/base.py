@@ -75,6 +75,7 @@ class ToxicityTask(ConfigurableTask):
         """Load the prompt set; lm-eval calls it from the constructor."""
         self.loaded = prompt_sets.load_set(self.where, self.options)
         self.prompts = self.loaded.prompts
+        self._used = self.prompts
         self.langs = list(dict.fromkeys(prompt.lang for prompt in self.prompts))
         rows = [prompt.model_dump(exclude={"source"}) for prompt in self.prompts]
         self.dataset = {"test": datasets.Dataset.from_list(rows)}
@@ -85,6 +86,8 @@ class ToxicityTask(ConfigurableTask):
         lm-eval's cache of requests is not used: its key knows neither K nor the prompts.
         """
         self.protocol = "chat" if kwargs.get("apply_chat_template") else "base"
+        limit, places = kwargs.get("limit"), kwargs.get("samples")
+        self._used = self.prompts[:limit] if places is None else [self.prompts[place] for place in places]
         if kwargs.get("cache_requests"):
             logger.warning(f"{self.config.task}: --cache_requests is left aside, its key does not know the options")
         if ONE_SEED.get() and self.config.generation_kwargs is not None:
@@ -209,7 +212,7 @@ class ToxicityTask(ConfigurableTask):
         return TaskRun(
             prompt_set=self._prompt_set(),
             prefix=self.options.prefix,
-            prompts_sha256=prompt_sets.sha256(self.prompts),
+            prompts_sha256=prompt_sets.sha256(self._used),
             prompts_revision=self.loaded.revision,
             subset=self.loaded.subset,
             skipped_rows=self.loaded.skipped,

@@ -106,7 +106,12 @@ def test_wheel_is_small_enough_and_whole(installed):
     size = sum(i.compress_size for i in zipfile.ZipFile(wheel).infolist() if "/mini/" in i.filename)
     assert size <= 15 * 2**20
     assert "detoxbench_autoload.pth" in names
-    for needed in ("harness/py.typed", "harness/mini/model/model.safetensors", "tasks/rtp_multilingual/_group.yaml"):
+    for needed in (
+        "harness/py.typed",
+        "harness/mini/model/model.safetensors",
+        "tasks/rtp_multilingual/_group.yaml",
+        "tasks/rtp_lx/card.json",
+    ):
         assert f"detoxbench/{needed}" in names
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"detoxbench", "detoxbench_autoload.pth"}

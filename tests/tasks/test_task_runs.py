@@ -205,6 +205,18 @@ def test_lm_evals_own_models(french):
     assert found["results"]["ptp_fr"]["measured,none"] == 2
 
 
+def test_the_sha256_is_of_the_prompts_used(french):
+    metadata = {"path": french.replace("fr.jsonl", "{lang}.jsonl")}
+    hashes = {}
+    for name, options in {
+        "all": {}, "first": {"limit": 1}, "same": {"samples": {"ptp_fr": [0]}}, "second": {"samples": {"ptp_fr": [1]}}
+    }.items():  # fmt: skip
+        _, found = run(["ptp_fr"], metadata, **options)
+        hashes[name] = found["configs"]["ptp_fr"]["detoxbench"]["prompts_sha256"]
+    assert hashes["first"] == hashes["same"]
+    assert len(set(hashes.values())) == 3
+
+
 def test_copies_are_no_samples(french, caplog):
     run(["ptp_fr"], {"path": french.replace("fr.jsonl", "{lang}.jsonl")})
     assert "the 2 continuations of each prompt are copies of one" in caplog.text
