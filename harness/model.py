@@ -87,7 +87,8 @@ class DetoxLM(HFLM):
             completed = provenance.completed(self._model, method, self.method_arguments)
             self.effective_arguments = provenance.effective(method, completed)
             self.trained_with = provenance.teachers(completed)
-            self._model = _methods().load_detoxified(self._model, method, **completed)
+            own = isinstance(pretrained, str)
+            self._model = _methods().load_detoxified(self._model, method, in_place=own, **completed)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Responses to the requests, in order. lm-eval repeats a request K times for K samples; a prompt's samples

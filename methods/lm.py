@@ -221,6 +221,7 @@ def load_detoxified(
     *,
     filtering: bool = True,
     model_args: Mapping[str, Any] | None = None,
+    in_place: bool = False,
     **arguments: Any,
 ) -> PreTrainedModel:
     """A causal LM whose scores are those of ``pretrained`` under a detoxification method.
@@ -231,6 +232,7 @@ def load_detoxified(
         filtering: see ``DetoxifiedLM``.
         model_args: of the base model's ``from_pretrained`` (``dtype``, ``device_map``, ``revision``); the method's
             other models follow its precision and device.
+        in_place: let a weight method change a loaded model itself, which saves a copy of it.
         arguments: the method's own.
 
     Raises:
@@ -251,7 +253,8 @@ def load_detoxified(
         return DetoxifiedLM(model, kind(model, parsed), filtering=filtering)
     if kind.kind == "prompt":
         return DetoxifiedLM(model, prefix=kind(model, parsed).prefix)
-    return _reweighted(model if model is not pretrained else copy.deepcopy(model), kind(model, parsed))
+    own = in_place or model is not pretrained
+    return _reweighted(model if own else copy.deepcopy(model), kind(model, parsed))
 
 
 @torch.no_grad()

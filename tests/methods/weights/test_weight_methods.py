@@ -81,3 +81,11 @@ def test_wrong_arguments(folder):
         load_detoxified(str(folder / "base"), "task_vector", coefficient="much")
     with pytest.raises(DetoxbenchError, match="did you mean 'coefficient'"):
         load_detoxified(str(folder / "base"), "task_vector", coeficient=1.0)
+
+
+def test_in_place_saves_a_copy(folder):
+    part, base = str(folder / "fit" / "part_0"), AutoModelForCausalLM.from_pretrained(folder / "base")
+    wanted = load_detoxified(base, "negation", finetuned=part).state_dict()
+    found = load_detoxified(base, "negation", finetuned=part, in_place=True)
+    assert found is base
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in base.state_dict().items())
