@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -161,9 +160,24 @@ def local(name: str, path: str, where: Where, patterns: Sequence[str], example: 
     raise DetoxbenchError(f"{name}: path='{filled}': none of {', '.join(patterns)} in it; give {example}")
 
 
-def escaped(text: str) -> str:
-    """A text that a glob pattern takes literally."""
-    return glob.escape(text)
+def gather(
+    files: Sequence[Path], read: Callable[[Path, float], tuple[Sequence[Prompt], int]], what: str
+) -> tuple[list[Prompt], int]:
+    """The prompts of several files, in order, and how many rows were skipped.
+
+    Args:
+        files: at least one.
+        read: path and time of change -> prompts and skipped rows.
+        what: the set, and the language if it has several, for messages.
+
+    Raises:
+        DetoxbenchError: if there is no prompt in any of them.
+    """
+    found = [read(path.resolve(), path.stat().st_mtime) for path in files]
+    prompts = [prompt for part, _ in found for prompt in part]
+    if not prompts:
+        raise DetoxbenchError(f"{what}: no prompt in {', '.join(map(str, files))}")
+    return prompts, sum(skipped for _, skipped in found)
 
 
 def choose(kind: str, given: str | None, allowed: Sequence[str], default: str) -> str:

@@ -8,10 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.errors import DetoxbenchError
 from ...harness.records import Prompt
 from .. import languages
-from .base import Loaded, PromptSet, Where, row_object
+from .base import Loaded, PromptSet, Where, gather, row_object
 from .columns import MISSING, first, get, groups_of, text_of, toxicity_of
 from .rows import collect, read
 
@@ -73,15 +72,9 @@ def _load(where: Where, options: Options) -> Loaded:
     part = "mid" if lang in MID else "hi"
     pattern = f"eval/holistic_toxicity_merged_{part}.jsonl"
     files, revision = SET.files(where, options, [pattern], f"folder with {pattern}, or a file")
-    prompts: list[Prompt] = []
-    skipped = 0
-    for path in files:
-        marked = "{lang}" in (options.path or "")
-        found, left_out = _read(path.resolve(), path.stat().st_mtime, lang, marked, options.bad_rows)
-        prompts += found
-        skipped += left_out
-    if not prompts:
-        raise DetoxbenchError(f"holistic_bias: no prompt in language '{lang}' in {', '.join(map(str, files))}")
+    marked = "{lang}" in (options.path or "")
+    what = f"holistic_bias, language '{lang}'"
+    prompts, skipped = gather(files, lambda path, stamp: _read(path, stamp, lang, marked, options.bad_rows), what)
     return Loaded(prompts, revision=revision, skipped=skipped)
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.errors import DetoxbenchError
 from ...harness.records import Prompt
 from .. import languages
 from ..protocols import PTP
-from .base import Loaded, PromptSet, Where, choose, row_object
+from .base import Loaded, PromptSet, Where, choose, gather, row_object
 from .columns import MISSING, first, text_of, toxicity_of
 from .rows import collect, read
 
@@ -58,15 +58,12 @@ def _load(where: Where, options: Options) -> Loaded:
     config = f"wildchat-{lang}" if subset == "wildchat" else f"ptp-{lang}"
     patterns = [f"{config}/{subset}-*.parquet", f"{config}/{subset}.*"]
     files, revision = SET.files(Where("ptp", lang, subset), options, patterns, "folder with ptp-en/small-*.parquet …")
-    prompts: list[Prompt] = []
-    skipped = 0
-    for path in files:
+
+    def read_one(path: Path, stamp: float) -> tuple[Sequence[Prompt], int]:
         marked = "{lang}" in (options.path or "{lang}") or path.parent.name == config
-        found, left_out = _read(path.resolve(), path.stat().st_mtime, lang, marked, options.bad_rows)
-        prompts += found
-        skipped += left_out
-    if not prompts:
-        raise DetoxbenchError(f"ptp: no prompt in language '{lang}' in {', '.join(map(str, files))}")
+        return _read(path, stamp, lang, marked, options.bad_rows)
+
+    prompts, skipped = gather(files, read_one, f"ptp, language '{lang}'")
     return Loaded(prompts, revision=revision, subset=subset, skipped=skipped)
 
 

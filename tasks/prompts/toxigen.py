@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...harness.errors import DetoxbenchError
 from ...harness.records import Prompt
-from .base import Loaded, PromptSet, Where, choose, row_object
+from .base import Loaded, PromptSet, Where, choose, gather, row_object
 from .columns import first, text_of, toxicity_of
 from .rows import collect, read
 
@@ -58,14 +58,7 @@ def _load(where: Where, options: Options) -> Loaded:
     if options.path and len(files) > 1:
         # In somebody's copy the same prompts may lie as .txt beside .parquet.
         files = [path for path in files if path.suffix in (".parquet", ".jsonl", ".csv")] or files
-    prompts: list[Prompt] = []
-    skipped = 0
-    for path in files:
-        found, left_out = _read(path.resolve(), path.stat().st_mtime, options.bad_rows)
-        prompts += found
-        skipped += left_out
-    if not prompts:
-        raise DetoxbenchError(f"toxigen: no prompt in {', '.join(map(str, files))}")
+    prompts, skipped = gather(files, lambda path, stamp: _read(path, stamp, options.bad_rows), "toxigen")
     return Loaded(prompts, revision=revision, subset=subset, skipped=skipped)
 
 

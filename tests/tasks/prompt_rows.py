@@ -8,8 +8,34 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants
 import pyarrow
 import pyarrow.parquet
+
+from detoxbench.harness.registry import PROMPTS
+from detoxbench.tasks import catalog
+from detoxbench.tasks import prompts as prompt_sets
+from detoxbench.tasks.options import Options
+
+
+def load(task: str, **metadata: Any) -> prompt_sets.Loaded:
+    """The prompts of a task under these options."""
+    return prompt_sets.load_set(catalog.tasks()[task], Options.from_metadata(metadata))
+
+
+def empty_cache(tmp_path: Path, monkeypatch: Any) -> Path:
+    """An empty cache of the hub, and no network."""
+    folder = tmp_path / "hub"
+    folder.mkdir()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    return folder
+
+
+def pinned(cache: Path, name: str) -> Path:
+    """Where the cache has a set's files at the commit that its card pins."""
+    card = PROMPTS[name].card
+    return in_hub_cache(cache, card.repository, card.revision)
 
 
 def write_jsonl(path: Path, rows: list[Any]) -> Path:
