@@ -48,8 +48,8 @@ def tradeoff() -> dict[str, Any]:
         "layer": [
             {
                 "transform": [{"filter": "datum.front"}],
-                "mark": {"type": "line", "aria": False, "interpolate": "step-after", "strokeDash": [5, 4], "strokeWidth": 1.6,
-                         "opacity": 0.8, "color": {"expr": "config_muted"}},
+                "mark": {"type": "line", "aria": False, "interpolate": "step-after", "strokeDash": [5, 4],
+                         "strokeWidth": 1.6, "opacity": 0.8, "color": {"expr": "config_muted"}},
                 "encoding": {"x": x, "y": y, "order": {"field": "x"}},
             },
             {
@@ -62,7 +62,8 @@ def tradeoff() -> dict[str, Any]:
             },
             {
                 **labels,
-                "mark": {**labels["mark"], "aria": False, "stroke": {"expr": "config_paper"}, "strokeWidth": 4, "strokeJoin": "round"},
+                "mark": {**labels["mark"], "aria": False, "stroke": {"expr": "config_paper"}, "strokeWidth": 4,
+                         "strokeJoin": "round"},
                 "encoding": {"x": x, "y": y, "text": {"field": "label"}},
             },
             {
@@ -223,7 +224,8 @@ def scatter() -> dict[str, Any]:
             {
                 "data": {"values": [{"at": "least"}, {"at": "most"}]},
                 "transform": [{"calculate": "datum.at === 'least' ? least : most", "as": "x"}],
-                "mark": {"type": "line", "aria": False, "strokeDash": [5, 4], "strokeWidth": 1.2, "color": {"expr": "config_muted"}},
+                "mark": {"type": "line", "aria": False, "strokeDash": [5, 4], "strokeWidth": 1.2,
+                         "color": {"expr": "config_muted"}},
                 "encoding": {"x": axis("x", "xTitle"), "y": axis("x", "yTitle")},
             },
             {

@@ -10,9 +10,12 @@ from typing import Any
 from ...harness.constants import MINI, SAMPLES
 from ..records import RunRecord
 
+FLAGS = ("--model_args", "--tasks", "--metadata", "--seed", "--log_samples")
+"""Which begin a line."""
+
 
 def command(record: RunRecord) -> str:
-    """As one types it in a shell; every argument is quoted where it has to be."""
+    """As one types it in a shell, on several lines; every argument is quoted where it has to be."""
     model, first = record.model, record.tasks[0].run
     words = ["lm_eval"]
     if model is None:
@@ -38,7 +41,12 @@ def command(record: RunRecord) -> str:
         words += ["--metadata", json.dumps(given, ensure_ascii=False)]
     if model is not None and model.seed is not None:
         words += ["--seed", str(model.seed)]
-    return shlex.join([*words, "--log_samples", "--output_path", "results"])
+    lines: list[list[str]] = []
+    for word in [*words, "--log_samples", "--output_path", "results"]:
+        if word in FLAGS or not lines:
+            lines.append([])
+        lines[-1].append(word)
+    return " \\\n    ".join(map(shlex.join, lines))
 
 
 def _arguments(values: Mapping[str, Any]) -> str:

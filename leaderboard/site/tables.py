@@ -30,6 +30,7 @@ class Row:
     Attributes:
         model, method: names short enough for a table.
         variant: what tells it from other runs of the same model and method; empty if it is the only one.
+        self_judged: the method learned from the scorer that judges it, or the model is its own judge.
         missing: languages of the table that it has not, or not on the table's prompts; its macro-average is then none.
         ranks: language, or ``MACRO`` -> rank by ``PRIMARY``, shared where the difference is not significant.
         base: the row of the same model without any method.
@@ -131,14 +132,13 @@ def _prompts(rows: Sequence[Row], language: str) -> tuple[int, ...]:
 
 def _row(record: RunRecord) -> Row:
     model = record.model
+    pretrained = model.pretrained if model else record.label
     return Row(
         record=record,
-        model=short_name(model.pretrained if model else record.label),
+        model=short_name(pretrained),
         method=model.method if model else BASE,
         tasks={task.language: task for task in record.tasks},
-        self_judged=any(
-            judges_itself(task.run.scorer, model.pretrained if model else record.label) for task in record.tasks
-        ),
+        self_judged=any(task.run.self_judged or judges_itself(task.run.scorer, pretrained) for task in record.tasks),
     )
 
 
@@ -163,7 +163,8 @@ def _arguments(row: Row) -> dict[str, str]:
     model = row.record.model
     if model is None:
         return {}
-    flat: dict[str, Any] = {**model.method_arguments, **{key: model.sampling[key] for key in sorted(model.sampling)}}
+    flat: dict[str, Any] = {**model.effective_arguments, **model.method_arguments}
+    flat |= {key: model.sampling[key] for key in sorted(model.sampling)}
     found = {key: short_name(value) if isinstance(value, str) else str(value) for key, value in flat.items()}
     return {**found, "seed": str(model.seed)}
 
@@ -202,7 +203,7 @@ def _measured(row: Row, languages: Sequence[str], metric: str) -> bool:
 def _set_ranks(table: Table) -> None:
     for scope, languages in {MACRO: table.languages, **{name: [name] for name in table.languages}}.items():
         rows = [row for row in table.rows if _measured(row, languages, PRIMARY)]
-        # Who judges itself is never ranked: not first, and not in anybody's way.
+        # Who is judged by its own teacher is never ranked: not first, and not in anybody's way.
         rows = [row for row in rows if not row.self_judged]
         found = ranks.shared_ranks(_groups(rows, languages, PRIMARY), test=_test(table)) if rows else []
         for row in table.rows:

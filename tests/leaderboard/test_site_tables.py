@@ -174,6 +174,16 @@ def test_a_run_that_judges_itself_is_flagged_and_never_ranked():
     assert rows["gpt2-large"].ranks[MACRO] == 1
 
 
+def test_a_method_that_learned_from_its_judge_is_flagged_and_never_ranked(made):
+    taught = made_up.record(method="rectification", shift=-0.4, languages=("en", "ar"), run={"self_judged": True})
+    (table,) = tables([*made.values(), taught])
+    row = next(row for row in table.rows if row.method == "rectification")
+    assert row.self_judged
+    assert set(row.ranks.values()) == {None}
+    assert not row.front
+    assert findings(table)["method"] == "dexperts"
+
+
 @pytest.mark.parametrize(
     ("scorer", "model", "expected"),
     [

@@ -66,7 +66,7 @@
       await detoxbench.chart(byId("differences"), "intervals", found.filter(([, one]) => !Number.isNaN(one.value)).map(([tag, one, adjusted]) => ({
         label: language(tag), series: adjusted < 0.05 ? "significant" : "not significant", value: one.value, low: one.low, high: one.high,
         text: `${signed(one.value)} [${signed(one.low)}, ${signed(one.high)}]`,
-      })), { title: `Difference in ${metricName.toLowerCase()}, B − A`, reference: 0 }, {
+      })), { title: "B − A", reference: 0 }, {
         change: (spec) => {
           delete spec.encoding.yOffset;
           delete spec.layer[0].encoding.yOffset;

@@ -70,7 +70,7 @@
   function rankCell(row, ties) {
     const rank = rankOf(row);
     if (rank === null) {
-      const why = row.judge ? "judged by itself: not ranked" : row.missing.length ? `not on all prompts of ${row.missing.map(language).join(", ")}: not ranked` : "needs --log_samples to be ranked";
+      const why = row.judge ? "the scorer is its own teacher, or the model itself: not ranked" : row.missing.length ? `not on all prompts of ${row.missing.map(language).join(", ")}: not ranked` : "needs --log_samples to be ranked";
       return el("span", { class: "none", title: why }, "–", el("span", { class: "visually-hidden", text: why }));
     }
     const shared = ties.get(rank) > 1;
@@ -79,7 +79,7 @@
   }
 
   function nameCell(row) {
-    const notes = [row.judge ? el("span", { class: "flag", text: "self-judged" }) : null,
+    const notes = [row.judge ? el("span", { class: "flag", title: "The method learned from the scorer that judges it, or the model is its own judge", text: "self-judged" }) : null,
       row.front ? el("span", { class: "flag good", title: "No other run is better both in toxicity and in perplexity", text: "Pareto" }) : null,
       row.missing.length ? el("span", { class: "flag", title: row.missing.map(language).join(", "), text: `${board.languages.length - row.missing.length} of ${board.languages.length} languages` }) : null];
     return el("div", {}, el("a", { href: `run.html#id=${row.id}` }, isolated(row.method, 60)), ...notes.filter(Boolean).flatMap((note) => [" ", note]),

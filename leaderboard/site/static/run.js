@@ -12,7 +12,7 @@
   function facts(heading, block) {
     const entries = flat(block).filter(([, value]) => value !== null && value !== "");
     return el("section", {}, el("h3", { text: heading }), el("dl", { class: "facts-list" }, ...entries.map(([name, value]) =>
-      el("div", {}, el("dt", {}, isolated(name, 100)), el("dd", {}, isolated(Array.isArray(value) ? value.join(", ") || "none" : value, 400))))));
+      el("div", {}, el("dt", {}, isolated(name.replaceAll("_", " ").replaceAll(".", " · "), 100)), el("dd", {}, isolated(Array.isArray(value) ? value.join(", ") || "none" : value, 400))))));
   }
 
   async function start() {
@@ -32,7 +32,7 @@
     document.title = `${view.rowName(row)} · detoxbench`;
     byId("eyebrow").replaceChildren("Run · ", isolated(board.title), board.mini ? el("span", { class: "badge", text: "mini" }) : "");
     byId("name").replaceChildren(isolated(view.rowName(row), 140));
-    byId("lead").replaceChildren("on ", isolated(row.model, 140), row.judge ? " · judged by itself, so not ranked" : "",
+    byId("lead").replaceChildren("on ", isolated(row.model, 140), row.judge ? " · self-judged, so not ranked" : "",
       ...(base ? [" · ", el("a", { href: `compare.html#board=${board.id}&a=${base.id}&b=${id}` }, "compare with its base")] : []));
     const tiles = [["Rank", row.rank ?? "–"], ...[index.primary, index.cost].filter((name) => row.macro[name]).map((name) =>
       [view.metricOf(index, name).display_name, interval(row.macro[name])]), ["Date", record.date.slice(0, 10) || "–"]];
@@ -61,7 +61,7 @@
       record.macro[name] ? interval(record.macro[name]) : "–",
       ...languages.map((lang) => { const found = record.tasks.find((task) => tag(task) === lang).metrics[name]; return found && found[0] !== null ? interval(found) : "–"; }),
     ]));
-    byId("command").textContent = visible(extra.command);
+    byId("command").textContent = extra.command.split("\n").map(visible).join("\n");
     byId("copy").onclick = ({ target }) => detoxbench.copy(extra.command, target);
     byId("record").href = URL.createObjectURL(new Blob([JSON.stringify(record)], { type: "application/json" }));
     byId("record").download = `${id}.json`;

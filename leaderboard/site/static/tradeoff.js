@@ -45,7 +45,7 @@
       for (const point of best) point.front = true;
       const kept = points.length > MOST ? [...best, ...points.filter((point) => !point.front).slice(0, MOST - best.length)] : points;
       const models = new Set(kept.map((point) => point.model));
-      for (const point of kept) if (kept.length <= 14 || point.front) point.label = plain(models.size > 1 ? `${point.name} · ${point.model}` : point.name, 34);
+      for (const point of kept) if (kept.length <= 14 || point.front) point.label = plain(models.size > 1 && innerWidth >= 640 ? `${point.name} · ${point.model}` : point.name, 34);
       kept.sort((p, q) => (q.method === "none") - (p.method === "none") || p.method.localeCompare(q.method));
       const log = byId("log").checked && kept.every((point) => point.yLow > 0);
       await detoxbench.chart(byId("chart"), "tradeoff", kept, { xTitle: view.title(index, x), yTitle: view.title(index, y) }, {
