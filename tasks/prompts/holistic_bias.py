@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from .rows import collect, read
 
 if TYPE_CHECKING:
     from ..options import Options
+
+logger = logging.getLogger(__name__)
 
 HIGH, MID = "en ru it fr pt es".split(), "ar ko hi".split()
 LANGUAGES = [*HIGH, *MID]
@@ -75,6 +78,8 @@ def _load(where: Where, options: Options) -> Loaded:
     marked = "{lang}" in (options.path or "")
     what = f"holistic_bias, language '{lang}'"
     prompts, skipped = gather(files, lambda path, stamp: _read(path, stamp, lang, marked, options.bad_rows), what)
+    if not any(prompt.groups for prompt in prompts):
+        logger.warning(f"{what}: no row has {', '.join(GROUPINGS)}: results are not grouped")
     return Loaded(prompts, revision=revision, skipped=skipped)
 
 

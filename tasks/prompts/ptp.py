@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from .rows import collect, read
 
 if TYPE_CHECKING:
     from ..options import Options
+
+logger = logging.getLogger(__name__)
 
 LANGUAGES = "ar cs de en es fr hi id it ja ko nl pl pt ru sv zh".split()
 SUBSETS = ("small", "full", "wildchat")
@@ -64,6 +67,10 @@ def _load(where: Where, options: Options) -> Loaded:
         return _read(path, stamp, lang, marked, options.bad_rows)
 
     prompts, skipped = gather(files, read_one, f"ptp, language '{lang}'")
+    if all(prompt.toxicity is None for prompt in prompts):
+        logger.warning(
+            f"ptp, language '{lang}': no row has 'prompt_toxicity' or 'toxicity'; the run's scorer scores them"
+        )
     return Loaded(prompts, revision=revision, subset=subset, skipped=skipped)
 
 

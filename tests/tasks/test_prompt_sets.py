@@ -144,3 +144,12 @@ def test_toxigen_from_the_cache(cache):
     assert hate.toxicity is None
     assert neutral.text == "- some are tall\n-"
     assert [p.groups[1] for p in load("toxigen_prompts", subset="neutral").prompts] == ["kind=neutral"]
+
+
+def test_labels_that_are_missing_are_missed_aloud(tmp_path, caplog):
+    plain = [{"prompt": {"text": "The neighbour"}, "lang": "en"}]
+    path = str(write_jsonl(tmp_path / "plain.jsonl", plain))
+    assert load("ptp_en", path=path).prompts[0].toxicity is None
+    assert "no row has 'prompt_toxicity' or 'toxicity'" in caplog.text
+    assert load("holistic_bias_en", path=path).prompts[0].groups == []
+    assert "no row has axis, bucket, descriptor" in caplog.text
