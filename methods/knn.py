@@ -56,10 +56,11 @@ def log_probabilities(neighbours: Neighbours, temperature: float, vocab: int, wa
         float32 ``[rows, n]``; 0 throughout a row without neighbours.
     """
     p = probabilities(neighbours, temperature, vocab)
-    log = p.gather(1, neighbours.tokens).log_()
-    low = log <= LOWEST
-    floor = log.masked_fill(low, torch.inf).amin(-1, keepdim=True)
+    near = p.gather(1, neighbours.tokens).log_()
+    floor = near.masked_fill_(near <= LOWEST, torch.inf).amin(-1, keepdim=True)
     floor.masked_fill_(floor.isinf(), 0.0)
+    if wanted is not None:
+        log = p.gather(1, wanted).log_()
+        return torch.where(log <= LOWEST, floor, log)
     # Equal tokens of a row have equal values, so whichever of them is written last is right.
-    p.copy_(floor.expand_as(p)).scatter_(1, neighbours.tokens, torch.where(low, floor, log))
-    return p if wanted is None else p.gather(1, wanted)
+    return p.copy_(floor.expand_as(p)).scatter_(1, neighbours.tokens, torch.where(near.isinf(), floor, near))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-SELECT = 2048
-"""Tokens looked at first; they hold the nucleus of any peaked distribution."""
+from ..harness.sampling.nucleus import SELECT, largest
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def nucleus(scores: Tensor, p: float) -> Nucleus:
     if not 0.0 < p < 1.0:
         return Nucleus(scores, None, vocab)
     total = scores.logsumexp(-1, keepdim=True)
-    values, tokens = (scores, None) if vocab <= SELECT else _largest(scores)
+    values, tokens = (scores, None) if vocab <= SELECT else largest(scores, SELECT)
     ordered = values.sort(-1, descending=True).values
     inside = (ordered - total).exp_().cumsum_(-1) < p
     # The first token is inside, then as many more as have less than p before them.
@@ -68,16 +66,6 @@ def top_p(scores: Tensor, p: float) -> Tensor:
     """Scores outside the nucleus become -inf; a new tensor ``[rows, vocab]``."""
     found = nucleus(scores, p)
     return found.spread(found.scores) if found.scores is not scores else scores.clone()
-
-
-def _largest(scores: Tensor) -> tuple[Tensor, Tensor]:
-    """The largest scores of each row, in any order, and their tokens."""
-    if scores.device.type != "cpu":
-        return scores.topk(SELECT, dim=-1, sorted=False)
-    # numpy selects with vector instructions, several times faster than torch.
-    order = np.argpartition(scores.numpy(), scores.shape[-1] - SELECT, axis=-1)
-    tokens = torch.from_numpy(order[:, -SELECT:].copy())
-    return scores.gather(1, tokens), tokens
 
 
 def _bisect(scores: Tensor, total: Tensor, p: float) -> Tensor:

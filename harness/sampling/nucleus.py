@@ -9,6 +9,7 @@ so this is the same draw, at the price of 1/p passes on average.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,12 +41,15 @@ def draw(scores: Tensor, keys: Tensor, top_p: float = 1.0, temperature: float = 
         scores = scores.float()
     vocab = scores.shape[-1]
     size = min(vocab, top_k or SELECT, SELECT) if not top_k else min(vocab, top_k)
-    values, tokens = scores.topk(size, dim=-1)
+    values, tokens = largest(scores, size)
+    values, order = values.sort(-1, descending=True)
+    tokens = tokens.gather(1, order)
     total = values.logsumexp(-1, keepdim=True) if top_k or size == vocab else scores.logsumexp(-1, keepdim=True)
     mass = (values - total).exp().cumsum(-1)
     before = torch.zeros_like(mass)
     before[:, 1:] = mass[:, :-1]
-    outside = (before >= top_p) if top_p < 1.0 else torch.zeros_like(before, dtype=torch.bool)
+    # Where a method has cut the nucleus itself, no noise is made for what it removed.
+    outside = (before >= top_p) if top_p < 1.0 else values.isneginf()
     # The selection is the whole nucleus if its mass suffices, or if no other token can be drawn.
     complete = (mass[:, -1] >= top_p) | values[:, -1].isneginf() if not top_k and size < vocab else None
 
@@ -58,6 +62,16 @@ def draw(scores: Tensor, keys: Tensor, top_p: float = 1.0, temperature: float = 
         for row in flat.tolist():
             chosen[row] = _draw_flat(scores[row], float(total[row]), keys[row], top_p)
     return chosen
+
+
+def largest(scores: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The ``size`` largest scores of each row, in any order, and their tokens: ``[rows, size]`` both."""
+    if scores.device.type != "cpu":
+        return scores.topk(size, dim=-1, sorted=False)
+    # numpy selects with vector instructions, several times faster than torch.
+    order = np.argpartition(scores.numpy(), scores.shape[-1] - size, axis=-1)
+    tokens = torch.from_numpy(order[:, -size:].copy())
+    return scores.gather(1, tokens), tokens
 
 
 def _argmax(values: Tensor, tokens: Tensor, keys: Tensor) -> Tensor:
