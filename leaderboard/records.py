@@ -51,7 +51,9 @@ class Column(Strict):
     def pair(self) -> tuple[np.ndarray, np.ndarray]:
         """Both as arrays [prompts]."""
         numerators = np.asarray(self.numerators, dtype=float)
-        return numerators, np.broadcast_to(np.asarray(self.denominators, dtype=float), numerators.shape)
+        if isinstance(self.denominators, list):
+            return numerators, np.asarray(self.denominators, dtype=float)
+        return numerators, np.full(len(numerators), float(self.denominators))
 
 
 class TaskRecord(Strict):
@@ -189,6 +191,8 @@ def read(path: Path) -> RunRecord:
 
 def slim(record: RunRecord, metrics: Collection[str]) -> RunRecord:
     """The record with the prompts' contributions to those metrics only; estimates stay. It keeps its ``id``."""
+    if all(set(task.columns) <= set(metrics) for task in record.tasks):
+        return record
     tasks = [
         task.model_copy(update={"columns": {name: task.columns[name] for name in task.columns if name in metrics}})
         for task in record.tasks

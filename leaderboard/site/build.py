@@ -19,6 +19,7 @@ from ..reading import Samples
 from ..records import RunRecord, slim
 from . import charts, data, downloads, published, ranks
 from .metrics import PAIRED, describe
+from .sources import uncollected
 from .tables import Table, tables
 from .themes import DARK, LIGHT, config
 
@@ -92,8 +93,9 @@ def build(
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
     try:
-        found = tables([slim(record, PAIRED) for record in records])
-        _write(partial, found, samples or {}, each)
+        with uncollected():
+            found = tables([slim(record, PAIRED) for record in records])
+            _write(partial, found, samples or {}, each)
         for table in found:
             if draw is not None:
                 draw(partial / "plots", table)

@@ -37,8 +37,8 @@ def short(number: float | None) -> float | int | None:
     return int(value) if value == int(value) else value
 
 
-def _triple(estimate: Sequence[float | None]) -> list[float | int | None] | None:
-    return None if estimate[0] is None else [short(number) for number in estimate]
+def _triple(estimate: Sequence[float | None]) -> list[float | None] | None:
+    return None if estimate[0] is None else list(estimate)  # records have few digits already
 
 
 def index(tables: Sequence[Table], facts: Mapping[str, Any]) -> dict[str, Any]:

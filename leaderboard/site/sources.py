@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +42,25 @@ def gather(paths: Sequence[Path], folder: Path | None = None) -> Sources:
         DetoxbenchError: if one of ``paths`` is not there or has no results in it.
     """
     found = Sources()
+    with uncollected():
+        _gather(found, paths, folder)
+    found.records = list({record.id: record for record in reversed(found.records)}.values())[::-1]
+    return found
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would go through millions of numbers again and again, and find nothing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _gather(found: Sources, paths: Sequence[Path], folder: Path | None) -> None:
     for path in dict.fromkeys(file for given in paths for file in results.find(given)):
         try:
             for record, samples in from_results(path):
@@ -53,8 +74,6 @@ def gather(paths: Sequence[Path], folder: Path | None = None) -> Sources:
             found.records.append(store.slim(store.read(path), PAIRED))
         except DetoxbenchError as error:
             found.problems.append(_line(error))
-    found.records = list({record.id: record for record in reversed(found.records)}.values())[::-1]
-    return found
 
 
 def _line(error: DetoxbenchError) -> str:
