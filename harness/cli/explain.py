@@ -87,4 +87,4 @@ def _shown(text: str) -> str:
 
 
 def _percent(p: float) -> str:
-    return f"{100 * p:.2f}%" if p >= 1e-5 else "0" if p == 0 else "<0.01%"
+    return f"{100 * p:.2f}%" if p >= 5e-5 else "0" if p == 0 else "<0.01%"
