@@ -23,7 +23,7 @@ COMMANDS = {
     "fit": ("fit:app", "A method's artifacts from labelled text: datastores, experts, a value model."),
     "import": ("import_:app", "The published systems' own artifacts become ours."),
     "task_vector": ("task_vector:app", "Split-merge stage by stage: select, split, train, merge, negate."),
-    "report": ("report:report", "One compact table of results: language x metric as value [low, high]."),
+    "report": ("report:report", "One compact table of results: language × metric, with intervals."),
 }
 """Name -> function in this package, and the line that ``--help`` shows; a name that ends in ``:app`` is a group."""
 
