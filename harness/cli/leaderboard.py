@@ -55,7 +55,7 @@ def build(
     found = sources.gather(results or [], records)
     for problem in found.problems:
         errors.print(f"left out: {problem}", markup=False)
-    if not found.records:
+    if found.problems and not found.records:
         errors.print("detoxbench: no run to show: every file was left out", markup=False)
         raise typer.Exit(1)
     draw = importlib.import_module(f"{PACKAGE}.plots").draw if plots else None
