@@ -15,9 +15,9 @@ PARTS = finetune.Settings(
     epochs=1.0, learning_rate=1e-3, warmup_steps=0, batch_size=32, device_batch_size=32, block_size=64
 )
 """Of each part, and of plain negation, which so takes as many steps as all parts together."""
-COEFFICIENT = 1.0
+COEFFICIENT = 0.75
 NEGATION_COEFFICIENT = 0.5
-DAPT = replace(PARTS, learning_rate=5e-4, max_steps=60)
+DAPT = replace(PARTS, max_steps=40)
 ASCENT = replace(PARTS, learning_rate=1e-4, max_steps=20)
 
 
