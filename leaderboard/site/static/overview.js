@@ -24,7 +24,8 @@
         `, from ${number(found.from)} to ${number(found.to)}: ${signed(found.change[0])} [${signed(found.change[1])}, ${signed(found.change[2])}], averaged over ${board.languages.length} ${board.languages.length === 1 ? "language" : "languages"}.${cost}${ties}`);
     } else {
       byId("finding").replaceChildren("How toxic language models are, under every detoxification method");
-      byId("lead").replaceChildren("No method here beats its base significantly.");
+      const compared = rows.some((row) => row.base !== null && rows[row.base] !== row);
+      byId("lead").replaceChildren(compared ? "No method here beats its base significantly." : "No run here has a base yet: the same model without a method.");
     }
     byId("tiles").replaceChildren(...tiles.map(([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", {}, isolated(value)))));
   }
