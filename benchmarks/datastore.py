@@ -99,7 +99,7 @@ def build(count: int, dim: int, folder: str, out: str) -> None:
     seconds["train"] -= seconds["add"]  # building adds too
     found = {
         "count": count, "total": total, "peak": peak.bytes, "nlist": store.manifest["index"]["nlist"],
-        "recall": store.manifest["recall"]["value"], **seconds,
+        "found": store.manifest["recall"]["value"], **seconds,
     }  # fmt: skip
     Path(out).write_text(json.dumps(found))
 
@@ -141,7 +141,7 @@ def main() -> None:
             rows.append(row := json.loads(Path(out).read_text()))
         table.add_row(
             f"{count:,}", f"{row['nlist']:,}", *(f"{row[phase]:.1f}" for phase in PHASES), f"{row['total']:.1f}",
-            f"{row['total'] / count * 1e6:.0f}", f"{row['peak'] / 2**20:.0f}", f"{row['recall']:.3f}",
+            f"{row['total'] / count * 1e6:.0f}", f"{row['peak'] / 2**20:.0f}", f"{row['found']:.3f}",
         )  # fmt: skip
         console.print(f"{count:,} keys: {row['total']:.0f} s, {row['peak'] / 2**20:.0f} MiB")
     console.print(table)
