@@ -21,6 +21,8 @@ Test = Callable[[Sequence[Group], int, Sequence[int]], list[Difference]]
 MANY = 60
 """Rows from which differences are tested by their normal approximation: the bootstrap of thousands of pairs in each of
 many languages would take minutes, and the site says which of the two it was."""
+LARGE = 150_000
+"""Rows times prompts from which they are, too: with thousands of prompts the two agree."""
 AHEAD = 16
 """Rows compared with the best of a tie at once: the resamples are drawn for all of them together."""
 
@@ -86,9 +88,9 @@ def approximated(groups: Sequence[Group], one: int, others: Sequence[int]) -> li
     return found
 
 
-def test_for(rows: int) -> Test:
+def test_for(rows: int, prompts: int) -> Test:
     """The test that a table of that many rows uses."""
-    return bootstrapped if rows <= MANY else approximated
+    return bootstrapped if rows <= MANY and rows * prompts <= LARGE else approximated
 
 
 def shared_ranks(
@@ -109,7 +111,7 @@ def shared_ranks(
     left_out = set(skip)
     order = np.argsort(-means if higher_is_better else means, kind="stable").tolist()
     order = [row for row in order if not math.isnan(means[row]) and row not in left_out]
-    differs = test or test_for(len(order))
+    differs = test or test_for(len(order), sum(n.shape[1] for n, _ in groups))
     place = 0
     while place < len(order):
         best, end = order[place], place + 1

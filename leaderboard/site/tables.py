@@ -83,7 +83,12 @@ class Table:
     @property
     def approximated(self) -> bool:
         """Differences are tested by their normal approximation."""
-        return len(self.rows) > ranks.MANY
+        return ranks.test_for(len(self.rows), self.prompts) is ranks.approximated
+
+    @property
+    def prompts(self) -> int:
+        """Over all languages; of the runs that have the most."""
+        return sum(max(len(row.tasks[name].docs) for row in self.rows if name in row.tasks) for name in self.languages)
 
     @property
     def mini(self) -> bool:
@@ -106,7 +111,7 @@ def _table(board: Shared, records: Sequence[RunRecord]) -> Table:
     _set_variants(rows)
     prompts = {language: _prompts(rows, language) for language in languages}
     for row in rows:
-        row.missing = [name for name in languages if name not in row.tasks or _asked(row.tasks[name]) != prompts[name]]
+        row.missing = [name for name in languages if name not in row.tasks or not _same(row.tasks[name], prompts[name])]
     _set_ranks(table)
     _set_changes(table)
     shown = [row.ranks.get(MACRO) is not None for row in rows]
@@ -119,15 +124,16 @@ def _table(board: Shared, records: Sequence[RunRecord]) -> Table:
     return table
 
 
-def _asked(task: TaskRecord) -> tuple[int, ...]:
-    return tuple(task.docs) or (-task.prompts,)
-
-
 def _prompts(rows: Sequence[Row], language: str) -> tuple[int, ...]:
-    """The prompts of a language: those of the runs that have the most."""
-    return max(
-        (_asked(row.tasks[language]) for row in rows if language in row.tasks), key=lambda asked: (len(asked), asked)
-    )
+    """The prompts of a language: those of the runs that have the most; numbered from 0 where no run kept samples."""
+    tasks = [row.tasks[language] for row in rows if language in row.tasks]
+    asked = [tuple(task.docs) if task.docs else tuple(range(task.prompts)) for task in tasks]
+    return max(asked, key=lambda docs: (len(docs), docs))
+
+
+def _same(task: TaskRecord, prompts: Sequence[int]) -> bool:
+    """Whether a run was asked those; of one without samples only their number is known."""
+    return tuple(task.docs) == prompts if task.docs else task.prompts == len(prompts)
 
 
 def _row(record: RunRecord) -> Row:
@@ -213,7 +219,7 @@ def _set_ranks(table: Table) -> None:
 
 
 def _test(table: Table) -> ranks.Test:
-    return ranks.test_for(len(table.rows))
+    return ranks.test_for(len(table.rows), table.prompts)
 
 
 def _set_changes(table: Table) -> None:

@@ -230,6 +230,17 @@ def test_without_samples_nothing_is_ranked(made):
     (table,) = tables([bare])
     assert set(table.rows[0].ranks.values()) == {None}
     assert findings(table)["kind"] == ""
+    # Beside runs with samples it keeps what it has: one number a language.
+    (table,) = tables([bare.model_copy(update={"id": "f" * 16}), made["dexperts"]])
+    row = next(row for row in table.rows if row.record.id == "f" * 16)
+    assert row.estimate("perplexity", "en")[0] is not None
+    assert row.ranks["en"] is None
+
+
+def test_large_boards_are_tested_by_the_approximation():
+    assert ranks.test_for(10, 400) is ranks.bootstrapped
+    assert ranks.test_for(61, 10) is ranks.approximated
+    assert ranks.test_for(20, 10_000) is ranks.approximated
 
 
 def test_no_records_no_tables():
