@@ -14,7 +14,7 @@ from .. import artifacts
 from ..merging.align import base_of
 from ..merging.checkpoint import open_checkpoint
 from ..merging.vectors import TaskVectors
-from ..merging.write import KIND, MAX_SHARD, merge
+from ..merging.write import KIND, MAX_SHARD, merge, result_size
 from ..reweighted import named
 from . import finetune, tradeoff, work
 from .finetune import Corpus, Settings
@@ -135,8 +135,7 @@ def negate(
         work.say(f"chosen: coefficient {found.coefficient:.4g}, perplexity {found.ratio:.3f} times the base model's")
         coefficient, extra = found.coefficient, found.files()
     vectors = TaskVectors(base_of(base), sources, coefficient)
-    total = sum(entry.nbytes for entry in base.entries.values())
-    with work.bar(total=total, desc="merging", unit="B", unit_scale=True) as bar:
+    with work.bar(total=result_size(base, vectors, dtype), desc="merging", unit="B", unit_scale=True) as bar:
         return merge(
             base, vectors, out, dtype=dtype, max_shard=max_shard, on_bytes=bar.update, extra=extra,
             trained=work.trained(made_with),

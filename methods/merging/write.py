@@ -131,6 +131,11 @@ def _shards(base: Checkpoint, vectors: TaskVectors, dtype: str | None, limit: in
     return shards
 
 
+def result_size(base: Checkpoint, vectors: TaskVectors, dtype: str | None = None) -> int:
+    """Bytes of the merged weights."""
+    return sum(size for shard in _shards(base, vectors, dtype, MAX_SHARD) for _, _, size in shard)
+
+
 def _shard_names(count: int) -> list[str]:
     return [SINGLE] if count == 1 else [f"model-{at:05d}-of-{count:05d}.safetensors" for at in range(1, count + 1)]
 
