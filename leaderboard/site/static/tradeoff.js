@@ -47,6 +47,9 @@
       const models = new Set(kept.map((point) => point.model));
       for (const point of kept) if (kept.length <= 14 || point.front) point.label = plain(models.size > 1 && innerWidth >= 640 ? `${point.name} · ${point.model}` : point.name, 34);
       kept.sort((p, q) => (q.method === "none") - (p.method === "none") || p.method.localeCompare(q.method));
+      // Unless somebody chose: logarithmic where the values lie far apart.
+      const heights = kept.map((point) => point.y);
+      if (!state.has("log")) byId("log").checked = Math.min(...heights) > 0 && Math.max(...heights) > 5 * Math.min(...heights);
       const log = byId("log").checked && kept.every((point) => point.yLow > 0);
       await detoxbench.chart(byId("chart"), "tradeoff", kept, { xTitle: view.title(index, x), yTitle: view.title(index, y) }, {
         click: (datum) => { if (datum.id) location.href = `run.html#id=${datum.id}`; },
@@ -66,7 +69,7 @@
     for (const [id, name] of [["x", "x"], ["y", "y"], ["language", "lang"]]) {
       byId(id).onchange = ({ target }) => { remember({ [name]: target.value }); show().catch(detoxbench.fail); };
     }
-    byId("log").onchange = ({ target }) => { remember({ log: target.checked ? "1" : null }); show().catch(detoxbench.fail); };
+    byId("log").onchange = ({ target }) => { remember({ log: target.checked ? "1" : "0" }); show().catch(detoxbench.fail); };
     await show();
   });
 })();
