@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -85,7 +86,7 @@ class Table:
         """Differences are tested by their normal approximation."""
         return ranks.test_for(len(self.rows), self.prompts) is ranks.approximated
 
-    @property
+    @cached_property
     def prompts(self) -> int:
         """Over all languages; of the runs that have the most."""
         return sum(max(len(row.tasks[name].docs) for row in self.rows if name in row.tasks) for name in self.languages)
