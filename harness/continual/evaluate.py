@@ -1,0 +1,99 @@
+"""One run of lm-eval in this process, into a folder that appears when it is whole and says what it was made from."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import results
+from ..errors import DetoxbenchError, unknown
+from ..plugin import task_folder
+from ..results_writer import write_text
+
+CELL = "cell.json"
+
+
+def catalog() -> Any:
+    """The tasks folder, by name: harness imports no other folder."""
+    return importlib.import_module("detoxbench.tasks.catalog")
+
+
+def check_tasks(tasks: Sequence[str]) -> None:
+    """Refuse a task that is not ours before anything is fitted."""
+    known = catalog().tasks()
+    for name in tasks:
+        if name not in known:
+            raise unknown("task", name, [other for other in known if other.split("_")[0] == name.split("_")[0]] or known)
+
+
+def done(folder: Path, key: Mapping[str, Any]) -> bool:
+    """Whether a run made from exactly this lies there."""
+    try:
+        return json.loads((folder / CELL).read_text(encoding="utf-8"))["key"] == json.loads(json.dumps(key, default=str))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def evaluate(
+    folder: Path,
+    key: Mapping[str, Any],
+    model_args: Mapping[str, Any],
+    tasks: Sequence[str],
+    *,
+    metadata: Mapping[str, Any],
+    limit: int | None = None,
+    seed: int = 0,
+) -> results.Run:
+    """Run lm-eval's model ``detox`` on some tasks and write what ``lm_eval --log_samples --output_path`` writes.
+
+    Args:
+        folder: what was in it is replaced.
+        key: all that the run depends on; it is kept beside the results.
+        model_args: of ``detox``.
+        tasks: names.
+        metadata: of the tasks.
+        limit: only the first prompts.
+        seed: of the sampling noise.
+
+    Raises:
+        DetoxbenchError: for an unknown task or a wrong argument.
+    """
+    import lm_eval
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.tasks import TaskManager
+
+    # Our tasks alone: lm-eval's index of its own thousands takes seconds.
+    manager = TaskManager(include_defaults=False, include_path=str(task_folder()), metadata=dict(metadata))
+    catalog().register(manager)
+    found = lm_eval.simple_evaluate(
+        "detox", model_args={**model_args, "seed": seed}, tasks=list(tasks), metadata=dict(metadata),
+        task_manager=manager, limit=limit, bootstrap_iters=0, torch_random_seed=seed, random_seed=seed,
+        numpy_random_seed=seed, log_samples=True,
+    )  # fmt: skip
+    if found is None:
+        raise DetoxbenchError("lm-eval gave no results: run 'detoxbench continual' in one process")
+    partial = folder.with_name(f".{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    samples = found.pop("samples")
+    tracker = EvaluationTracker(output_path=str(partial))
+    tracker.general_config_tracker.log_experiment_args("detox", dict(model_args), None, None, False)
+    tracker.general_config_tracker.model_name_sanitized = "run"  # else a path, which may be too long for a name
+    tracker.save_results_aggregated(results=found, samples=samples)
+    for task, rows in samples.items():
+        tracker.save_results_samples(task_name=task, samples=rows)
+    write_text(partial / CELL, [json.dumps({"key": key}, indent=1, default=str)])
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+    gc.collect()
+    return load(folder)
+
+
+def load(folder: Path) -> results.Run:
+    """The run in a folder."""
+    return results.read(results.find(folder)[-1])
