@@ -19,6 +19,7 @@ COMMANDS = {
     "check": ("check:check", "Regression gate: exit 1 if a candidate is significantly worse than its baseline."),
     "groups": ("groups:groups", "Results per value of a grouping: an axis, a harm category, your column."),
     "leaderboard": ("leaderboard:app", "Results into a static site: RESULTS… --out site/; serve shows it."),
+    "continual": ("continual:continual", "One language or domain at a time: a study of continual mitigation."),
     "explain": ("explain:explain", "The next token under a method, and why: distributions, nearest contexts."),
     "fit": ("fit:app", "A method's artifacts from labelled text: datastores, experts, a value model."),
     "import": ("import_:app", "The published systems' own artifacts become ours."),

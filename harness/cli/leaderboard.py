@@ -44,11 +44,15 @@ def build(
         Path | None, typer.Option(help="records folder: its runs join, and new ones are added to it")
     ] = None,
     samples: Annotated[int, typer.Option(min=0, help="prompts a language whose texts are shown; 0 for none")] = 20,
+    continual: Annotated[
+        list[Path] | None, typer.Option(help="continual.json of a study, or its folder: a page of its own; repeatable")
+    ] = None,
     plots: Annotated[bool, typer.Option("--plots", help="also write the charts as SVG and PNG, in OUT/plots")] = False,
 ) -> None:
     """Build the site. Files that are no results are reported and left out; exit status 1 if nothing is left."""
     sources = importlib.import_module(f"{PACKAGE}.sources")
     builder = importlib.import_module(f"{PACKAGE}.build")
+    studies = importlib.import_module(f"{PACKAGE}.continual").read(continual or [])
     console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
     if not results and records is None:
         raise DetoxbenchError("nothing to show: give folders of results, or --records FOLDER")
@@ -59,7 +63,7 @@ def build(
         errors.print("detoxbench: no run to show: every file was left out", markup=False)
         raise typer.Exit(1)
     draw = importlib.import_module(f"{PACKAGE}.plots").draw if plots else None
-    tables = builder.build(found.records, out, samples=found.samples, each=samples, draw=draw)
+    tables = builder.build(found.records, out, samples=found.samples, each=samples, draw=draw, studies=studies)
     if records is not None:
         added = importlib.import_module("detoxbench.leaderboard.records").append(records, found.records)
         console.print(f"{len(added)} new {'record' if len(added) == 1 else 'records'} in {records}", markup=False)

@@ -29,13 +29,17 @@ def check_tasks(tasks: Sequence[str]) -> None:
     known = catalog().tasks()
     for name in tasks:
         if name not in known:
-            raise unknown("task", name, [other for other in known if other.split("_")[0] == name.split("_")[0]] or known)
+            raise unknown(
+                "task", name, [other for other in known if other.split("_")[0] == name.split("_")[0]] or known
+            )
 
 
 def done(folder: Path, key: Mapping[str, Any]) -> bool:
     """Whether a run made from exactly this lies there."""
     try:
-        return json.loads((folder / CELL).read_text(encoding="utf-8"))["key"] == json.loads(json.dumps(key, default=str))
+        return json.loads((folder / CELL).read_text(encoding="utf-8"))["key"] == json.loads(
+            json.dumps(key, default=str)
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

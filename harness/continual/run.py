@@ -150,7 +150,9 @@ class Study:
         elif cell.at_once or len(cell.steps) == 1:
             return
         else:
-            unneeded = [path for path in self.steps.folders(cell.variant, cell.steps[:-1], cell.seed) if path not in mine]
+            unneeded = [
+                path for path in self.steps.folders(cell.variant, cell.steps[:-1], cell.seed) if path not in mine
+            ]
         for path in unneeded:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -160,4 +162,3 @@ def _content(value: Any) -> Any:
     if isinstance(value, str) and value and len(value) < 4096 and Path(value).is_file():
         return {"sha256": methods("artifacts").sha256(Path(value))}
     return value
-

@@ -85,8 +85,8 @@ class Spec(_Strict):
         update: of ``dexperts``: ``union`` trains on all languages so far, ``last`` on the last alone.
         combine: of ``task_vector``: the ``sum`` of the vectors so far is taken away, or their ``mean``.
         orders: lists of languages or domains, in the order in which they are added.
-        data: name of a variant (``unparallel``, ``parallel``, ``translated``, …) -> its texts: one source for all steps,
-            or one a step; ``mini`` is the embedded corpus by language.
+        data: name of a variant (``unparallel``, ``parallel``, ``translated``, …) -> its texts: one source for all
+            steps, or one a step; ``mini`` is the embedded corpus by language.
         tasks: lm-eval's task of each column; ``{step}`` is replaced by the column's name. Or column -> task.
         columns: languages or domains evaluated; by default all that are in an order.
         static: also add everything at once.
@@ -185,7 +185,9 @@ def read(path: Path) -> Spec:
     except yaml.YAMLError as error:
         raise DetoxbenchError(f"'{path}': no YAML: {' '.join(str(error).split())}") from None
     if raw is not None and not isinstance(raw, dict):
-        raise DetoxbenchError(f"'{path}': it must hold keys and values (model: …, orders: …), not a {type(raw).__name__}")
+        raise DetoxbenchError(
+            f"'{path}': it must hold keys and values (model: …, orders: …), not a {type(raw).__name__}"
+        )
     return parse(raw or {}, str(path))
 
 

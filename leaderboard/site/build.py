@@ -17,7 +17,7 @@ import jinja2
 from ...harness.errors import DetoxbenchError
 from ..reading import Samples
 from ..records import RunRecord, slim
-from . import charts, data, downloads, published, ranks
+from . import charts, continual, data, downloads, published, ranks
 from .metrics import PAIRED, describe
 from .sources import uncollected
 from .tables import Table, tables
@@ -65,6 +65,10 @@ PAGES = (
 )  # fmt: skip
 
 
+CONTINUAL = Page("continual", "Continual mitigation", "Continual")
+"""In sites that were given a continual study."""
+
+
 def build(
     records: Sequence[RunRecord],
     out: Path,
@@ -72,6 +76,7 @@ def build(
     samples: Mapping[str, Samples] | None = None,
     each: int = SAMPLES,
     draw: Callable[[Path, Table], object] | None = None,
+    studies: Sequence[Mapping[str, Any]] = (),
 ) -> list[Table]:
     """Write the site; a site that an earlier build left in ``out`` is replaced as a whole.
 
@@ -81,6 +86,7 @@ def build(
         samples: id of a record -> its samples, for those whose texts are shown.
         each: prompts a language that are shown of a run with samples.
         draw: writes a board's charts as images into a folder; see ``plots``.
+        studies: what ``detoxbench continual`` wrote.
 
     Returns:
         The boards.
@@ -95,7 +101,7 @@ def build(
     try:
         with uncollected():
             found = tables([slim(record, PAIRED) for record in records])
-            _write(partial, found, samples or {}, each)
+            _write(partial, found, samples or {}, each, continual.view(studies))
         for table in found:
             if draw is not None:
                 draw(partial / "plots", table)
@@ -110,7 +116,9 @@ def build(
     return found
 
 
-def _write(out: Path, found: Sequence[Table], samples: Mapping[str, Samples], each: int) -> None:
+def _write(
+    out: Path, found: Sequence[Table], samples: Mapping[str, Samples], each: int, studies: Sequence[Mapping[str, Any]]
+) -> None:
     facts = {"version": _version(), "built": datetime.now(timezone.utc).strftime("%Y-%m-%d")}
     runs = sum(len(table.rows) for table in found)
     shutil.copytree(HERE / "static", out / "static")
@@ -133,7 +141,7 @@ def _write(out: Path, found: Sequence[Table], samples: Mapping[str, Samples], ea
             (out / "data" / f"{name}.js").write_text(data.run(row, table, bool(shown)), encoding="ascii")
             if shown:
                 _put(out, f"s-{row.record.id}", shown)
-    _write_pages(out, found, {**facts, "runs": runs})
+    _write_pages(out, found, {**facts, "runs": runs}, studies)
     (out / MARK).write_text(json.dumps({**facts, "runs": runs}) + "\n", encoding="utf-8")
     (out / ".nojekyll").touch()
 
@@ -142,7 +150,9 @@ def _put(out: Path, name: str, content: Any) -> None:
     (out / "data" / f"{name}.js").write_text(data.script(name, content), encoding="ascii")
 
 
-def _write_pages(out: Path, found: Sequence[Table], facts: Mapping[str, Any]) -> None:
+def _write_pages(
+    out: Path, found: Sequence[Table], facts: Mapping[str, Any], studies: Sequence[Mapping[str, Any]]
+) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
@@ -151,13 +161,15 @@ def _write_pages(out: Path, found: Sequence[Table], facts: Mapping[str, Any]) ->
     figures = published.read()
     (out / "downloads").mkdir(exist_ok=True)
     shutil.copyfile(published.FOLDER / "published.csv", out / "downloads" / "published.csv")
-    for page in PAGES:
+    pages = (*PAGES[:-1], CONTINUAL, PAGES[-1]) if studies else PAGES
+    for page in pages:
         charted = ("data/charts.js",) if VEGA[0] in page.scripts else ()
         text = environment.get_template(f"{page.page}.html.j2").render(
             **facts,
             page=page.page,
             title=page.title,
-            pages=PAGES,
+            pages=pages,
+            studies=studies,
             policy=POLICY,
             scripts=(*charted, *page.scripts),
             metrics=describe(names).values(),

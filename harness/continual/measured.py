@@ -1,0 +1,61 @@
+"""Per-prompt measurements of a study's runs: by column, aligned by prompt, seeds of a prompt together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DetoxbenchError
+from ..results import MEASURED, Run
+from .spec import Column
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model on all columns.
+
+    Args:
+        rows: column -> prompt id -> numerators and denominators ``[metrics, 2]``, summed over seeds.
+    """
+
+    rows: Mapping[str, Mapping[str, np.ndarray]]
+
+    def arrays(self, column: str, prompts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Numerators and denominators ``[metrics, prompts]``."""
+        stacked = np.stack([self.rows[column][prompt] for prompt in prompts], axis=1)
+        return stacked[:, :, 0], stacked[:, :, 1]
+
+    def values(self, column: str, prompts: Sequence[str]) -> np.ndarray:
+        """Each prompt's own value ``[metrics, prompts]``, NaN where it was not measured."""
+        numerators, denominators = self.arrays(column, prompts)
+        return np.divide(numerators, denominators, out=np.full(numerators.shape, np.nan), where=denominators > 0)
+
+
+def measured(runs: Sequence[Run], columns: Mapping[str, Column], metrics: Sequence[str]) -> Measured:
+    """The runs of all seeds of one model.
+
+    Raises:
+        DetoxbenchError: for a metric that is not in the results, or a column without prompts.
+    """
+    found: dict[str, dict[str, np.ndarray]] = {}
+    for name, column in columns.items():
+        found[name] = rows = {}
+        for run in runs:
+            for sample in run.tasks[column.task].read_samples():
+                entry = sample[MEASURED]
+                if column.group is not None and column.group not in entry.get("groups", ()):
+                    continue
+                fractions = entry["fractions"]
+                missing = [metric for metric in metrics if metric not in fractions]
+                if missing:
+                    raise DetoxbenchError(f"metrics: '{missing[0]}' is not measured; there are {', '.join(fractions)}")
+                pair = np.array([fractions[metric] for metric in metrics], dtype=float)
+                # lm-eval's place of the prompt is the same in every run of a task, its id need not be unique.
+                prompt = str(sample["doc_id"])
+                rows[prompt] = rows.get(prompt, 0) + pair
+        if not rows:
+            where = f"group '{column.group}' of task {column.task}" if column.group else f"task {column.task}"
+            raise DetoxbenchError(f"tasks.{name}: {where} has no prompt in these results")
+    return Measured(found)
