@@ -21,7 +21,10 @@ from detoxbench.harness.statistics import Interval
 from detoxbench.leaderboard.compare import compare
 
 BASE = "none"
-METHODS = ("dexperts", "goodtriever", "knn_lm", "rectification", "self_debias")
+METHODS = (
+    "dexperts", "goodtriever", "knn_lm", "rectification", "self_debias",
+    "task_vector", "negation", "dapt", "gradient_ascent",
+)  # fmt: skip
 SHOWN = ("expected_max_toxicity", "perplexity", "language_consistency")
 MACRO = "macro"
 

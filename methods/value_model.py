@@ -54,7 +54,11 @@ class ValueModel(nn.Module):
             raise DetoxbenchError(f"a {model.config.model_type} model has no body apart from its head")
         vocab, dim = output.weight.shape
         body = copy.deepcopy(model.base_model)
-        return cls(body, q_head(dim, vocab).to(output.weight.device, output.weight.dtype))
+        head = q_head(dim, vocab)
+        # A token that no trajectory takes keeps the value 0: nothing is known against it.
+        nn.init.zeros_(head[2].weight)
+        nn.init.zeros_(head[2].bias)
+        return cls(body, head.to(output.weight.device, output.weight.dtype))
 
     @property
     def config(self) -> Any:

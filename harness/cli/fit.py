@@ -145,6 +145,8 @@ def rectification(
     batch_size: Annotated[int, typer.Option(help="continuations a step")] = 32,
     gamma: Annotated[float, typer.Option(help="discount")] = 1.0,
     polyak: Annotated[float, typer.Option(help="how fast the target head follows")] = 0.1,
+    keep: Annotated[int, typer.Option(help="so many most and least toxic continuations are learned from")] = 1,
+    trace: Annotated[float, typer.Option(help="lambda of SARSA(lambda); 0: one step; 1: the text's reward")] = 0.0,
     default_lang: Annotated[str, typer.Option(help="of texts that do not say theirs")] = "en",
     seed: Annotated[int, typer.Option(help="of prompts, continuations and training")] = 0,
     text_column: TextColumn = "text",
@@ -158,10 +160,11 @@ def rectification(
     """A value model OUT/value_model: prompts from the texts, their continuations, a scorer's rewards, SARSA."""
     module, sarsa = _methods("rectification"), _methods("sarsa")
     training = sarsa.Settings(
-        epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, gamma=gamma, polyak=polyak, seed=seed
-    )
+        epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, gamma=gamma, polyak=polyak, trace=trace,
+        seed=seed,
+    )  # fmt: skip
     settings = module.Settings(
-        prompt_tokens=prompt_tokens, prompt_share=prompt_share, prompts=prompts, samples=samples,
+        prompt_tokens=prompt_tokens, prompt_share=prompt_share, prompts=prompts, samples=samples, keep=keep,
         max_new_tokens=max_new_tokens, lang=default_lang, seed=seed, training=training,
     )  # fmt: skip
     texts = _texts(toxic, nontoxic, text_column, label_column, lang_column, split, lang)

@@ -32,7 +32,10 @@ EXPERTS = dexperts.Settings(
     epochs=1.0, max_steps=60, learning_rate=1e-3, batch_size=32, device_batch_size=32, block_size=64, seed=0
 )
 CHAIN = rectification.Settings(
-    prompt_share=1 / 3, prompts=1_100, samples=12, training=sarsa.Settings(epochs=7, learning_rate=1e-3, polyak=0.5)
+    prompt_share=1 / 3,
+    prompts=1_100,
+    samples=12,
+    training=sarsa.Settings(epochs=4, learning_rate=1e-3, polyak=0.5, trace=1.0),
 )
 SCORER = "mini:reward"
 """Trained on other sentences than the scorer ``mini`` that judges."""
@@ -91,7 +94,8 @@ _COMPLETE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "rectification": _rectification,
 }
 GOODTRIEVER: dict[str, Any] = {}
-KNN_LM: dict[str, Any] = {}
+KNN_LM: dict[str, Any] = {"mode": "discourage", "lmbda": 0.5}
+"""Mixing in what clean sentences of so small a corpus go on with costs fluency more than it helps."""
 
 
 def datastores() -> Path:

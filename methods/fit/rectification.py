@@ -43,6 +43,7 @@ class Settings:
         prompt_share: at most this share of a text's tokens, for short texts.
         prompts: at most so many, drawn evenly over sides and languages; 0 for all.
         samples: continuations of a prompt.
+        keep: the so many most and least toxic ones of them are learned from.
         max_new_tokens: of a continuation.
         top_p, temperature: as in generation.
         lang: of texts that do not say theirs; scorers want to know.
@@ -54,6 +55,7 @@ class Settings:
     prompt_share: float = 1.0
     prompts: int = 0
     samples: int = SAMPLES
+    keep: int = 1
     max_new_tokens: int = MAX_NEW_TOKENS
     top_p: float = TOP_P
     temperature: float = TEMPERATURE
@@ -67,6 +69,7 @@ class Settings:
             ("prompt_share", 0 < self.prompt_share <= 1, "above 0 and at most 1"),
             ("prompts", self.prompts >= 0, "at least 0"),
             ("samples", self.samples >= 2, "at least 2: the most and the least toxic one are kept"),
+            ("keep", 1 <= self.keep <= self.samples / 2, "at least 1 and at most half of the samples"),
         ):
             if not valid:
                 raise DetoxbenchError(f"{name}={getattr(self, name)}: it must be {allowed}")
@@ -230,7 +233,7 @@ class Chain:
         return found
 
     def select(self, rows: Sequence[Row]) -> list[Row]:
-        """Of each prompt the most and the least toxic continuation, each once; half of the prompts whose continuations
+        """Of each prompt the most and the least toxic continuations, each once; half of the prompts whose continuations
         are all clean are left out. Unscored continuations are never chosen.
 
         Raises:
@@ -247,7 +250,9 @@ class Chain:
             dropped = drop.random() < 0.5
             if not scored or (max(scored)[0] < TOXIC and dropped):
                 continue
-            for score, at in {max(scored), min(scored)}:
+            ranked = sorted(scored, reverse=True)
+            ends = ranked[: self.settings.keep] + ranked[-self.settings.keep :]
+            for score, at in dict.fromkeys(ends):
                 tokens = [*row["tokens"], *row["continuations"][at]]
                 chosen.append({"tokens": tokens, "reward": -1.0 if score >= TOXIC else 0.0, "score": score})
         if not any(row["reward"] for row in chosen):

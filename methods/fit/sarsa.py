@@ -36,6 +36,8 @@ class Settings:
         batch_size: trajectories a step.
         gamma: discount, in [0, 1].
         polyak: share of the head that the target head takes over after each step.
+        trace: lambda of SARSA(lambda), in [0, 1]. 0 is the paper's one-step target; 1 learns from the text's reward
+            itself, which needs far fewer passes to reach a text's early tokens.
         seed: of the head's first weights, the order and dropout.
     """
 
@@ -44,6 +46,7 @@ class Settings:
     batch_size: int = 32
     gamma: float = 1.0
     polyak: float = 0.1
+    trace: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,6 +56,7 @@ class Settings:
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("gamma", 0 <= self.gamma <= 1, "in [0, 1]"),
             ("polyak", 0 < self.polyak <= 1, "above 0 and at most 1"),
+            ("trace", 0 <= self.trace <= 1, "in [0, 1]"),
         ):
             if not valid:
                 raise DetoxbenchError(f"{name}={getattr(self, name)}: it must be {allowed}")
@@ -87,7 +91,15 @@ def action_values(head: nn.Sequential, states: Tensor, actions: Tensor) -> Tenso
     return (activation(first(states)) * weight[actions]).sum(-1) + bias[actions]
 
 
-def loss(model: ValueModel, target: nn.Sequential, ids: Tensor, mask: Tensor, rewards: Tensor, gamma: float) -> Tensor:
+def loss(
+    model: ValueModel,
+    target: nn.Sequential,
+    ids: Tensor,
+    mask: Tensor,
+    rewards: Tensor,
+    gamma: float,
+    trace: float = 0.0,
+) -> Tensor:
     """The squared error of all taken actions, summed, over the number of tokens (first ones included, as published).
 
     Args:
@@ -97,6 +109,7 @@ def loss(model: ValueModel, target: nn.Sequential, ids: Tensor, mask: Tensor, re
         mask: ``[batch, pos]``.
         rewards: ``[batch]``, of the last tokens.
         gamma: discount.
+        trace: see ``Settings``.
     """
     states = model.states(ids, mask)[:, :-1]
     actions, valid = ids[:, 1:], mask[:, 1:].bool()
@@ -106,6 +119,10 @@ def loss(model: ValueModel, target: nn.Sequential, ids: Tensor, mask: Tensor, re
         wanted = torch.cat([following[:, 1:], following[:, :1]], dim=1)
         last = mask.sum(1) - 2
         wanted[torch.arange(len(ids), device=ids.device), last] = rewards.to(wanted.dtype)
+        if trace > 0:
+            for at in range(wanted.shape[1] - 2, -1, -1):
+                later = wanted[:, at].lerp(wanted[:, at + 1] * gamma, trace)
+                wanted[:, at] = torch.where(at < last, later, wanted[:, at])
     return ((values - wanted).square() * valid).sum() / mask.sum()
 
 
@@ -185,7 +202,7 @@ class _State:
             self._load(self.path)
 
     def update(self, ids: Tensor, mask: Tensor, rewards: Tensor) -> float:
-        error = loss(self.model, self.target, ids, mask, rewards, self.settings.gamma)
+        error = loss(self.model, self.target, ids, mask, rewards, self.settings.gamma, self.settings.trace)
         self.optimizer.zero_grad(set_to_none=True)
         error.backward()
         self.optimizer.step()

@@ -97,6 +97,16 @@ def test_select_by_hand(chain):
     ]
 
 
+def test_several_of_each_end_are_kept_once(chain):
+    more = rectification.Chain(
+        chain.model, chain.tokenizer, chain.texts, chain.scorer, rectification.Settings(samples=6, keep=2)
+    )
+    row = {"tokens": [1], "continuations": [[2], [3], [4]], "scores": [0.2, 0.7, 0.6]}
+    assert [(one["tokens"][1], one["reward"]) for one in more.select([row])] == [(3, -1.0), (4, -1.0), (2, 0.0)]
+    with pytest.raises(DetoxbenchError, match="keep=2: it must be at least 1 and at most half of the samples"):
+        rectification.Settings(samples=3, keep=2)
+
+
 def test_half_of_the_clean_prompts_are_left_out(chain):
     toxic = {"tokens": [1], "continuations": [[2]], "scores": [0.5]}
     clean = {"tokens": [2], "continuations": [[2]], "scores": [0.4]}

@@ -52,6 +52,24 @@ def test_loss_by_hand(value_model):
     assert float(found) == pytest.approx(sum(errors) / 5, rel=1e-5)
 
 
+def test_a_trace_of_one_learns_from_the_reward_and_a_half_by_hand(value_model):
+    target = q_head(16, value_model.head[2].out_features)
+    ids, mask, rewards = sarsa.collate([Trajectory([3, 7, 5, 6], -1.0), Trajectory([2, 9], 0.0)])
+    q, states = value_model(ids, mask).logits, value_model.states(ids, mask)
+    values = [float(q[0, 0, 7]), float(q[0, 1, 5]), float(q[0, 2, 6]), float(q[1, 0, 9])]
+    whole = sarsa.loss(value_model, target, ids, mask, rewards, gamma=1.0, trace=1.0)
+    assert float(whole) == pytest.approx((sum((v + 1) ** 2 for v in values[:3]) + values[3] ** 2) / 6, rel=1e-5)
+    follows = [float(target(states[0, at])[token].clamp(-1, 0)) for at, token in ((1, 5), (2, 6))]
+    second = (follows[1] - 1) / 2
+    wanted = [(follows[0] + second) / 2, second, -1.0, 0.0]
+    half = sarsa.loss(value_model, target, ids, mask, rewards, gamma=1.0, trace=0.5)
+    assert float(half) == pytest.approx(sum((v - w) ** 2 for v, w in zip(values, wanted, strict=True)) / 6, rel=1e-5)
+
+
+def test_a_fresh_head_holds_nothing_against_any_token(value_model):
+    assert not value_model(torch.tensor([[3, 7]])).logits.any()
+
+
 def test_padding_changes_nothing(value_model):
     target = q_head(16, value_model.head[2].out_features)
     ids, mask, rewards = sarsa.collate([Trajectory([3, 7, 5], -1.0)])
