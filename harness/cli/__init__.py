@@ -23,6 +23,7 @@ COMMANDS = {
     "explain": ("explain:explain", "The next token under a method, and why: distributions, nearest contexts."),
     "fit": ("fit:app", "A method's artifacts from labelled text: datastores, experts, a value model."),
     "import": ("import_:app", "The published systems' own artifacts become ours."),
+    "sweep": ("sweep:sweep", "Models x methods x tasks x seeds from one file: what is missing runs, anywhere."),
     "task_vector": ("task_vector:app", "Split-merge stage by stage: select, split, train, merge, negate."),
     "report": ("report:report", "One compact table of results: language × metric, with intervals."),
 }

@@ -19,6 +19,10 @@ from ..results_writer import write_text
 CELL = "cell.json"
 
 
+class NotFirst(DetoxbenchError):
+    """This is not the first of several processes, which alone has the results."""
+
+
 def catalog() -> Any:
     """The tasks folder, by name: harness imports no other folder."""
     return importlib.import_module("detoxbench.tasks.catalog")
@@ -81,7 +85,7 @@ def evaluate(
         numpy_random_seed=seed, log_samples=True,
     )  # fmt: skip
     if found is None:
-        raise DetoxbenchError("lm-eval gave no results: run 'detoxbench continual' in one process")
+        raise NotFirst("lm-eval gave no results: run 'detoxbench continual' in one process")
     partial = folder.with_name(f".{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     samples = found.pop("samples")
