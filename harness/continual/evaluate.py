@@ -33,9 +33,8 @@ def check_tasks(tasks: Sequence[str]) -> None:
     known = catalog().tasks()
     for name in tasks:
         if name not in known:
-            raise unknown(
-                "task", name, [other for other in known if other.split("_")[0] == name.split("_")[0]] or known
-            )
+            near = [other for other in known if other.rpartition("_")[0] == name.rpartition("_")[0]]
+            raise unknown("task", name, near or known)
 
 
 def done(folder: Path, key: Mapping[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ..constants import RESAMPLES
 from ..statistics import Difference, Interval, intervals, macro_intervals, paired_differences, paired_macro_differences
 from .measured import Measured
 
@@ -39,6 +40,7 @@ class Matrix:
         columns: of the matrix.
         metrics: those measured, in the order of the arrays.
         static: everything at once.
+        resamples: of the bootstrap.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class Matrix:
         columns: Sequence[str],
         metrics: Sequence[str],
         static: Measured | None = None,
+        resamples: int = RESAMPLES,
     ):
         self.order, self.base, self.after, self.static = list(order), base, list(after), static
         self.columns, self.metrics = list(columns), list(metrics)
+        self.resamples = resamples
         self.prompts = {column: list(base.rows[column]) for column in columns}
         """Of each column; every model has answered the same ones."""
 
@@ -78,14 +82,22 @@ class Matrix:
     def level(self, one: Measured) -> Row:
         """Values with intervals, per column and their mean."""
         arrays = {column: one.arrays(column, self.prompts[column]) for column in self.columns}
-        found = {column: [_interval(each) for each in intervals(*pair)] for column, pair in arrays.items()}
-        return {**found, MACRO: [_interval(each) for each in macro_intervals(list(arrays.values()))]}
+        found = {
+            column: [_interval(each) for each in intervals(*pair, resamples=self.resamples)]
+            for column, pair in arrays.items()
+        }
+        return {
+            **found,
+            MACRO: [_interval(each) for each in macro_intervals(list(arrays.values()), resamples=self.resamples)],
+        }
 
     def change(self, a: Measured, b: Measured, columns: Sequence[str] | None = None) -> Row:
         """``b - a``, per column and their mean."""
         columns = self.columns if columns is None else list(columns)
-        found = {column: [_difference(each) for each in paired_differences(*self._pair(a, b, column))]
-                 for column in columns}  # fmt: skip
+        found = {}
+        for column in columns:
+            changes = paired_differences(*self._pair(a, b, column), resamples=self.resamples)
+            found[column] = [_difference(each) for each in changes]
         return {**found, MACRO: self._macro(a, b, columns)}
 
     def transfer(self, step: int) -> list[Entry] | None:
@@ -101,9 +113,12 @@ class Matrix:
         found, pairs = {}, []
         for column in earlier:
             pair = self._pair(self.after[self.order.index(column)], self.after[step], column)
-            found[column] = [_difference(each) for each in paired_differences(*pair)]
+            found[column] = [_difference(each) for each in paired_differences(*pair, resamples=self.resamples)]
             pairs.append(pair)
-        return {**found, MACRO: [_difference(each) for each in paired_macro_differences(pairs)]}
+        return {
+            **found,
+            MACRO: [_difference(each) for each in paired_macro_differences(pairs, resamples=self.resamples)],
+        }
 
     def own_step(self) -> dict[str, list[Entry]] | None:
         """Change at a column's own step less the mean of its changes at the other steps, by prompt.
@@ -133,9 +148,12 @@ class Matrix:
                     **_difference(each), "step": own + 1,
                     "largest_fall": None if np.isnan(mean).all() else int(np.nanargmin(mean)) + 1,
                 }
-                for each, mean in zip(paired_differences(*pair), means, strict=True)
+                for each, mean in zip(paired_differences(*pair, resamples=self.resamples), means, strict=True)
             ]  # fmt: skip
-        return {**found, MACRO: [_difference(each) for each in paired_macro_differences(pairs)]}
+        return {
+            **found,
+            MACRO: [_difference(each) for each in paired_macro_differences(pairs, resamples=self.resamples)],
+        }
 
     def _pair(self, a: Measured, b: Measured, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         prompts = self.prompts[column]
@@ -143,7 +161,7 @@ class Matrix:
 
     def _macro(self, a: Measured, b: Measured, columns: Sequence[str]) -> list[Entry]:
         pairs = [self._pair(a, b, column) for column in columns]
-        return [_difference(each) for each in paired_macro_differences(pairs)]
+        return [_difference(each) for each in paired_macro_differences(pairs, resamples=self.resamples)]
 
 
 def order_effects(matrices: Sequence[Matrix]) -> list[dict[str, Any]]:

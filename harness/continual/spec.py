@@ -196,7 +196,8 @@ def parse(raw: Mapping[str, Any], where: str = "continual") -> Spec:
     try:
         return Spec(**{str(key): value for key, value in raw.items()})
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        # Of a union's branches the one that got furthest is the one that was meant.
+        first = max(error.errors(), key=lambda each: (each["type"] not in _OTHER_BRANCH, len(each["loc"])))
         key = ".".join(str(part) for part in first["loc"] if not _internal(part))
         text = str(first["msg"]).removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
@@ -204,6 +205,9 @@ def parse(raw: Mapping[str, Any], where: str = "continual") -> Spec:
         elif first["type"] != "value_error":
             text += f"; given {first['input']!r:.80}"
         raise DetoxbenchError(f"'{where}': {key + ': ' if key else ''}{text}") from None
+
+
+_OTHER_BRANCH = ("literal_error", "model_type", "string_type", "mapping_type", "dict_type")
 
 
 def _internal(part: Any) -> bool:
