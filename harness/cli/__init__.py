@@ -25,6 +25,7 @@ COMMANDS = {
     "import": ("import_:app", "The published systems' own artifacts become ours."),
     "sweep": ("sweep:sweep", "Models x methods x tasks x seeds from one file: what is missing runs, anywhere."),
     "task_vector": ("task_vector:app", "Split-merge stage by stage: select, split, train, merge, negate."),
+    "translate": ("translate:translate", "A corpus into another language, with BLEU and chrF++ on a reference."),
     "report": ("report:report", "One compact table of results: language × metric, with intervals."),
 }
 """Name -> function in this package, and the line that ``--help`` shows; a name that ends in ``:app`` is a group."""

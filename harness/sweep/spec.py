@@ -23,7 +23,7 @@ class _Strict(pydantic.BaseModel):
 
 def _list(value: Any) -> Any:
     """One thing as a list of it; null as none."""
-    return [] if value is None else value if isinstance(value, list) else [value]
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _named(value: Any) -> Any:
