@@ -34,6 +34,7 @@ class Data:
 
     def __init__(self, spec: Spec, folder: Path, root: Path):
         self.spec, self.folder, self.root = spec, folder, root
+        self._corpus: dict[str, Any] = {}
         self._found: dict[tuple[str, str], dict[str, Any]] = {}
         for variant in spec.data:
             for step in spec.steps():
@@ -78,8 +79,9 @@ class Data:
             raise DetoxbenchError(
                 f"orders: the embedded corpus has no '{step}'; it has {', '.join(mini.corpus.languages())}"
             )
-        everything = mini._texts(self.folder / MINI, side, each)
-        return methods("fit.texts").Texts(everything.sources, side, langs=(step,))
+        if side not in self._corpus:  # of all languages: expanding it takes seconds
+            self._corpus[side] = mini._texts(self.folder / MINI, side, each)
+        return methods("fit.texts").Texts(self._corpus[side].sources, side, langs=(step,))
 
     def _given(self, given: Source | Mapping[str, Source] | Any, step: str, side: str) -> Any:
         source = given if isinstance(given, Source) else given[step]

@@ -108,7 +108,7 @@ def _range(entry: Mapping[str, Any]) -> str:
 
 
 def _chart(panel: Mapping[str, Any], columns: list[str], reach: float) -> dict[str, Any]:
-    dark = f"abs(datum.value) > {0.55 * reach}"
+    dark = f"abs(datum.value) > {0.65 * reach}"
     text_colour = {"condition": {"test": dark, "value": "white"}, "value": "#16202b"}
     position = {
         "x": {"field": "column", "type": "nominal", "sort": [*columns, "macro"], "title": None,

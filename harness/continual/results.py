@@ -101,8 +101,8 @@ class Matrix:
         return {**found, MACRO: self._macro(a, b, columns)}
 
     def transfer(self, step: int) -> list[Entry] | None:
-        """Mean change on the columns whose own step is yet to come; None after the last."""
-        later = [column for column in self.columns if column in self.order[step + 1 :]]
+        """Mean change on the columns that are not added yet, or never; None where there is none."""
+        later = [column for column in self.columns if column not in self.order[: step + 1]]
         return self._macro(self.base, self.after[step], later) if later else None
 
     def forgetting(self, step: int) -> Row | None:

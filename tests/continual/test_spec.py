@@ -106,8 +106,12 @@ def test_texts_of_domains_from_files(tmp_path):
 def test_artifacts_of_each_method(tmp_path):
     """Shared where they are the same: experts of the last language alone, vectors of each, whatever came before."""
 
+    for name in ("en", "ru"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": f"text {name}"}) + "\n")
+    given = {"orders": ["en ru", "ru en"], "data": {"mine": {"toxic": "{step}.jsonl", "nontoxic": "{step}.jsonl"}}}
+
     def folders(steps, **raw):
-        return Study(spec.parse({"orders": ["en ru", "ru en"], **raw}), tmp_path).steps.folders("embedded", steps, 0)
+        return Study(spec.parse({**given, **raw}), tmp_path / "out", root=tmp_path).steps.folders("mine", steps, 0)
 
     assert folders(("en", "ru"), method="dexperts") != folders(("ru", "en"), method="dexperts")
     assert folders(("en", "ru"), method="dexperts", update="last") == folders(("ru",), method="dexperts", update="last")
