@@ -158,5 +158,5 @@ class _Maker:
         parsed = METHODS[cell.method].Arguments(**given)
         artifacts = ARTIFACTS.get(cell.method, ())
         # On the embedded model what is left out may be completed otherwise than by the default.
-        own = pretrained == MINI and cell.fit is None and not any(name in given for name in artifacts)
+        own = bool(artifacts) and pretrained == MINI and cell.fit is None and not any(one in given for one in artifacts)
         return self.contents.of(parsed.model_dump(exclude_unset=own, exclude_none=True))

@@ -9,8 +9,6 @@ import importlib
 import json
 import os
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,11 +20,11 @@ from . import fits
 from .content import is_url
 from .plan import FIT
 from .store import Store, filesystem
+from .watch import watch
 
 RESULT = "run"
 """Folder of a finished run, in the job's."""
 PARENT = "DETOXBENCH_SWEEP_PARENT"
-POLL = 0.5
 
 
 def do(job: Mapping[str, Any], folder: Path) -> None:
@@ -93,25 +91,6 @@ def _fetched(value: Any, cache: Path) -> Any:
             if not final.is_dir():
                 raise
     return str(final)
-
-
-def watch(parent: int) -> None:
-    """End this process when another one has."""
-
-    def loop() -> None:
-        first = os.getppid()
-        while True:
-            time.sleep(POLL)
-            try:
-                os.kill(parent, 0)
-            except ProcessLookupError:
-                os._exit(1)
-            except PermissionError:
-                pass
-            if first == parent and os.getppid() != parent:  # a killed parent that nobody has waited for still has an id
-                os._exit(1)
-
-    threading.Thread(target=loop, daemon=True).start()
 
 
 def main(path: str) -> int:
