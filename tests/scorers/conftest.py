@@ -1,10 +1,7 @@
 """Loopback only, no real key, no archive of the user's."""
 
 import pytest
-from fake_perspective import FakePerspective
-
-KEY = "AIza-test+secret/key=0123456789"
-"""Has characters that are quoted in URLs."""
+from fake_perspective import KEY, FakePerspective
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+KEY = "AIza-test+secret/key=0123456789"
+"""Has characters that are quoted in URLs."""
 LANGUAGES = {"ar", "cs", "de", "en", "es", "fr", "hi", "hi-Latn", "it", "ja", "ko", "nl", "pl", "pt", "ru", "sv", "zh"}
 ENGLISH_ONLY = {"SEXUALLY_EXPLICIT", "FLIRTATION"}
 

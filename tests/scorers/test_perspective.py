@@ -4,8 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import KEY
-from fake_perspective import Fault, expected
+from fake_perspective import KEY, Fault, expected
 
 from detoxbench.harness import scorers
 from detoxbench.harness.errors import DetoxbenchError

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import typer
 from fake_perspective import expected
-from test_contract import HOSTILE
+from test_every_scorer import HOSTILE
 from test_generation_files import published, write
 
 from detoxbench.harness import results

@@ -9,8 +9,7 @@ import traceback
 from urllib.parse import quote
 
 import pytest
-from conftest import KEY
-from fake_perspective import Fault
+from fake_perspective import KEY, Fault
 
 from detoxbench.harness import scorers
 from detoxbench.harness.errors import DetoxbenchError
