@@ -112,16 +112,16 @@ class Place:
         return path
 
 
-def command(job: Job, path: Path, gpus: bool) -> list[str]:
+def command(job: Job, path: Path) -> list[str]:
     """The worker's command line; with ``accelerate launch`` for several processes."""
     module = ["-m", "detoxbench.harness.sweep.worker", str(path)]
     count = job.resources.processes
     if count == 1 or job.kind == "fit":
         return [sys.executable, *module]
-    launch = ["-m", "accelerate.commands.launch", "--num_processes", str(count), "--num_machines", "1"]
-    # Two sweeps on one machine must not meet at one port.
+    # Port 0 is a free one: two cells on one machine must not meet.
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(count), "--num_machines", "1"]
     launch += ["--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    return [sys.executable, *launch, *(["--multi_gpu"] if gpus else ["--cpu"]), *module]
+    return [sys.executable, *launch, *module]
 
 
 def last_bar(content: bytes) -> str:

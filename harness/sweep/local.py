@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..errors import DetoxbenchError
 from . import worker
 from .engines import (
     BLOCKED,
@@ -66,6 +68,11 @@ class LocalEngine:
         schedule = Schedule(jobs)
         self._free = devices() if any(job.resources.gpus for job in jobs) else []
         self._all = len(self._free)
+        wanted = max((job.resources.gpus for job in jobs), default=0)
+        if wanted > self._all:
+            raise DetoxbenchError(
+                f"resources: gpus: {wanted:g}, but this machine has {self._all}; lower it, or --engine ray"
+            )
         try:
             while schedule.waiting or self._running:
                 for job in schedule.ready():
@@ -81,8 +88,8 @@ class LocalEngine:
             self._end()
 
     def _take(self, job: Job) -> list[str] | None:
-        """The devices of a job; None while too few are free. More than the machine has is all that it has."""
-        wanted = min(-(-int(job.resources.gpus * 1000) // 1000), self._all)
+        """The devices of a job; None while too few are free. A part of a device is a whole one."""
+        wanted = math.ceil(job.resources.gpus)
         return self._free[:wanted] if wanted <= len(self._free) else None
 
     def _start(self, job: Job, gpus: list[str]) -> None:
@@ -95,7 +102,7 @@ class LocalEngine:
         with log.open("wb") as file:
             # A session of its own: Ctrl-C reaches this process alone, which ends the others in order.
             process = subprocess.Popen(
-                command(job, path, bool(gpus)), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
+                command(job, path), stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
                 env=environ, start_new_session=True,
             )  # fmt: skip
         self._running.append(_Running(job, process, gpus))

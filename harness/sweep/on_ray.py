@@ -85,7 +85,7 @@ def perform(job: Job, place: Place, environ: Mapping[str, str], say: Callable[[s
         env = environment({**os.environ, **environ}, os.getpid(), worker.PARENT)
         with log.open("wb") as file:
             process = subprocess.Popen(
-                command(job, path, bool(job.resources.gpus)), stdin=subprocess.DEVNULL, stdout=file,
+                command(job, path), stdin=subprocess.DEVNULL, stdout=file,
                 stderr=subprocess.STDOUT, env=env, start_new_session=True,
             )  # fmt: skip
         try:

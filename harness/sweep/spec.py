@@ -118,7 +118,8 @@ class Resources(_Strict):
         gpus: devices.
         cpus: cores.
         memory: ``16GB``.
-        processes: of ``accelerate launch``, one a GPU; prompts are shared out among them.
+        processes: of ``accelerate launch``, one a GPU; prompts are shared out among them, which lm-eval does on GPUs
+            alone: on a processor every process would do all of them.
         retries: on another node, where a node died.
     """
 
@@ -127,6 +128,12 @@ class Resources(_Strict):
     memory: Annotated[int | None, pydantic.BeforeValidator(_bytes), pydantic.Field(ge=1)] = None
     processes: Annotated[int, pydantic.Field(ge=1)] = 1
     retries: Annotated[int, pydantic.Field(ge=0)] = 3
+
+    @pydantic.model_validator(mode="after")
+    def _one_each(self) -> Resources:
+        if self.processes > 1 and self.gpus < self.processes:
+            raise ValueError(f"{self.processes} processes need gpus: {self.processes}; there are {self.gpus:g}")
+        return self
 
 
 class Sweep(_Strict):

@@ -44,7 +44,7 @@ def test_what_changes_the_output_is_another_cell(change, tmp_path):
         {"methods": {"method": "self_debias"}},  # whose default is 50
         {"methods": {"method": "self_debias", "grid": {"decay": [50]}}},
         {"models": {"name": "mini", "label": "small", "args": {"max_batch_tokens": 100, "batch_size": 3}}},
-        {"resources": {"cpus": 2, "processes": 2}},
+        {"resources": {"cpus": 2, "gpus": 2, "processes": 2}},
         {"description": "what it is about"},
         {"seeds": [0, 0]},
     ],

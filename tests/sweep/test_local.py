@@ -12,6 +12,7 @@ import time
 import psutil
 import pytest
 
+from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.harness.sweep import engines, local, worker
 from detoxbench.harness.sweep.engines import Place, Schedule
 from detoxbench.harness.sweep.plan import FIT, RUN, Job
@@ -30,7 +31,7 @@ def place(tmp_path):
 def scripts(monkeypatch, **bodies):
     """Give every job a Python program."""
 
-    def command(one, path, gpus):
+    def command(one, path):
         return [sys.executable, "-c", textwrap.dedent(bodies[one.digest]), str(path)]
 
     monkeypatch.setattr(local, "command", command)
@@ -117,6 +118,12 @@ def test_gpus_are_shared_out(place, monkeypatch):
     assert sorted(c.split(",")) == ["3", "5"]
 
 
+def test_too_few_gpus_are_said_before_anything_runs(place, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    with pytest.raises(DetoxbenchError, match="gpus: 2, but this machine has 1"):
+        local.LocalEngine(place).run([job("a", gpus=2)], print)
+
+
 def test_schedule():
     jobs = [job("run", needs=("fit",)), job("fit", FIT), job("free")]
     schedule = Schedule(jobs)
@@ -129,12 +136,13 @@ def test_schedule():
 
 
 def test_several_processes_are_launched_by_accelerate(tmp_path):
-    line = engines.command(job("a", processes=2, gpus=2), tmp_path / "job.json", True)
+    line = engines.command(job("a", processes=2, gpus=2), tmp_path / "job.json")
     assert "accelerate.commands.launch" in line
     assert line[line.index("--num_processes") + 1] == "2"
-    assert "--multi_gpu" in line
-    assert "--cpu" in engines.command(job("a", processes=2), tmp_path / "job.json", False)
-    assert "accelerate.commands.launch" not in engines.command(job("a", FIT, processes=2), tmp_path / "job.json", False)
+    assert line[-3:] == ["-m", "detoxbench.harness.sweep.worker", str(tmp_path / "job.json")]
+    assert "accelerate.commands.launch" not in engines.command(
+        job("a", FIT, processes=2, gpus=2), tmp_path / "job.json"
+    )
 
 
 def test_reasons():

@@ -90,6 +90,7 @@ def test_a_grid_reaches_into_the_fit():
         ({"metadata": {"scorer": "perspectiv"}}, "did you mean 'perspective'"),
         ({"seeds": []}, "seeds: "),
         ({"resources": {"gpu": 1}}, r"resources\.gpu: there is no such key; allowed are gpus, cpus, memory"),
+        ({"resources": {"processes": 2}}, "resources: 2 processes need gpus: 2; there are 0"),
         ({"tasks": "${task}"}, "unknown variable in 'sweep', tasks: 'task'"),
         ({"variables": [1]}, "variables: it must hold names and values"),
         ({"limit": "many"}, "limit: .*given 'many'"),
