@@ -176,7 +176,8 @@ def _run(folder: Any, engine: Any) -> None:
         signal.signal(signal.SIGTERM, previous)
     failed = sum(digest in folder.plan.cells for digest in outcome.failed)
     again = f", {len(outcome.before)} of them before" if outcome.before else ""
-    typer.echo(f"{len(outcome.done)} of {total} cells done{again}{f', {failed} failed' if failed else ''}: "
+    there = len(outcome.before) + sum(digest in folder.plan.cells for digest in outcome.done)
+    typer.echo(f"{there} of {total} cells done{again}{f', {failed} failed' if failed else ''}: "
                f"detoxbench report {folder.out / 'runs'}")  # fmt: skip
     if outcome.failed:
         sys.exit(1)

@@ -69,12 +69,14 @@ def prompts(tasks: Iterable[str], metadata: Mapping[str, Any], limit: int | None
     """How many prompts some tasks have, as their cards say; None where one does not."""
     catalog = importlib.import_module("detoxbench.tasks.catalog")
     total = 0
-    for where in catalog.find(tasks).values():
+    for task, where in catalog.find(tasks).items():
         card = catalog.sets()[where.prompt_set].card
         sizes = card.prompts if card else {}
         own = metadata.get("prompts") or metadata.get("path")
-        names = (where.subset, metadata.get("subset"), where.lang, where.prompt_set)
-        count = None if own else next((sizes[name] for name in names if name in sizes), None)
+        names = (task, where.subset, metadata.get("subset"), where.lang, where.prompt_set)
+        # A card lists the part that is used by default first.
+        usual = next(iter(sizes.values()), None)
+        count = None if own else next((sizes[name] for name in names if name in sizes), usual)
         if count is None:
             if limit is None:
                 return None

@@ -24,7 +24,7 @@ from ..errors import DetoxbenchError
 from ..results_writer import write_text
 from .content import fingerprint
 from .engines import DONE, FAILED, PROGRESS, STARTED, Engine, Event, Place
-from .plan import FIT, RUN, Job, Plan, plan
+from .plan import RUN, Job, Plan, plan
 from .spec import Sweep
 from .store import Store
 from .worker import RESULT
@@ -38,8 +38,8 @@ class Outcome:
     """What came of a sweep.
 
     Args:
-        done: digests of cells that are there.
-        before: those that were there already.
+        done: digests of jobs done now.
+        before: of cells that were there already.
         failed: digest -> reason.
     """
 
@@ -118,7 +118,6 @@ class Folder:
             missing = self.missing()
             wanted = {job.digest for job in missing}
             outcome.before = {job.digest for job in self.plan.runs()} - wanted
-            outcome.done = set(outcome.before)
             engine.run(missing, lambda event: self._heard(event, outcome, tell))
         finally:
             self._record(outcome)
@@ -138,8 +137,9 @@ class Folder:
         if event.log is not None:
             self.place.logs.mkdir(parents=True, exist_ok=True)
             self.place.log(job).write_bytes(event.log)
-        if event.state == DONE and job.kind == RUN:
-            self._publish(job, event.result)
+        if event.state == DONE:
+            if job.kind == RUN:
+                self._publish(job, event.result)
             outcome.done.add(job.digest)
         elif event.state == FAILED:
             outcome.failed[job.digest] = event.text
@@ -164,9 +164,8 @@ class Folder:
     def _record(self, outcome: Outcome) -> None:
         rows = []
         for digest, job in self.plan.jobs.items():
-            state = FAILED if digest in outcome.failed else DONE if digest in outcome.done else TODO
-            if job.kind == FIT and state == TODO and self.store.find(digest) is not None:
-                state = DONE
+            done = digest in outcome.done or digest in outcome.before
+            state = FAILED if digest in outcome.failed else DONE if done else TODO
             row: dict[str, Any] = {"digest": digest, "kind": job.kind, "label": job.label, "state": state}
             if state == FAILED:
                 row |= {"reason": outcome.failed[digest], "log": str(self.place.log(job).relative_to(self.out))}

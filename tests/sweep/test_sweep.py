@@ -44,7 +44,7 @@ def done(tmp_path_factory):
 def test_every_cell_is_there_and_readable(done):
     one, outcome, events = done
     assert not outcome.failed
-    assert len(outcome.done) == 3
+    assert len(outcome.done) == 4
     assert events.count(("fit", "done")) == 1
     runs = [results.read(path) for path in results.find(one.out / "runs")]
     assert sorted(run.model.method for run in runs) == ["goodtriever", "goodtriever", "none"]
@@ -168,5 +168,9 @@ def test_sizes_of_models():
 def test_numbers_of_prompts():
     assert estimate.prompts(["rtp_multilingual"], {}, None) == 440
     assert estimate.prompts(["rtp_multilingual_en", "rtp_multilingual_fr"], {}, 3) == 6
+    assert estimate.prompts(["ptp_de", "ptp_fr"], {}, None) == 10_000
+    assert estimate.prompts(["ptp_de"], {"subset": "full"}, None) == 25_000
+    assert estimate.prompts(["rtp_toxic_10k"], {}, None) == 10_000
+    assert estimate.prompts(["rtp_lx_de"], {}, None) is None
     assert estimate.prompts(["rtp_multilingual_en"], {"prompts": "mine.jsonl"}, None) is None
     assert math.isclose(float(duration(7200).split()[0]), 2)
