@@ -192,7 +192,11 @@ def test_stopped_and_gone_on_with(kill, tmp_path, serve):
         sys.executable, "-c", program, "score", str(path), "--out", str(tmp_path / "out"), "--no-prompts",
         "--archive", str(tmp_path / "s.sqlite"), "--scorer", f"perspective:qps=40,endpoint={server.url}",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    # A shell's background job ignores Ctrl-C, and so would what it starts.
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     while len(server.answered) < 60:
         time.sleep(0.02)
     process.send_signal(kill)
