@@ -174,6 +174,7 @@ class RayEngine:
             return
         wanted = jobs[0].resources
         asked = {"CPU": wanted.cpus, "GPU": wanted.gpus, "memory": wanted.memory or 0}
+        asked = {name: count for name, count in asked.items() if count}
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         if not any(all(node.get(name, 0) >= count for name, count in asked.items()) for node in nodes):
             had = "; ".join(", ".join(f"{name} {node.get(name, 0):g}" for name in asked) for node in nodes)
