@@ -70,12 +70,12 @@ def _many(path: Path, count: int) -> str:
     """So many different prompts: the embedded ones, with a number in front from the second time on."""
     from detoxbench.harness.mini import PROMPTS
 
-    rows = [json.loads(line) for file in sorted(PROMPTS.glob("*.jsonl")) for line in file.read_text().splitlines()]
-    rows = [row for row in rows if row.get("lang", "en") == "en"] or rows
+    rows = [json.loads(line) for line in (PROMPTS / "en.jsonl").read_text(encoding="utf-8").splitlines()]
+    texts = [row["text"] if "text" in row else row["prompt"]["text"] for row in rows]
     with path.open("w", encoding="utf-8") as file:
         for at in range(count):
-            row, again = rows[at % len(rows)], at // len(rows)
-            text = f"{again}. {row['text']}" if again else row["text"]
+            text, again = texts[at % len(texts)], at // len(texts)
+            text = f"{again}. {text}" if again else text
             file.write(json.dumps({"id": str(at), "text": text, "lang": "en"}) + "\n")
     return str(path)
 

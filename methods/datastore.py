@@ -249,7 +249,7 @@ def _grow(
             "sha256": artifacts.sha256(file),
             "nlist": built.nlist,
             "nprobe": index.NPROBE,
-            "code_bytes": built.pq.M,
+            "code_bytes": built.pq.code_size,
             "trained_on": trained,
         }
         manifest["recall"] = recall(stored, index.ApproximateSearch(built))

@@ -1,7 +1,9 @@
 """The approximate index of large datastores: inverted lists of product-quantised keys (faiss IVF-PQ).
 
-Sizes as in ``formulas``: about 4 sqrt(n) lists, rounded to a power of two and capped by n / 39 (faiss's least points a
-centroid); codes of 64 bytes where the dimension allows them; 32 lists are looked into.
+About 4 sqrt(n) lists, rounded to a power of two and capped by n / 39 (faiss's least points a centroid); codes of 64
+bytes where the dimension allows them; 32 lists are looked into. A code is 128 numbers of 4 bits, whose tables of
+distances stay in the processor's registers (André et al. 2017), and not 64 of 8 bits: the search takes a quarter of the
+time, training half, and as many true neighbours are found. GPUs of faiss know 8 bits only, and get these.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ EXACT_BELOW = 65_536
 """Keys; smaller datastores are searched exactly."""
 NPROBE = 32
 CODE_BYTES = 64
+"""Of a key, at most."""
 POINTS_PER_LIST = 64
 """Keys a list that the index is trained on, at most; faiss would take 256, at four times the time and memory."""
 GRAPH_FROM = 4096
@@ -47,9 +50,31 @@ def lists(count: int) -> int:
     return 2 ** round(math.log2(max(1.0, min(4 * math.sqrt(count), count / 39))))
 
 
-def code_bytes(dim: int) -> int:
-    """Bytes a key: the largest divisor of the dimension up to 64."""
-    return max(size for size in range(1, min(CODE_BYTES, dim) + 1) if dim % size == 0)
+def quantiser(dim: int, bits: int = 4) -> str:
+    """The product quantiser's name in faiss's factory: the most parts that the dimension and ``CODE_BYTES`` allow.
+
+    >>> quantiser(768), quantiser(768, bits=8), quantiser(100)
+    ('PQ128x4fs', 'PQ64', 'PQ100x4fs')
+    """
+    most = min(8 * CODE_BYTES // bits, dim)
+    parts = max(size for size in range(1, most + 1) if dim % size == 0)
+    return f"PQ{parts}x4fs" if bits == 4 else f"PQ{parts}"
+
+
+def on_gpu(index: Any) -> Any:
+    """The index on the GPU, where faiss finds one that can hold it."""
+    faiss = faiss_module()
+    if not gpus():
+        return index
+    try:
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+    except RuntimeError:  # an index of 4-bit codes or with a graph, or too little memory
+        return index
+
+
+def gpus() -> int:
+    """GPUs that this build of faiss can use."""
+    return int(getattr(faiss_module(), "get_num_gpus", int)())
 
 
 def build(keys: np.ndarray) -> Any:
@@ -61,10 +86,12 @@ def build(keys: np.ndarray) -> Any:
     faiss = faiss_module()
     count, dim = keys.shape
     nlist = lists(count)
-    graph = "_HNSW32" if nlist >= GRAPH_FROM else ""
-    index = faiss.index_factory(dim, f"IVF{nlist}{graph},PQ{code_bytes(dim)}")
+    # A GPU compares with every list in no time, and has no graphs.
+    graph = "_HNSW32" if nlist >= GRAPH_FROM and not gpus() else ""
+    index = faiss.index_factory(dim, f"IVF{nlist}{graph},{quantiser(dim, bits=8 if gpus() else 4)}")
     index.cp.seed = index.pq.cp.seed = SEED
-    index.do_polysemous_training = False  # for a search that is not used here; half a minute at any size
+    if hasattr(index, "do_polysemous_training"):
+        index.do_polysemous_training = False  # for a search that is not used here; half a minute at any size
     for clustering in (index.cp, index.pq.cp):
         clustering.min_points_per_centroid = 1  # silences a warning about small datastores
     size = min(count, max(nlist * POINTS_PER_LIST, 256 * 64))
@@ -103,8 +130,8 @@ class ApproximateSearch:
     """Searches an index; has the interface of ``ExactSearch``."""
 
     def __init__(self, index: Any):
-        self.index = index
         faiss_module().extract_index_ivf(index).nprobe = NPROBE
+        self.index = on_gpu(index)
 
     def search(self, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """As ``ExactSearch.search``; where the lists looked into hold fewer than k keys, faiss gives the id -1:

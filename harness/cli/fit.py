@@ -147,6 +147,7 @@ def rectification(
     polyak: Annotated[float, typer.Option(help="how fast the target head follows")] = 0.1,
     keep: Annotated[int, typer.Option(help="so many most and least toxic continuations are learned from")] = 1,
     trace: Annotated[float, typer.Option(help="lambda of SARSA(lambda); 0: one step; 1: the text's reward")] = 0.0,
+    head_only: Annotated[bool, typer.Option("--head-only", help="leave the body as it is")] = False,
     default_lang: Annotated[str, typer.Option(help="of texts that do not say theirs")] = "en",
     seed: Annotated[int, typer.Option(help="of prompts, continuations and training")] = 0,
     text_column: TextColumn = "text",
@@ -161,7 +162,7 @@ def rectification(
     module, sarsa = _methods("rectification"), _methods("sarsa")
     training = sarsa.Settings(
         epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, gamma=gamma, polyak=polyak, trace=trace,
-        seed=seed,
+        head_only=head_only, seed=seed,
     )  # fmt: skip
     settings = module.Settings(
         prompt_tokens=prompt_tokens, prompt_share=prompt_share, prompts=prompts, samples=samples, keep=keep,

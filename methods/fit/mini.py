@@ -33,10 +33,13 @@ EXPERTS = dexperts.Settings(
 )
 CHAIN = rectification.Settings(
     prompt_share=1 / 3,
-    prompts=1_100,
+    prompts=1_360,
     samples=12,
-    training=sarsa.Settings(epochs=4, learning_rate=1e-3, polyak=0.5, trace=1.0),
+    keep=6,
+    training=sarsa.Settings(epochs=3, learning_rate=1e-3, batch_size=128, polyak=0.5, trace=1.0, head_only=True),
 )
+RECTIFICATION: dict[str, Any] = {"epsilon": 0.3}
+"""Values learned from so few texts are seldom near -1."""
 SCORER = "mini:reward"
 """Trained on other sentences than the scorer ``mini`` that judges."""
 
@@ -84,7 +87,7 @@ def _knn_lm(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rectification(given: dict[str, Any]) -> dict[str, Any]:
-    return given if "value_model" in given else {"value_model": str(value_model()), **given}
+    return given if "value_model" in given else {**RECTIFICATION, "value_model": str(value_model()), **given}
 
 
 _COMPLETE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {

@@ -28,7 +28,8 @@ def small(monkeypatch):
 
 def test_sizes():
     assert [index.lists(n) for n in (65_536, 100_000, 1_000_000, 50_000_000)] == [1024, 1024, 4096, 32_768]
-    assert [index.code_bytes(dim) for dim in (768, 1024, 100, 12, 32)] == [64, 64, 50, 12, 32]
+    assert [index.quantiser(dim) for dim in (768, 192, 97)] == ["PQ128x4fs", "PQ96x4fs", "PQ97x4fs"]
+    assert [index.quantiser(dim, bits=8) for dim in (768, 100, 12)] == ["PQ64", "PQ50", "PQ12"]
 
 
 @given(st.integers(1, 10**8))
@@ -78,6 +79,29 @@ def test_missing_neighbours_count_for_nothing(small, tmp_path, monkeypatch):
     real = (-found.distances[0, ~missing[0]] / 5.0).softmax(-1)
     by_hand = torch.zeros(40).scatter_add_(0, found.tokens[0, ~missing[0]], real)
     torch.testing.assert_close(p[0], by_hand)
+
+
+def test_a_gpu_is_used_where_faiss_finds_one(small, tmp_path, monkeypatch):
+    """faiss for the CPU has no GPU functions: made-up ones show what is asked of them."""
+    faiss = index.faiss_module()
+    moved = []
+
+    def move(resources, device, found):
+        moved.append((device, type(found).__name__, found.nprobe))
+        if len(moved) > 2:
+            raise RuntimeError("out of memory")
+        return found
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", move, raising=False)
+    store = Datastore.from_arrays(tmp_path / "s", KEYS, TOKENS, model="m")
+    assert store.manifest["index"]["code_bytes"] == 16
+    queries = torch.from_numpy(KEYS[:9].astype(np.float32))
+    on_gpu = store.search(queries, 5)
+    assert moved == [(0, "IndexIVFPQ", index.NPROBE)] * 2  # recall is measured with the first
+    assert torch.equal(Datastore.open(store.path).search(queries, 5).ids, on_gpu.ids)
+    assert len(moved) == 3
 
 
 def test_interrupted_append(small, tmp_path, monkeypatch):

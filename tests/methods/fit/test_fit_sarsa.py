@@ -70,6 +70,16 @@ def test_a_fresh_head_holds_nothing_against_any_token(value_model):
     assert not value_model(torch.tensor([[3, 7]])).logits.any()
 
 
+@pytest.mark.parametrize("head_only", [True, False])
+def test_the_body_is_left_alone_where_asked(value_model, head_only):
+    before = {name: tensor.clone() for name, tensor in value_model.state_dict().items()}
+    rows = [Trajectory([3, 7, 5], -1.0), Trajectory([2, 9], 0.0)]
+    sarsa.train(value_model, rows, Settings(epochs=2, learning_rate=1e-2, trace=1.0, head_only=head_only))
+    same = {name: torch.equal(tensor, before[name]) for name, tensor in value_model.state_dict().items()}
+    assert all(equal for name, equal in same.items() if name.startswith("body.")) is head_only
+    assert not same["head.2.bias"]
+
+
 def test_padding_changes_nothing(value_model):
     target = q_head(16, value_model.head[2].out_features)
     ids, mask, rewards = sarsa.collate([Trajectory([3, 7, 5], -1.0)])
