@@ -31,9 +31,9 @@ AXES: dict[str, tuple[int, ...]] = {
     "prompts": (50, 100, 200, 400),
     "samples": (5, 10, 25, 50),
     "keys": (20_000, 60_000, 200_000, 600_000),
-    "languages": (1, 3, 6, 11),
+    "languages": (1, 5, 10, 17),
 }
-LANGS = ("en", "ar", "es", "fr", "hi", "it", "ja", "ko", "pt", "ru", "zh")
+LANGS = tuple("en ar es fr hi it ja ko pt ru zh cs de id nl pl sv".split())
 DIM, VOCAB = 192, 10_000
 AFTER = {"prompts": "prompts x 25 samples", "samples": "samples of 40 prompts", "keys": "keys, 10 prompts x 25 samples",
          "languages": "languages of 20 prompts x 10 samples"}  # fmt: skip

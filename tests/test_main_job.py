@@ -11,7 +11,7 @@ import pytest
 
 from detoxbench.harness import results
 
-LANGUAGES = {"ar", "en", "es", "fr", "hi", "it", "ja", "ko", "pt", "ru", "zh"}
+LANGUAGES = set("ar cs de en es fr hi id it ja ko nl pl pt ru sv zh".split())
 
 
 @pytest.fixture(scope="module")

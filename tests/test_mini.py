@@ -16,7 +16,7 @@ from detoxbench.harness.mini.rebuild.splits import split_of
 from detoxbench.harness.scorers.mini import MiniScorer
 from detoxbench.tasks.prompts import mini as prompts
 
-LANGUAGES = "ar en es fr hi it ja ko pt ru zh".split()
+LANGUAGES = "ar cs de en es fr hi id it ja ko nl pl pt ru sv zh".split()
 
 
 def test_size():

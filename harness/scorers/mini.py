@@ -1,4 +1,4 @@
-"""The embedded toxicity scorer: logistic regression on character n-grams of eleven languages.
+"""The embedded toxicity scorer: logistic regression on character n-grams of 17 languages.
 
 Small, fast and deterministic, and only meant for the embedded world: its scores say how sure it is that a text is one
 of the corpus's rude sentences.

@@ -166,7 +166,7 @@ def test_sizes_of_models():
 
 
 def test_numbers_of_prompts():
-    assert estimate.prompts(["rtp_multilingual"], {}, None) == 440
+    assert estimate.prompts(["rtp_multilingual"], {}, None) == 680
     assert estimate.prompts(["rtp_multilingual_en", "rtp_multilingual_fr"], {}, 3) == 6
     assert estimate.prompts(["ptp_de", "ptp_fr"], {}, None) == 10_000
     assert estimate.prompts(["ptp_de"], {"subset": "full"}, None) == 25_000

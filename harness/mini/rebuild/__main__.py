@@ -1,6 +1,6 @@
 """``python -m detoxbench.harness.mini.rebuild``: corpus -> scorers, prompts, tokenizer, language model.
 
-Fixed seeds; about half an hour on two cores. ``--only scorer``, ``model`` or ``prompts`` makes that part alone.
+Fixed seeds; about 40 minutes on two cores. ``--only scorer``, ``model`` or ``prompts`` makes that part alone.
 Languages are those with a folder in ``corpus/``.
 """
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-VOCABULARY = 10_000
+VOCABULARY = 12_500
 END = "</s>"
 
 
