@@ -162,7 +162,7 @@ def test_sizes_of_models():
     assert estimate.parameters("ai-forever/mGPT") is None
     # Counted from the configuration: token and position embeddings, four layers, the last norm.
     layer = 12 * 192**2 + 13 * 192
-    assert estimate.parameters("mini") == (10_000 + 128) * 192 + 4 * layer + 2 * 192
+    assert estimate.parameters("mini") == (12_500 + 128) * 192 + 4 * layer + 2 * 192
 
 
 def test_numbers_of_prompts():

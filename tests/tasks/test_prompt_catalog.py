@@ -185,7 +185,7 @@ def test_the_prompts_command(tmp_path):
     (row,) = json.loads(invoke("rtp_toxic_10k", "--verify", "--json", "--metadata", json.dumps({"path": str(path)})))
     assert (row["prompts"], row["toxic"], row["unscored"], row["languages"]) == (1, 1, 0, ["en"])
     assert row["sha256"] == prompt_sets.sha256(load("rtp_toxic_10k", path=str(path)).prompts)
-    assert "680" not in invoke("rtp_multilingual", "--verify")
+    assert "│ 680" not in invoke("rtp_multilingual", "--verify")
     assert "did you mean 'rtp'" in invoke("rtpp")
     assert "--verify needs the name" in invoke("--verify")
     assert "not JSON" in invoke("rtp", "--metadata", "{")
