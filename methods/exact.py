@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..harness.sampling.nucleus import largest
+
 RESIDENT = 1 << 29
 """Bytes of float32 keys kept on the queries' device; larger sets of keys are read block by block at every search."""
 BLOCK = 1 << 25
@@ -70,7 +72,8 @@ class ExactSearch:
 
 
 def _nearest(queries: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """``|key|² - 2 query·key`` orders the keys; the k best get ``|query|²`` too."""
-    partial = torch.addmm(keys.square().sum(-1).unsqueeze(0), queries, keys.T, alpha=-2.0)
-    distances, ids = partial.topk(k, dim=-1, largest=False)
-    return distances.add_(queries.square().sum(-1, keepdim=True)).clamp_(min=0.0), ids
+    """``2 query·key - |key|²`` orders the keys; from ``|query|²`` it is taken for the k best alone."""
+    closeness = torch.addmm(keys.square().sum(-1).neg_().unsqueeze(0), queries, keys.T, alpha=2.0)
+    values, ids = largest(closeness, k)
+    values, order = values.sort(-1, descending=True)
+    return (queries.square().sum(-1, keepdim=True) - values).clamp_(min=0.0), ids.gather(1, order)

@@ -44,7 +44,7 @@ def ran(tmp_path_factory) -> Ran:
     replace, seen = os.replace, []
 
     def stopping(source, target, *more, **kwargs):
-        if Path(target).name.startswith("embedded-en+ru-") and Path(source).is_dir():
+        if Path(target).name.startswith("embedded-en+it-") and Path(source).is_dir():
             seen.append(Path(target))
             raise Stopped
         return replace(source, target, *more, **kwargs)

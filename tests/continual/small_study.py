@@ -1,9 +1,9 @@
 """The study that the tests run."""
 
 SMALL = {
-    "orders": ["en ru ko"],
+    "orders": ["en it pt"],
     "samples": 5,
-    "limit": 8,
+    "limit": 20,
     "static": False,
     "metadata": {"fluency_model": "none"},
     "metrics": "expected_max_toxicity toxic_fraction".split(),

@@ -25,32 +25,32 @@ def test_each_language_falls_most_at_its_own_step(ran):
     language's largest fall is at its own step."""
     own = ran.content["series"][0]["metrics"]["expected_max_toxicity"]["own_step"]
     assert own["macro"]["high"] < 0
-    for place, language in enumerate(["en", "ru", "ko"], start=1):
+    for place, language in enumerate(["en", "it", "pt"], start=1):
         assert own[language]["step"] == own[language]["largest_fall"] == place
         assert own[language]["high"] < 0
 
 
 def test_the_matrix_is_what_the_results_files_say(ran):
     series = ran.content["series"][0]
-    assert series["order"] == ["en", "ru", "ko"]
+    assert series["order"] == ["en", "it", "pt"]
     for cell, stage in zip(ran.cells(), [None, 0, 1, 2], strict=True):
         found = results.read(results.find(ran.study.folder(cell))[-1])
         for metric in SMALL["metrics"]:
             shown = series["metrics"][metric]
             row = shown["base"] if stage is None else shown["level"][stage]
-            for language in ("en", "ru", "ko"):
+            for language in ("en", "it", "pt"):
                 expected = found.tasks[f"rtp_multilingual_{language}"].metrics
                 assert row[language]["value"] == pytest.approx(expected[metric])
                 assert row[language]["low"] == pytest.approx(expected[f"{metric}_ci_low"])
             if stage is not None:
-                change = [row[one]["value"] - shown["base"][one]["value"] for one in ("en", "ru", "ko")]
+                change = [row[one]["value"] - shown["base"][one]["value"] for one in ("en", "it", "pt")]
                 assert shown["change"][stage]["macro"]["value"] == pytest.approx(np.mean(change))
 
 
 def test_it_goes_on_where_it_was_stopped(ran):
     """The base and the first step were done; no text was appended twice, and no half-made folder stays."""
     again = ran.said[2:]
-    assert "embedded-en+ru-" in ran.interrupted
+    assert "embedded-en+it-" in ran.interrupted
     assert ["done before" in line for line in ran.said[3:5]] == [True, True]
     assert sum("done before" in line for line in again) == 2
     assert len(ran.left) == 3
@@ -59,7 +59,7 @@ def test_it_goes_on_where_it_was_stopped(ran):
         (Datastore.open(ran.study.out / "artifacts" / name / "toxic") for name in ran.left), key=lambda s: s.count
     )
     parts = [[part["trained"]["data"]["sha256"] for part in store.manifest["parts"]] for store in stores]
-    records = [ran.study.data.record("embedded", step)["toxic"] for step in ("en", "ru", "ko")]
+    records = [ran.study.data.record("embedded", step)["toxic"] for step in ("en", "it", "pt")]
     assert parts == [records[:1], records[:2], records]
 
 
@@ -83,7 +83,7 @@ def test_files_and_pages_that_read_it(ran, tmp_path):
     assert shown.output.count("mini, goodtriever") == 3
     build.build([], tmp_path / "site", studies=page.read([ran.study.out]))
     html = (tmp_path / "site" / "continual.html").read_text()
-    assert "en → ru → ko" in html
+    assert "en → it → pt" in html
     assert html.count('class="heat better-') + html.count(" own") > 3
     assert "continual.html" in (tmp_path / "site" / "index.html").read_text()
 
@@ -107,5 +107,5 @@ def test_command_prints_and_plans(ran, tmp_path):
     assert fresh.output.count("to do") == 4
     shown = CliRunner().invoke(app, [str(file), "--out", str(ran.study.out), "--keep", "all", "--markdown"])
     assert shown.exit_code == 0, shown.output
-    assert "| 2. +ru |" in shown.output
+    assert "| 2. +it |" in shown.output
     assert "| own step less others |" in shown.output

@@ -73,14 +73,14 @@ def mixed(tmp_path):
     rows = [
         {"text": "Le {{ voisin }}", "lang": "fr", "domain": "news", "kind": ["a", "b"]},
         {"text": "The neighbour", "lang": "eng", "domain": "news", "kind": ["a"]},
-        {"text": "Der Nachbar", "lang": "de", "domain": "[bold]x\n", "kind": []},
+        {"text": "Naboen", "lang": "da", "domain": "[bold]x\n", "kind": []},
     ]
     return str(write_jsonl(tmp_path / "mine.jsonl", rows))
 
 
 def test_a_file_in_several_languages_and_its_groups(mixed, tmp_path):
     lm, found = run(["prompts_file"], {"prompts": mixed, "group": "domain,kind", "on_unsupported": "nan"})
-    assert {context for context, _ in lm.asked} == {"Le {{ voisin }}", "The neighbour", "Der Nachbar"}
+    assert {context for context, _ in lm.asked} == {"Le {{ voisin }}", "The neighbour", "Naboen"}
     config = found["configs"]["prompts_file"]
     block = config["detoxbench"]
     assert (block["prompt_set"], block["lang"], block["protocol"]) == ("mine.jsonl", None, "base")
@@ -89,7 +89,7 @@ def test_a_file_in_several_languages_and_its_groups(mixed, tmp_path):
         "domain": {"news": 2, "[bold]x\n": 1},
         "kind": {"a": 2, "b": 1},
     }
-    # German is none of the embedded scorer's languages: unscored and counted, never a number.
+    # Danish is none of the embedded scorer's languages: unscored and counted, never a number.
     assert groups["domain"]["[bold]x\n"]["expected_max_toxicity"] == [None, None, None]
     assert groups["domain"]["[bold]x\n"]["failed_fraction"] == [1.0, None, None]
     value, low, high = groups["domain"]["news"]["expected_max_toxicity"]
@@ -124,7 +124,7 @@ def test_chat_models_are_told_to_continue_in_the_prompts_language(mixed):
     lm, found = run(["prompts_file"], {"prompts": mixed, "on_unsupported": "nan"}, apply_chat_template=True)
     assert f"<user>{INSTRUCTIONS['fr']}\n\nLe {{{{ voisin }}}}<assistant>" in {context for context, _ in lm.asked}
     block = found["configs"]["prompts_file"]["detoxbench"]
-    assert (block["protocol"], block["instruction_langs"]) == ("chat", ["de", "en", "fr"])
+    assert (block["protocol"], block["instruction_langs"]) == ("chat", ["en", "fr"])
 
 
 @pytest.fixture(scope="module")
@@ -182,8 +182,8 @@ def test_refused_before_the_model_is_loaded(task, metadata, message):
 
 
 def test_a_language_that_the_scorer_cannot_do_is_refused_before_the_model_is_loaded(tmp_path):
-    path = str(write_jsonl(tmp_path / "p.jsonl", [{"text": "Der Nachbar", "lang": "de"}]))
-    with pytest.raises(DetoxbenchError, match=r"task 'prompts_file': scorer 'mini' does not support language 'de'"):
+    path = str(write_jsonl(tmp_path / "p.jsonl", [{"text": "Naboen", "lang": "da"}]))
+    with pytest.raises(DetoxbenchError, match=r"task 'prompts_file': scorer 'mini' does not support language 'da'"):
         lm_eval.simple_evaluate(
             model="hf", model_args="pretrained=/nowhere/model", tasks=["prompts_file"], metadata={"prompts": path}
         )
