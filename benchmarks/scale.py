@@ -28,7 +28,7 @@ from rich.table import Table
 from detoxbench.harness.results_writer import write_text
 
 AXES: dict[str, tuple[int, ...]] = {
-    "prompts": (50, 100, 200, 400),
+    "prompts": (25, 50, 100, 200),
     "samples": (5, 10, 25, 50),
     "keys": (20_000, 60_000, 200_000, 600_000),
     "languages": (1, 5, 10, 17),
