@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import inspect
 import platform
 import time
@@ -25,8 +24,8 @@ from .registry import METHODS
 from .sampling import Sampling, generate
 from .sampling.engine import Request
 from .sampling.noise import prompt_key
+from .versions import installed
 
-PACKAGES = ("detoxbench", "lm_eval", "torch", "transformers", "tokenizers", "numpy", "scipy")
 _SAMPLED = {"do_sample", "temperature", "top_p", "top_k"}
 
 
@@ -232,7 +231,7 @@ class DetoxLM(HFLM):
             trained_with=self.trained_with,
             sampling=self._sampling,
             seed=torch.initial_seed() if self.seed is None else self.seed,
-            versions=_versions(),
+            versions={"python": platform.python_version(), **installed()},
             hardware=_hardware(self.device),
             seconds=round(self._seconds, 3),
             tokens=self._generated,
@@ -257,16 +256,6 @@ def _check_strangers(method: str, kwargs: Mapping[str, Any]) -> None:
                     f"method '{method}' takes no argument '{key}': it belongs to {', '.join(owners)}; "
                     f"choose one with --model_args method=…,{key}={kwargs[key]}"
                 )
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _hardware(device: torch.device) -> str:

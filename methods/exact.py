@@ -10,8 +10,8 @@ from ..harness.sampling.nucleus import largest
 
 RESIDENT = 1 << 29
 """Bytes of float32 keys kept on the queries' device; larger sets of keys are read block by block at every search."""
-BLOCK = 1 << 25
-"""Elements of a block of distances."""
+BLOCK = 1 << 24
+"""Elements of a block of distances, 4 bytes each; selecting takes 8 more."""
 CENTRE = 4096
 """Keys whose mean is the centre."""
 

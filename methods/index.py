@@ -66,8 +66,11 @@ def on_gpu(index: Any) -> Any:
     faiss = faiss_module()
     if not gpus():
         return index
+    options = faiss.GpuClonerOptions()
+    # Tables of float32 for codes of 64 bytes are larger than a GPU's shared memory.
+    options.useFloat16 = True
     try:
-        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index, options)
     except RuntimeError:  # an index of 4-bit codes or with a graph, or too little memory
         return index
 

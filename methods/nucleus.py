@@ -67,14 +67,15 @@ def top_p(scores: Tensor, p: float) -> Tensor:
 
 
 def _threshold(ordered: Tensor, total: Tensor, p: float) -> Tensor:
-    """The smallest score of each nucleus ``[rows, 1]``; its place in doubt is the last one.
+    """The smallest score of each nucleus ``[rows, 1]``; where its mass is not reached, the last one.
 
     Args:
         ordered: descending scores ``[rows, n]``.
         total: ``logsumexp`` of all scores of the row ``[rows, 1]``.
     """
-    # In double precision: tens of thousands of small probabilities are added up.
-    inside = (ordered - total).exp_().cumsum(-1, dtype=torch.float64) < p
+    # In double precision, where there is one: tens of thousands of small probabilities are added up.
+    dtype = torch.float32 if ordered.device.type == "mps" else torch.float64
+    inside = (ordered - total).exp_().cumsum(-1, dtype=dtype) < p
     # The first token is inside, then as many more as have less than p before them.
     return ordered.gather(-1, inside.sum(-1, keepdim=True).clamp_(max=ordered.shape[-1] - 1))
 

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 
 from ..constants import MINI, SAMPLES
-from ..errors import DetoxbenchError
+from ..study_file import mistake, read_mapping
 
 ORDERS = (("en", "ru", "it", "fr", "pt", "es"), ("ar", "ko", "hi", "pt", "ru", "en"))
 """Of "From One to Many" (Pozzobon et al. 2024)."""
@@ -178,17 +177,7 @@ def read(path: Path) -> Spec:
     Raises:
         DetoxbenchError: in one line, with the path of the key.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise DetoxbenchError(f"'{path}': no YAML: {' '.join(str(error).split())}") from None
-    if raw is not None and not isinstance(raw, dict):
-        raise DetoxbenchError(
-            f"'{path}': it must hold keys and values (model: …, orders: …), not a {type(raw).__name__}"
-        )
-    return parse(raw or {}, str(path))
+    return parse(read_mapping(path, "model: …, orders: …"), str(path))
 
 
 def parse(raw: Mapping[str, Any], where: str = "continual") -> Spec:
@@ -198,13 +187,8 @@ def parse(raw: Mapping[str, Any], where: str = "continual") -> Spec:
     except pydantic.ValidationError as error:
         # Of a union's branches the one that got furthest is the one that was meant.
         first = max(error.errors(), key=lambda each: (each["type"] not in _OTHER_BRANCH, len(each["loc"])))
-        key = ".".join(str(part) for part in first["loc"] if not _internal(part))
-        text = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            text = f"there is no such key; allowed are {', '.join(_fields(first['loc']))}"
-        elif first["type"] != "value_error":
-            text += f"; given {first['input']!r:.80}"
-        raise DetoxbenchError(f"'{where}': {key + ': ' if key else ''}{text}") from None
+        path = (part for part in first["loc"] if not _internal(part))
+        raise mistake(where, first, path, _fields) from None
 
 
 _OTHER_BRANCH = ("literal_error", "model_type", "string_type", "mapping_type", "dict_type")

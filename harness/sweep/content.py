@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from typing import Any
 from ..mini import model_folder
 from ..results_writer import write_text
 
-PACKAGES = ("detoxbench", "lm_eval", "torch", "transformers", "tokenizers", "numpy", "scipy")
 _BLOCK = 1 << 22
 _LONGEST = 4096
 _SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".yaml")
@@ -22,17 +20,6 @@ _SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".yaml")
 def fingerprint(content: Any) -> str:
     """sha256 of anything JSON can hold."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def versions() -> dict[str, str]:
-    """Of the packages whose numbers can differ between releases."""
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def is_url(value: Any) -> bool:

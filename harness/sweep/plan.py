@@ -10,9 +10,10 @@ from typing import Any
 from ..constants import MINI
 from ..errors import DetoxbenchError
 from ..registry import METHODS
+from ..versions import installed
 from . import fits
 from .cells import ARTIFACTS, Cell, expand, metadata
-from .content import Contents, fingerprint, resolved, versions
+from .content import Contents, fingerprint, resolved
 from .spec import Resources, Sweep
 from .store import Store
 
@@ -94,7 +95,7 @@ def plan(sweep: Sweep, out: Path, store: Store, *, root: Path = Path()) -> Plan:
 class _Maker:
     def __init__(self, sweep: Sweep, out: Path, store: Store, root: Path, contents: Contents):
         self.sweep, self.out, self.store, self.root, self.contents = sweep, out, store, root, contents
-        self.versions = versions()
+        self.versions = installed()
         self.metadata = {name: resolved(value, root) for name, value in metadata(sweep).items()}
         self._texts: dict[str, str] = {}
         self._models: dict[str, Any] = {}

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pydantic
-import yaml
 
 from ..constants import MINI
 from ..errors import DetoxbenchError, unknown
+from ..study_file import mistake, read_mapping
 
 VARIABLE = re.compile(r"\$\{([^}]*)\}")
 UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
@@ -187,17 +187,7 @@ def read(path: Path, settings: Mapping[str, Any] | None = None) -> Sweep:
     Raises:
         DetoxbenchError: in one line, with the path of the key.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise DetoxbenchError(f"'{path}': no YAML: {' '.join(str(error).split())}") from None
-    if raw is not None and not isinstance(raw, dict):
-        raise DetoxbenchError(
-            f"'{path}': it must hold keys and values (models: …, methods: …), not a {type(raw).__name__}"
-        )
-    return parse(raw or {}, str(path), settings)
+    return parse(read_mapping(path, "models: …, methods: …"), str(path), settings)
 
 
 def parse(raw: Mapping[str, Any], where: str = "sweep", settings: Mapping[str, Any] | None = None) -> Sweep:
@@ -214,13 +204,7 @@ def parse(raw: Mapping[str, Any], where: str = "sweep", settings: Mapping[str, A
         return Sweep(**_filled(body, values, where, ""), variables=values)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        text = str(first["msg"]).removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            text = f"there is no such key; allowed are {', '.join(_allowed(first['loc']))}"
-        elif first["type"] != "value_error":
-            text += f"; given {first['input']!r:.80}"
-        raise DetoxbenchError(f"'{where}': {key + ': ' if key else ''}{text}") from None
+        raise mistake(where, first, first["loc"], _allowed) from None
 
 
 def _filled(value: Any, values: Mapping[str, Any], where: str, key: str) -> Any:

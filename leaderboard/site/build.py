@@ -61,7 +61,7 @@ PAGES = (
     Page("compare", "Compare", "Compare", (*VEGA, *SHARED, "static/statistics.js", "static/compare.js")),
     Page("published", "Published numbers", "Published"),
     Page("about", "About", "About"),
-    Page("run", "Run", "", (*VEGA, *SHARED, "static/run.js", "static/samples.js")),
+    Page("run", "Run", "", (*VEGA, *SHARED, "static/samples.js", "static/run.js")),
 )  # fmt: skip
 
 

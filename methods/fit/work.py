@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -21,6 +20,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...harness.errors import DetoxbenchError
 from ...harness.mini import model_folder
+from ...harness.versions import installed
 from .. import artifacts
 from ..identity import ModelIdentity
 from ..loading import LOAD_ERRORS, load_model
@@ -115,11 +115,7 @@ def trained(settings: Mapping[str, Any], **facts: Any) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Of the packages whose numbers can differ between releases."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+    return {"python": platform.python_version(), **installed(PACKAGES)}
 
 
 def load_base(

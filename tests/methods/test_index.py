@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -86,7 +87,8 @@ def test_a_gpu_is_used_where_faiss_finds_one(small, tmp_path, monkeypatch):
     faiss = index.faiss_module()
     moved = []
 
-    def move(resources, device, found):
+    def move(resources, device, found, options):
+        assert options.useFloat16  # float32 tables of 64-byte codes are refused
         moved.append((device, type(found).__name__, found.nprobe))
         if len(moved) > 2:
             raise RuntimeError("out of memory")
@@ -94,6 +96,7 @@ def test_a_gpu_is_used_where_faiss_finds_one(small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
     monkeypatch.setattr(faiss, "StandardGpuResources", object, raising=False)
+    monkeypatch.setattr(faiss, "GpuClonerOptions", types.SimpleNamespace, raising=False)
     monkeypatch.setattr(faiss, "index_cpu_to_gpu", move, raising=False)
     store = Datastore.from_arrays(tmp_path / "s", KEYS, TOKENS, model="m")
     assert store.manifest["index"]["code_bytes"] == 16

@@ -18,6 +18,7 @@ from .documents import Documents
 
 LAYERS, DIM, HEADS, POSITIONS = 4, 192, 6, 128
 ROWS = 128
+"""Tokens whose logits are made at once."""
 
 
 @dataclass(frozen=True)

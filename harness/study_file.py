@@ -1,0 +1,55 @@
+"""YAML files of sweeps and continual studies: read safely, and every mistake in one line that names the key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import DetoxbenchError
+
+
+def read_mapping(path: Path, example: str) -> dict[str, Any]:
+    """The file's keys and values; none of an empty file.
+
+    Args:
+        path: YAML.
+        example: keys that such a file has, for the message.
+
+    Raises:
+        DetoxbenchError: where it cannot be read, is no YAML, or holds something else.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise DetoxbenchError(f"'{path}': no YAML: {' '.join(str(error).split())}") from None
+    if raw is not None and not isinstance(raw, dict):
+        raise DetoxbenchError(f"'{path}': it must hold keys and values ({example}), not a {type(raw).__name__}")
+    return raw or {}
+
+
+def mistake(
+    where: str,
+    found: Mapping[str, Any],
+    path: Iterable[Any],
+    allowed: Callable[[tuple[Any, ...]], Iterable[str]],
+) -> DetoxbenchError:
+    """The line for one of pydantic's errors.
+
+    Args:
+        where: the file's name.
+        found: an entry of ``ValidationError.errors()``.
+        path: the keys that lead to it, as the user wrote them.
+        allowed: the keys at an entry's ``loc``.
+    """
+    key = ".".join(str(part) for part in path)
+    text = str(found["msg"]).removeprefix("Value error, ")
+    if found["type"] == "extra_forbidden":
+        text = f"there is no such key; allowed are {', '.join(allowed(found['loc']))}"
+    elif found["type"] != "value_error":
+        text += f"; given {found['input']!r:.80}"
+    return DetoxbenchError(f"'{where}': {key + ': ' if key else ''}{text}")
