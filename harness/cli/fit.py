@@ -142,6 +142,7 @@ def rectification(
     max_new_tokens: Annotated[int, typer.Option(help="of a continuation")] = 20,
     epochs: Annotated[int, typer.Option(help="passes over the chosen continuations")] = 3,
     learning_rate: Annotated[float, typer.Option(help="of body and head")] = 3e-4,
+    lr_scheduler_type: Annotated[str, typer.Option(help="constant, or linear: down to 0 at the end")] = "constant",
     batch_size: Annotated[int, typer.Option(help="continuations a step")] = 32,
     gamma: Annotated[float, typer.Option(help="discount")] = 1.0,
     polyak: Annotated[float, typer.Option(help="how fast the target head follows")] = 0.1,
@@ -162,7 +163,7 @@ def rectification(
     module, sarsa = _methods("rectification"), _methods("sarsa")
     training = sarsa.Settings(
         epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, gamma=gamma, polyak=polyak, trace=trace,
-        head_only=head_only, seed=seed,
+        lr_scheduler_type=lr_scheduler_type, head_only=head_only, seed=seed,
     )  # fmt: skip
     settings = module.Settings(
         prompt_tokens=prompt_tokens, prompt_share=prompt_share, prompts=prompts, samples=samples, keep=keep,

@@ -33,10 +33,13 @@ EXPERTS = dexperts.Settings(
 )
 CHAIN = rectification.Settings(
     prompt_share=1 / 3,
-    prompts=1_360,
-    samples=12,
-    keep=6,
-    training=sarsa.Settings(epochs=3, learning_rate=1e-3, batch_size=128, polyak=0.5, trace=1.0, head_only=True),
+    prompts=4_080,
+    samples=6,
+    keep=3,
+    max_new_tokens=16,
+    training=sarsa.Settings(
+        epochs=3, learning_rate=5e-4, lr_scheduler_type="linear", batch_size=128, polyak=0.5, trace=1.0, head_only=True
+    ),
 )
 RECTIFICATION: dict[str, Any] = {"epsilon": 0.3}
 """Values learned from so few texts are seldom near -1."""
@@ -82,8 +85,9 @@ def _dexperts(given: dict[str, Any]) -> dict[str, Any]:
 def _knn_lm(given: dict[str, Any]) -> dict[str, Any]:
     if "datastore" in given:
         return given
-    side = "toxic" if given.get("mode", KNN_LM.get("mode")) == "discourage" else "nontoxic"
-    return {**KNN_LM, "datastore": str(datastores() / side), **given}
+    if given.get("mode", "interpolate") == "discourage":
+        return {"datastore": str(datastores() / "toxic"), **given}
+    return {**KNN_LM, "datastore": str(datastores() / "nontoxic"), **given}
 
 
 def _rectification(given: dict[str, Any]) -> dict[str, Any]:
@@ -97,8 +101,9 @@ _COMPLETE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "rectification": _rectification,
 }
 GOODTRIEVER: dict[str, Any] = {}
-KNN_LM: dict[str, Any] = {"mode": "discourage", "lmbda": 0.5}
-"""Mixing in what clean sentences of so small a corpus go on with costs fluency more than it helps."""
+KNN_LM: dict[str, Any] = {"lmbda": 0.9, "temperature": 1.0}
+"""Distances are far shorter than a large model's: at temperature 100 all neighbours weigh the same. Clean sentences of so
+small a corpus are followed nearly word by word."""
 
 
 def datastores() -> Path:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -24,6 +24,8 @@ from ..value_model import ValueModel
 from . import work
 
 CHECKPOINT = "checkpoint.safetensors"
+Scheduler = Literal["constant", "linear"]
+SCHEDULERS = get_args(Scheduler)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Settings:
 
     Args:
         epochs: passes over the trajectories.
-        learning_rate: of AdamW without weight decay, for body and head, constant.
+        learning_rate: of AdamW without weight decay, for body and head.
+        lr_scheduler_type: "constant", or "linear": down to 0 at the end, which calms the values of rare tokens.
         batch_size: trajectories a step.
         gamma: discount, in [0, 1].
         polyak: share of the head that the target head takes over after each step.
@@ -45,6 +48,7 @@ class Settings:
 
     epochs: int = 3
     learning_rate: float = 3e-4
+    lr_scheduler_type: Scheduler = "constant"
     batch_size: int = 32
     gamma: float = 1.0
     polyak: float = 0.1
@@ -56,6 +60,7 @@ class Settings:
         for name, valid, allowed in (
             ("epochs", self.epochs >= 1, "at least 1"),
             ("learning_rate", self.learning_rate > 0, "above 0"),
+            ("lr_scheduler_type", self.lr_scheduler_type in SCHEDULERS, f"one of {', '.join(SCHEDULERS)}"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("gamma", 0 <= self.gamma <= 1, "in [0, 1]"),
             ("polyak", 0 < self.polyak <= 1, "above 0 and at most 1"),
@@ -184,6 +189,8 @@ def train(
             order = np.random.default_rng([settings.seed, epoch]).permutation(len(trajectories))
             torch.manual_seed(settings.seed * 1_000_003 + state.step)
             rows = order[at * settings.batch_size : (at + 1) * settings.batch_size]
+            if settings.lr_scheduler_type == "linear":
+                state.set_learning_rate(settings.learning_rate * (1 - state.step / total))
             found = state.update(*collate([trajectories[row] for row in rows], model.device))
             if epoch == settings.epochs - 1:
                 state.losses += found
@@ -208,6 +215,10 @@ class _State:
         self.optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
         if self.path is not None and self.path.is_file():
             self._load(self.path)
+
+    def set_learning_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     def update(self, ids: Tensor, mask: Tensor, rewards: Tensor) -> float:
         error = loss(self.model, self.target, ids, mask, rewards, self.settings.gamma, self.settings.trace)

@@ -47,8 +47,12 @@ def test_the_users_own_artifacts_win(small):
 
 
 def test_knn_lm_takes_the_side_of_its_mode(small):
-    assert mini.with_artifacts("knn_lm", {"mode": "discourage"})["datastore"].endswith("/toxic")
-    assert mini.with_artifacts("knn_lm", {"mode": "interpolate"})["datastore"].endswith("/nontoxic")
+    interpolated = mini.with_artifacts("knn_lm", {})
+    assert interpolated["datastore"].endswith("/nontoxic")
+    assert interpolated["lmbda"] == mini.KNN_LM["lmbda"]
+    discouraged = mini.with_artifacts("knn_lm", {"mode": "discourage"})
+    assert discouraged["datastore"].endswith("/toxic")
+    assert "lmbda" not in discouraged  # that setting suits the other mode
 
 
 def test_two_at_once(small, processes):

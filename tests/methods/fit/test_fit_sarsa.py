@@ -101,7 +101,7 @@ TRAJECTORIES = [Trajectory([1, 2 + at % 5, 7 + at % 3, 10 + at % 9][: 2 + at % 3
 
 
 def trained(model, folder=None):
-    settings = Settings(epochs=3, batch_size=8, learning_rate=1e-3)
+    settings = Settings(epochs=3, batch_size=8, learning_rate=1e-3, lr_scheduler_type="linear")
     sarsa.train(model, TRAJECTORIES, settings, folder, checkpoint_steps=2)
     return model.state_dict()
 
@@ -131,7 +131,8 @@ def test_killed_and_resumed_is_the_same_training(value_model, tmp_path, processe
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"learning_rate": 0}, {"gamma": 1.1}, {"polyak": 0}, {"batch_size": 0}]
+    "wrong",
+    [{"epochs": 0}, {"learning_rate": 0}, {"gamma": 1.1}, {"polyak": 0}, {"batch_size": 0}, {"lr_scheduler_type": "x"}],
 )
 def test_wrong_settings(wrong):
     with pytest.raises(DetoxbenchError, match=f"{next(iter(wrong))}="):
