@@ -102,8 +102,8 @@ _COMPLETE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 }
 GOODTRIEVER: dict[str, Any] = {}
 KNN_LM: dict[str, Any] = {"lmbda": 0.9, "temperature": 1.0}
-"""Distances are far shorter than a large model's: at temperature 100 all neighbours weigh the same. Clean sentences of so
-small a corpus are followed nearly word by word."""
+"""Distances are far shorter than a large model's: at temperature 100 all neighbours weigh the same. At 1 the clean
+sentences of so small a corpus are followed nearly word by word."""
 
 
 def datastores() -> Path:
