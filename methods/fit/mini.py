@@ -85,9 +85,9 @@ def _dexperts(given: dict[str, Any]) -> dict[str, Any]:
 def _knn_lm(given: dict[str, Any]) -> dict[str, Any]:
     if "datastore" in given:
         return given
-    if given.get("mode", "interpolate") == "discourage":
-        return {"datastore": str(datastores() / "toxic"), **given}
-    return {**KNN_LM, "datastore": str(datastores() / "nontoxic"), **given}
+    if given.get("mode", KNN_LM["mode"]) == "interpolate":
+        return {"datastore": str(datastores() / "nontoxic"), **given}
+    return {**KNN_LM, "datastore": str(datastores() / "toxic"), **given}
 
 
 def _rectification(given: dict[str, Any]) -> dict[str, Any]:
@@ -101,9 +101,9 @@ _COMPLETE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "rectification": _rectification,
 }
 GOODTRIEVER: dict[str, Any] = {}
-KNN_LM: dict[str, Any] = {"lmbda": 0.9, "temperature": 1.0}
-"""Distances are far shorter than a large model's: at temperature 100 all neighbours weigh the same. At 1 the clean
-sentences of so small a corpus are followed nearly word by word."""
+KNN_LM: dict[str, Any] = {"mode": "discourage", "lmbda": 1.0, "temperature": 20.0}
+"""Mixing in what clean sentences of so small a corpus go on with costs fluency more than it helps. Distances are
+shorter than a large model's: at temperature 100 all neighbours weigh nearly the same."""
 
 
 def datastores() -> Path:

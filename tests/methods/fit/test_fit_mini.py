@@ -47,12 +47,12 @@ def test_the_users_own_artifacts_win(small):
 
 
 def test_knn_lm_takes_the_side_of_its_mode(small):
-    interpolated = mini.with_artifacts("knn_lm", {})
-    assert interpolated["datastore"].endswith("/nontoxic")
-    assert interpolated["lmbda"] == mini.KNN_LM["lmbda"]
-    discouraged = mini.with_artifacts("knn_lm", {"mode": "discourage"})
+    discouraged = mini.with_artifacts("knn_lm", {})
     assert discouraged["datastore"].endswith("/toxic")
-    assert "lmbda" not in discouraged  # that setting suits the other mode
+    assert discouraged["lmbda"] == mini.KNN_LM["lmbda"]
+    interpolated = mini.with_artifacts("knn_lm", {"mode": "interpolate"})
+    assert interpolated["datastore"].endswith("/nontoxic")
+    assert "lmbda" not in interpolated  # that setting suits the other mode
 
 
 def test_two_at_once(small, processes):
