@@ -5,7 +5,8 @@
 
 Keys are written to disk block by block and read by memory map, as fits do; each count is built in a fresh process,
 whose peak resident memory (less the pages of mapped files) is shown. The last line projects the time to 50 million
-keys, phase by phase: what costs the same a key grows with the count; training grows with lists x sample.
+keys, phase by phase: what costs the same a key grows with the count; training grows with lists x sample, which is
+bounded.
 """
 
 from __future__ import annotations
@@ -104,15 +105,16 @@ def build(count: int, dim: int, folder: str, out: str) -> None:
     Path(out).write_text(json.dumps(found))
 
 
-def projected(rows: list[dict]) -> str:
+def projected(rows: list[dict], dim: int) -> str:
     """Seconds at 50 million keys, from the largest measured count."""
     last = rows[-1]
     per_key = PROJECTED / last["count"]
-    lists = index.lists(PROJECTED) / last["nlist"]
-    train, rest = last["train"] * lists**2, (last["total"] - last["train"]) * per_key
+    sample, lists = index.sample_size(PROJECTED, dim), index.lists(PROJECTED, dim)
+    train = last["train"] * lists / last["nlist"] * sample / index.sample_size(last["count"], dim)
+    rest = (last["total"] - last["train"]) * per_key
     return (
-        f"{PROJECTED:,} keys, {index.lists(PROJECTED):,} lists: training {train / 3600:.1f} h at most (lists x sample; "
-        f"a graph makes it less), everything else {rest / 3600:.1f} h"
+        f"{PROJECTED:,} keys, {lists:,} lists: training {train / 3600:.1f} h at most (lists x sample; a graph makes it "
+        f"less), everything else {rest / 3600:.1f} h"
     )
 
 
@@ -145,7 +147,7 @@ def main() -> None:
         )  # fmt: skip
         console.print(f"{count:,} keys: {row['total']:.0f} s, {row['peak'] / 2**20:.0f} MiB")
     console.print(table)
-    console.print(projected(rows))
+    console.print(projected(rows, options.dim))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """The approximate index of large datastores: inverted lists of product-quantised keys (faiss IVF-PQ).
 
-About 4 sqrt(n) lists, rounded to a power of two and capped by n / 39 (faiss's least points a centroid); codes of 64
-bytes where the dimension allows them; 32 lists are looked into. A code is 128 numbers of 4 bits, whose tables of
-distances stay in the processor's registers (André et al. 2017), and not 64 of 8 bits: the search takes a quarter of the
-time, training half, and as many true neighbours are found. GPUs of faiss know 8 bits only, and get these.
+About 4 sqrt(n) lists, rounded to a power of two and capped by n / 39 (faiss's least points a centroid) and by what a
+training sample of bounded memory gives 16 keys each: however large a datastore is, its index is trained in the same
+memory. Codes of 64 bytes where the dimension allows them; 32 lists are looked into. A code is 128 numbers of 4 bits,
+whose tables of distances stay in the processor's registers (André et al. 2017), and not 64 of 8 bits: the search takes
+a quarter of the time, training half, and as many true neighbours are found. GPUs of faiss know 8 bits only, and get
+these.
 """
 
 from __future__ import annotations
@@ -24,8 +26,10 @@ EXACT_BELOW = 65_536
 NPROBE = 32
 CODE_BYTES = 64
 """Of a key, at most."""
-POINTS_PER_LIST = 64
-"""Keys a list that the index is trained on, at most; faiss would take 256, at four times the time and memory."""
+POINTS_PER_LIST, LEAST_POINTS = 64, 16
+"""Keys a list that the index is trained on, at most and at least; faiss would take 256, at four times the time."""
+SAMPLE_BYTES = 1 << 29
+"""Of the float32 keys that an index is trained on, at most; training needs about as much again."""
 GRAPH_FROM = 4096
 """Lists from which a graph (HNSW) finds the nearest lists, so that comparing with each of them is not the wall."""
 ADD_BLOCK = 32_768
@@ -45,9 +49,21 @@ def faiss_module() -> Any:
     return faiss
 
 
-def lists(count: int) -> int:
-    """Inverted lists of an index of so many keys."""
-    return 2 ** round(math.log2(max(1.0, min(4 * math.sqrt(count), count / 39))))
+def lists(count: int, dim: int) -> int:
+    """Inverted lists of an index of so many keys.
+
+    >>> lists(1_000_000, 1024), lists(50_000_000, 1024), lists(50_000_000, 192)
+    (4096, 8192, 32768)
+    """
+    wanted = 2 ** round(math.log2(max(1.0, min(4 * math.sqrt(count), count / 39))))
+    trained = SAMPLE_BYTES // (4 * dim) // LEAST_POINTS
+    return min(wanted, 2 ** int(math.log2(max(1, trained))))
+
+
+def sample_size(count: int, dim: int) -> int:
+    """Keys that an index of so many is trained on."""
+    wanted = max(lists(count, dim) * POINTS_PER_LIST, 256 * 64)
+    return min(count, wanted, max(1, SAMPLE_BYTES // (4 * dim)))
 
 
 def quantiser(dim: int, bits: int = 4) -> str:
@@ -88,7 +104,7 @@ def build(keys: np.ndarray) -> Any:
     """
     faiss = faiss_module()
     count, dim = keys.shape
-    nlist = lists(count)
+    nlist = lists(count, dim)
     # A GPU compares with every list in no time, and has no graphs.
     graph = "_HNSW32" if nlist >= GRAPH_FROM and not gpus() else ""
     index = faiss.index_factory(dim, f"IVF{nlist}{graph},{quantiser(dim, bits=8 if gpus() else 4)}")
@@ -97,8 +113,7 @@ def build(keys: np.ndarray) -> Any:
         index.do_polysemous_training = False  # for a search that is not used here; half a minute at any size
     for clustering in (index.cp, index.pq.cp):
         clustering.min_points_per_centroid = 1  # silences a warning about small datastores
-    size = min(count, max(nlist * POINTS_PER_LIST, 256 * 64))
-    rows = np.sort(np.random.default_rng(SEED).choice(count, size=size, replace=False))
+    rows = np.sort(np.random.default_rng(SEED).choice(count, size=sample_size(count, dim), replace=False))
     index.train(np.ascontiguousarray(keys[rows], dtype=np.float32))
     add(index, keys)
     return index

@@ -44,4 +44,5 @@ def _beats(row: Row) -> bool:
 
 
 def _short(number: float | None) -> float | None:
-    return None if number is None else float(f"{number:.4g}")
+    """As many digits as records have: the page rounds, and rounding twice would differ from the table beside it."""
+    return None if number is None else float(f"{number:.6g}")

@@ -28,16 +28,19 @@ def small(monkeypatch):
 
 
 def test_sizes():
-    assert [index.lists(n) for n in (65_536, 100_000, 1_000_000, 50_000_000)] == [1024, 1024, 4096, 32_768]
+    assert [index.lists(n, 192) for n in (65_536, 100_000, 1_000_000, 50_000_000)] == [1024, 1024, 4096, 32_768]
     assert [index.quantiser(dim) for dim in (768, 192, 97)] == ["PQ128x4fs", "PQ96x4fs", "PQ97x4fs"]
     assert [index.quantiser(dim, bits=8) for dim in (768, 100, 12)] == ["PQ64", "PQ50", "PQ12"]
 
 
-@given(st.integers(1, 10**8))
-def test_lists_are_a_power_of_two_with_enough_points(count):
-    lists = index.lists(count)
+@given(st.integers(1, 10**9), st.integers(8, 16_384))
+def test_lists_are_a_power_of_two_with_enough_points(count, dim):
+    lists, sample = index.lists(count, dim), index.sample_size(count, dim)
     assert lists & (lists - 1) == 0
     assert lists <= max(1, count / 39 * 2**0.5)
+    assert 1 <= sample <= count
+    assert sample * dim * 4 <= index.SAMPLE_BYTES  # memory does not grow with the datastore
+    assert sample >= min(count, index.LEAST_POINTS * lists)
 
 
 def test_recall_and_growth(small, tmp_path):
