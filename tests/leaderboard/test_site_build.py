@@ -84,7 +84,7 @@ def test_every_script_that_a_page_asks_for_is_there(site):
 
 
 def test_what_starts_a_page_is_loaded_last():
-    # It runs on while the others are still being read: the run page failed once in 200 visits.
+    # It starts at once, while scripts after it are still being read.
     scripts = {page.page: page.scripts[-1] for page in PAGES if page.scripts}
     assert scripts.pop("index") == "static/overview.js"
     assert scripts == {page: f"static/{page}.js" for page in scripts}

@@ -29,6 +29,8 @@ def small(monkeypatch):
 
 def test_sizes():
     assert [index.lists(n, 192) for n in (65_536, 100_000, 1_000_000, 50_000_000)] == [1024, 1024, 4096, 32_768]
+    assert [index.lists(n, 1024) for n in (1_000_000, 50_000_000)] == [4096, 8192]
+    assert [index.sample_size(n, 1024) for n in (10_000, 100_000, 50_000_000)] == [10_000, 65_536, 131_072]
     assert [index.quantiser(dim) for dim in (768, 192, 97)] == ["PQ128x4fs", "PQ96x4fs", "PQ97x4fs"]
     assert [index.quantiser(dim, bits=8) for dim in (768, 100, 12)] == ["PQ64", "PQ50", "PQ12"]
 

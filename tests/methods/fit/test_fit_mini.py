@@ -50,6 +50,7 @@ def test_knn_lm_takes_the_side_of_its_mode(small):
     discouraged = mini.with_artifacts("knn_lm", {})
     assert discouraged["datastore"].endswith("/toxic")
     assert discouraged["lmbda"] == mini.KNN_LM["lmbda"]
+    assert mini.with_artifacts("knn_lm", {"mode": "discourage"}) == discouraged
     interpolated = mini.with_artifacts("knn_lm", {"mode": "interpolate"})
     assert interpolated["datastore"].endswith("/nontoxic")
     assert "lmbda" not in interpolated  # that setting suits the other mode

@@ -100,8 +100,8 @@ def test_target_follows():
 TRAJECTORIES = [Trajectory([1, 2 + at % 5, 7 + at % 3, 10 + at % 9][: 2 + at % 3], -float(at % 2)) for at in range(20)]
 
 
-def trained(model, folder=None):
-    settings = Settings(epochs=3, batch_size=8, learning_rate=1e-3, lr_scheduler_type="linear")
+def trained(model, folder=None, scheduler="constant"):
+    settings = Settings(epochs=3, batch_size=8, learning_rate=1e-3, lr_scheduler_type=scheduler)
     sarsa.train(model, TRAJECTORIES, settings, folder, checkpoint_steps=2)
     return model.state_dict()
 
@@ -115,15 +115,25 @@ def test_learns(value_model):
     assert float(sarsa.loss(value_model, target, *batch, gamma=1.0)) < 0.1 * before
 
 
+def test_a_linear_schedule_falls_to_nothing(value_model, monkeypatch):
+    rates = []
+    monkeypatch.setattr(sarsa._State, "set_learning_rate", lambda state, rate: rates.append(rate))
+    trained(value_model)
+    assert rates == []
+    trained(value_model, scheduler="linear")
+    assert rates == pytest.approx([1e-3 * (9 - step) / 9 for step in range(9)])
+
+
+@pytest.mark.parametrize("scheduler", ["constant", "linear"])
 @pytest.mark.parametrize("kill_at", [1, 2, 4])
-def test_killed_and_resumed_is_the_same_training(value_model, tmp_path, processes, kill_at):
+def test_killed_and_resumed_is_the_same_training(value_model, tmp_path, processes, kill_at, scheduler):
     import copy
 
     fresh = copy.deepcopy(value_model)
-    reference = trained(copy.deepcopy(value_model))
-    assert processes.killed(lambda: trained(value_model, tmp_path), kill_at)
+    reference = trained(copy.deepcopy(value_model), scheduler=scheduler)
+    assert processes.killed(lambda: trained(value_model, tmp_path, scheduler), kill_at)
     assert (tmp_path / sarsa.CHECKPOINT).exists() == (kill_at > 1)
-    found = trained(fresh, tmp_path)
+    found = trained(fresh, tmp_path, scheduler)
     for name, tensor in reference.items():
         torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-6)
     if kill_at > 1:
