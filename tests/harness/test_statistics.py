@@ -1,16 +1,13 @@
-"""Intervals, paired differences and false discovery rate, against known answers, scipy and their own symmetries."""
+"""Intervals, paired differences and false discovery rate, against known answers and scipy."""
 
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy import stats
 
 from detoxbench.harness.statistics import (
-    Difference,
     Interval,
     benjamini_hochberg,
     interval,
@@ -19,9 +16,7 @@ from detoxbench.harness.statistics import (
     macro_intervals,
     minimum_detectable_difference,
     paired_difference,
-    paired_differences,
     paired_macro_difference,
-    paired_macro_differences,
 )
 from detoxbench.harness.statistics import bootstrap as core
 
@@ -276,164 +271,3 @@ def test_no_metrics_and_no_p_values():
     adjusted, rejected = benjamini_hochberg([])
     assert adjusted.shape == rejected.shape == (0,)
     assert np.isnan(benjamini_hochberg([math.nan])[0]).all()
-
-
-# Errors
-
-
-@pytest.mark.parametrize(
-    ("numerators", "denominators", "says"),
-    [
-        ([1.0, math.nan], [1.0, 1.0], r"numerators must be finite, given nan at \[1\].*numerator 0 and denominator 0"),
-        ([1.0, 1.0], [1.0, math.inf], r"denominators must be finite, given inf at \[1\]"),
-        ([1.0, 1.0], [1.0], r"one shape, given \(1, 2\) and \(1, 1\)"),
-        ([[1.0]], [[1.0]], r"\[prompts\], given the shape \(1, 1\)"),
-        ([1.0], [-1.0], "at least 0, given -1.0"),
-        ([1.0, 2.0], [1.0, 0.0], "needs a numerator of 0, given 2.0"),
-    ],
-)
-def test_measurements_that_are_none(numerators, denominators, says):
-    with pytest.raises(ValueError, match=says):
-        interval(numerators, denominators)
-    with pytest.raises(ValueError, match=says):
-        paired_difference([1.0], [1.0], numerators, denominators)
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"resamples": 1}, "resamples must be an integer of at least 2, given 1"),
-        ({"resamples": 1e4}, "resamples must be an integer"),
-        ({"seed": -1}, "seed must be an integer of at least 0, given -1"),
-        ({"seed": None}, "seed must be an integer"),
-        ({"confidence": 95}, "between 0 and 1, such as 0.95, given 95"),
-    ],
-)
-def test_options_out_of_range(options, says):
-    with pytest.raises(ValueError, match=says):
-        interval([1.0], [1.0], **options)
-
-
-def test_groups_and_pairs_that_do_not_match():
-    one, two = np.ones((1, 3)), np.ones((2, 3))
-    with pytest.raises(ValueError, match="at least one group of prompts, given none"):
-        macro_intervals([])
-    with pytest.raises(ValueError, match=r"same metrics, given groups with \[1, 2\]"):
-        paired_macro_differences([(one, one, one, one), (two, two, two, two)])
-    with pytest.raises(ValueError, match=r"same prompts, given \(1, 3\) and \(1, 4\).*align"):
-        paired_differences(one, one, np.ones((1, 4)), np.ones((1, 4)))
-    with pytest.raises(ValueError, match=r"\[metrics, prompts\], given the shape \(3,\)"):
-        intervals(np.ones(3), np.ones(3))
-
-
-def test_p_values_rates_and_errors_out_of_range():
-    with pytest.raises(ValueError, match=r"given 1\.5"):
-        benjamini_hochberg([0.1, 1.5])
-    with pytest.raises(ValueError, match=r"shape \(1, 1\)"):
-        benjamini_hochberg([[0.1]])
-    with pytest.raises(ValueError, match="q must be"):
-        benjamini_hochberg([0.1], q=5)
-    with pytest.raises(ValueError, match="at least 0, given -1"):
-        minimum_detectable_difference(-1)
-    with pytest.raises(ValueError, match="power must be"):
-        minimum_detectable_difference(1, power=80)
-
-
-# Symmetries
-
-value = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 100, allow_subnormal=False))
-measured = st.tuples(value, st.sampled_from([1.0, 3.0, 25.0]))
-prompt = st.one_of(st.just((0.0, 0.0)), measured)
-prompts = st.lists(prompt, min_size=1, max_size=12)
-pairs = st.lists(st.tuples(prompt, prompt), min_size=1, max_size=12)
-light = settings(max_examples=60, deadline=None)
-
-
-def rows(data):
-    return np.array(data).reshape(len(data), -1).T
-
-
-def same(found: Interval, expected: Interval) -> bool:
-    return repr(found) == repr(expected)  # NaN equals NaN
-
-
-@light
-@given(data=prompts, order=st.randoms(use_true_random=False))
-def test_the_order_of_prompts_does_not_matter(data, order):
-    shuffled = order.sample(data, len(data))
-    assert same(interval(*rows(shuffled), **FEW), interval(*rows(data), **FEW))
-
-
-@light
-@given(data=pairs, order=st.randoms(use_true_random=False))
-def test_pairs_move_together(data, order):
-    shuffled = order.sample(data, len(data))
-    assert repr(paired_difference(*rows(shuffled), **FEW)) == repr(paired_difference(*rows(data), **FEW))
-
-
-@light
-@given(data=st.lists(pairs, min_size=1, max_size=4), order=st.randoms(use_true_random=False))
-def test_the_order_of_groups_does_not_matter(data, order):
-    shuffled = [rows(group) for group in order.sample(data, len(data))]
-    groups = [rows(group) for group in data]
-    assert repr(paired_macro_difference(shuffled, **FEW)) == repr(paired_macro_difference(groups, **FEW))
-    one, other = ([group[:2] for group in given] for given in (shuffled, groups))
-    assert same(macro_interval(one, **FEW), macro_interval(other, **FEW))
-
-
-@light
-@given(data=prompts, power=st.integers(-8, 8))
-def test_scaling_the_numerators_scales_the_interval(data, power):
-    numerators, denominators = rows(data)
-    found, scaled = (interval(numerators * factor, denominators, **FEW) for factor in (1.0, 2.0**power))
-    assert scaled.method == found.method
-    expected = np.array([found.value, *bounds(found)]) * 2.0**power
-    # A power of two leaves the digits alone, so the resamples are the same.
-    assert_allclose([scaled.value, *bounds(scaled)], expected, rtol=1e-12)
-
-
-@light
-@given(data=st.lists(pairs, min_size=1, max_size=3))
-def test_exchanging_the_methods_changes_the_sign_and_nothing_else(data):
-    groups = [rows(group) for group in data]
-    forward = paired_macro_difference(groups, **FEW)
-    backward = paired_macro_difference([group[[2, 3, 0, 1]] for group in groups], **FEW)
-    values = [forward.interval.value, forward.interval.low, forward.interval.high]
-    exchanged = [-backward.interval.value, -backward.interval.high, -backward.interval.low]
-    np.testing.assert_array_equal(values, exchanged)
-    assert repr(forward.p_value) == repr(backward.p_value)
-    assert repr(forward.minimum_detectable) == repr(backward.minimum_detectable)
-    assert forward.significant is backward.significant
-
-
-@light
-@given(data=prompts)
-def test_bounds_are_in_order_and_within_the_values(data):
-    numerators, denominators = rows(data)
-    found = interval(numerators, denominators, **FEW)
-    if found.method != "undefined":
-        values = numerators[denominators > 0] / denominators[denominators > 0]
-        slack = 1e-9 * (1 + values.max())
-        assert found.low <= found.high
-        assert values.min() - slack <= found.low
-        assert found.high <= values.max() + slack
-
-
-@light
-@given(data=pairs)
-def test_differences_are_well_formed(data):
-    found = paired_difference(*rows(data), **FEW)
-    assert isinstance(found, Difference)
-    assert math.isnan(found.p_value) == (found.interval.method == "undefined")
-    assert not found.p_value > 1
-    assert not found.p_value <= 0
-    assert found.significant == (found.p_value < 0.05)
-
-
-@light
-@given(p=st.lists(st.floats(0, 1), max_size=12), q=st.sampled_from([0.01, 0.05, 0.2]))
-def test_benjamini_hochberg_agrees_with_scipy(p, q):
-    adjusted, rejected = benjamini_hochberg(p, q)
-    if p:
-        assert_allclose(adjusted, stats.false_discovery_control(p), atol=1e-12)
-    assert rejected.tolist() == (adjusted <= q).tolist()
