@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods import load_detoxified
+from detoxbench.methods import load_detoxified, nucleus
 from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.knn_lm import discourage, interpolate
+from detoxbench.methods.knn_lm import discourage, interpolate, within
 
 
 def test_golden(golden, next_scores, same_scores, tmp_path):
@@ -53,9 +53,33 @@ def test_properties(seed, lmbda):
 def test_errors(tiny, artifacts):
     given = artifacts("gpt2", "knn_lm")
     for changes, cause in (
-        ({"lmbda": 1.5}, "lmbda=1.5"),
+        ({"lmbda": 1.5}, r"lmbda=1.5: a share in \[0, 1\] to interpolate"),
+        ({"lmbda": -0.5, "mode": "discourage"}, "lmbda=-0.5"),
         ({"mode": "x"}, "mode='x'"),
         ({"datastore": None}, "datastore=…"),
     ):
         with pytest.raises(DetoxbenchError, match=cause):
             load_detoxified(tiny("gpt2", 0), "knn_lm", **{**given, **changes})
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("mode", ["interpolate", "discourage"])
+def test_a_filter_leaves_the_nucleus_of_the_base_model(tiny, artifacts, mode):
+    """The published code filters the base scores and then lets the datastore's tokens in again."""
+    given = {**artifacts("gpt2", "knn_lm"), "mode": mode, "lmbda": 0.5}
+    ids = torch.tensor([[3, 5, 8], [1, 2, 4]])
+    base = tiny("gpt2", 0)(input_ids=ids).logits[:, -1].float()
+    free, filtered = (
+        load_detoxified(tiny("gpt2", 0), "knn_lm", **given, filter_p=p)(input_ids=ids).logits[:, -1] for p in (1.0, 0.6)
+    )
+    inside = nucleus.top_p(base, 0.6).isfinite()
+    assert not filtered[~inside].isfinite().any()
+    both = inside & free.isfinite()
+    assert both.any(-1).all()
+    torch.testing.assert_close(filtered[both], free[both])
+
+
+def test_where_a_datastore_leaves_no_token_of_the_nucleus_the_base_model_speaks():
+    z = torch.tensor([[2.0, 1.0, -9.0, -9.0]])
+    gone = torch.tensor([[-torch.inf, -torch.inf, 0.0, 0.0]])
+    torch.testing.assert_close(within(gone, z, 0.9), torch.tensor([[2.0, 1.0, -torch.inf, -torch.inf]]))
