@@ -24,6 +24,8 @@ from .base import Scores, check_language, well_formed
 
 COLUMNS = 2**22
 NGRAMS = (2, 6)
+SCALE = "scale."
+"""Before a language's name: slope and offset that make a probability of its margins."""
 
 
 def features(texts: Sequence[str]):
@@ -64,12 +66,17 @@ class MiniScorer:
         return hashlib.sha256(self._path.read_bytes()).hexdigest()
 
     @cached_property
-    def _weights(self) -> tuple[np.ndarray, float]:
-        """float32 ``[COLUMNS]`` and the bias."""
+    def _weights(self) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
+        """float32 ``[COLUMNS]``; by language, slope and offset of the margin."""
         stored = load_file(self._path)
         dense = np.zeros(COLUMNS, dtype=np.float32)
         dense[stored["columns"]] = stored["weights"]
-        return dense, float(stored["bias"][0])
+        scales = {
+            name.removeprefix(SCALE): (float(pair[0]), float(pair[1]))
+            for name, pair in stored.items()
+            if name.startswith(SCALE)
+        }
+        return dense, scales
 
     def score(self, texts: Sequence[str], lang: str) -> Scores:
         """Probability that each text is toxic; an empty text has no score.
@@ -79,7 +86,8 @@ class MiniScorer:
         """
         check_language(self, lang)
         empty = np.array([not text.strip() for text in texts], dtype=bool)
-        weights, bias = self._weights
-        margins = features(texts) @ weights + bias if len(texts) else np.zeros(0)
+        weights, scales = self._weights
+        slope, offset = scales[lang]
+        margins = features(texts) @ weights * slope + offset if len(texts) else np.zeros(0)
         values = np.where(empty, np.nan, 1.0 / (1.0 + np.exp(-np.clip(margins, -30, 30).astype(np.float64))))
         return Scores({"toxicity": values}, ["empty text" if is_empty else None for is_empty in empty])

@@ -9,20 +9,24 @@ import numpy as np
 import scipy.sparse as sp
 from safetensors.numpy import save_file
 
-from ...scorers.mini import features
+from ...scorers.mini import SCALE, features
 from ..corpus import Sentence
 
 MIN_TEMPLATES = 3
 """An n-gram counts only if that many templates have it: one of a single sentence says nothing of others."""
 REGULARISATION = 0.01
 FOLDS = 5
+PREVALENCE = 0.2
+"""Share of toxic texts for which the scores are probabilities: about that of what is scored later; of the corpus it
+is half. Of a text that says nothing either way, a score made for halves would be 0.5: toxic."""
 
 
 def train(sentences: Sequence[Sentence], path: Path) -> None:
-    """Fit on the sentences and write columns, weights and bias as safetensors.
+    """Fit on the sentences and write columns, weights and each language's scale as safetensors.
 
-    The margin is scaled to a probability (Platt 1999) on the second halves of sentences whose template the weights had
-    not seen: what is scored later are continuations, which are fragments too.
+    Each language's margins are scaled to a probability (Platt 1999) on the second halves of sentences whose template
+    the weights had not seen: what is scored later are continuations, which are fragments too. They are weighted to
+    ``PREVALENCE``.
     """
     x = features([s.text for s in sentences])
     halves = features([second_half(s.text) for s in sentences])
@@ -33,13 +37,17 @@ def train(sentences: Sequence[Sentence], path: Path) -> None:
     for held in range(FOLDS):
         columns, weights, bias = _fit(x[fold != held], y[fold != held], template[fold != held])
         margins[fold == held] = halves[fold == held][:, columns] @ weights + bias
-    slope, offset = _platt(margins, y)
+    langs = np.array([s.lang for s in sentences])
+    scales = {lang: _platt(margins[langs == lang], y[langs == lang]) for lang in sorted(set(langs))}
     columns, weights, bias = _fit(x, y, template)
     save_file(
         {
             "columns": columns.astype(np.int32),
-            "weights": (weights * slope).astype(np.float16),
-            "bias": np.array([bias * slope + offset], dtype=np.float32),
+            "weights": weights.astype(np.float16),
+            **{
+                f"{SCALE}{lang}": np.array([slope, bias * slope + offset], dtype=np.float32)
+                for lang, (slope, offset) in scales.items()
+            },
         },
         path,
     )
@@ -70,5 +78,6 @@ def _fit(x: sp.csr_matrix, y: np.ndarray, template: np.ndarray) -> tuple[np.ndar
 def _platt(margins: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=1e6).fit(margins[:, None], y)
+    weights = np.where(y, PREVALENCE / y.mean(), (1 - PREVALENCE) / (1 - y.mean()))
+    model = LogisticRegression(C=1.0).fit(margins[:, None], y, sample_weight=weights)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
