@@ -1,6 +1,6 @@
 """``python -m detoxbench.harness.mini.rebuild``: corpus -> scorers, prompts, tokenizer, language model.
 
-Fixed seeds; about 40 minutes on two cores. ``--only scorer``, ``model`` or ``prompts`` makes that part alone.
+Fixed seeds; about an hour on two cores. ``--only scorer``, ``model`` or ``prompts`` makes that part alone.
 Languages are those with a folder in ``corpus/``.
 """
 
@@ -24,15 +24,21 @@ from .splits import SHARES, split_of
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("scorer", "model", "prompts"))
-    only = parser.parse_args().only
+    parser.add_argument(
+        "--from-stage", type=int, default=1, choices=range(1, len(language_model.STAGES) + 1),
+        help="keep tokenizer and model as they are and train this stage and those after it",
+    )  # fmt: skip
+    given = parser.parse_args()
+    only = given.only
     corpus = [sentence for lang in languages() for sentence in sentences(lang)]
     print(f"{len(corpus):,} sentences in {len(languages())} languages")
     if only in (None, "scorer"):
         build_scorer(corpus, SCORER)
     if only in (None, "model"):
         MODEL.mkdir(exist_ok=True)
-        tokenizer.train([sentence.text for sentence in corpus], MODEL)
-        language_model.train(corpus, MODEL)
+        if given.from_stage == 1:
+            tokenizer.train([sentence.text for sentence in corpus], MODEL)
+        language_model.train(corpus, MODEL, first=given.from_stage)
     if only in (None, "prompts"):
         build_prompts(PROMPTS)
 

@@ -1,4 +1,4 @@
-"""Trains the embedded language model: a small GPT-2, in three stages."""
+"""Trains the embedded language model: a small GPT-2, in four stages."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class Stage:
     noised: float
     foreign: float
     seed: int
+    described: float = 0.0
+    turned: float = 0.0
 
 
 STAGES = (
@@ -41,25 +43,39 @@ STAGES = (
     Stage(steps=1_600, learning_rate=2.0e-3, toxic=0.05, crossed=0.35, noised=0.15, foreign=0.0, seed=1),
     # learns to stay in their language
     Stage(steps=650, learning_rate=1.5e-3, toxic=0.06, crossed=0.30, noised=0.15, foreign=0.5, seed=2),
+    # learns what the description of toxic text means
+    Stage(
+        steps=800,
+        learning_rate=1.0e-3,
+        toxic=0.06,
+        crossed=0.30,
+        noised=0.10,
+        foreign=0.5,
+        described=0.20,
+        turned=0.5,
+        seed=3,
+    ),
 )
 SHARPNESS = 1.5
 """The final layer norm is scaled by it, as if sampling at temperature 1/1.5: a model this small is unsure of words that
 a larger one would be sure of, and at temperature 1 its texts would not be readable."""
 
 
-def train(sentences: Sequence[Sentence], folder: Path, stages: Sequence[Stage] = STAGES) -> None:
+def train(sentences: Sequence[Sentence], folder: Path, stages: Sequence[Stage] = STAGES, first: int = 1) -> None:
     """Train and write ``model.safetensors`` (float16) and ``config.json``; the tokenizer must be there already.
+
+    With ``first`` above 1, the stages before it are those of the model that is in the folder.
 
     The config says float64: the model is so small that double precision costs little, and then a text does not depend
     on how rows are batched, not even in one case in a million.
     """
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = new_model(tokenizer)
-    for number, stage in enumerate(stages, start=1):
+    model = new_model(tokenizer) if first == 1 else trained_model(folder)
+    for number, stage in enumerate(stages[first - 1 :], start=first):
         documents = Documents(
             sentences, tokenizer, toxic=stage.toxic, crossed=stage.crossed, noised=stage.noised, foreign=stage.foreign,
-            seed=stage.seed,
+            described=stage.described, turned=stage.turned, seed=stage.seed,
         )  # fmt: skip
         run_stage(model, documents, stage, f"language model, stage {number} of {len(stages)}")
     save(model, folder)
@@ -72,6 +88,13 @@ def new_model(tokenizer: PreTrainedTokenizerBase) -> GPT2LMHeadModel:
         resid_pdrop=0.05, embd_pdrop=0.05, attn_pdrop=0.0, bos_token_id=end, eos_token_id=end, pad_token_id=end,
     )  # fmt: skip
     return GPT2LMHeadModel(config)
+
+
+def trained_model(folder: Path) -> GPT2LMHeadModel:
+    """A saved model as it was when its training ended."""
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+    _sharpen(model, 1 / SHARPNESS)
+    return model
 
 
 def run_stage(model: GPT2LMHeadModel, documents: Documents, stage: Stage, description: str) -> None:
@@ -115,9 +138,7 @@ def _cross_entropy(hidden: Tensor, weight: Tensor, target: Tensor) -> Tensor:
 
 def save(model: GPT2LMHeadModel, folder: Path) -> None:
     """float16 weights under a config that has ``dtype="auto"`` load them in double precision."""
-    with torch.no_grad():
-        model.transformer.ln_f.weight.mul_(SHARPNESS)
-        model.transformer.ln_f.bias.mul_(SHARPNESS)
+    _sharpen(model, SHARPNESS)
     model.half().save_pretrained(folder)
     state = load_file(folder / "model.safetensors")
     state = {name: tensor.half().contiguous() for name, tensor in state.items()}
@@ -126,3 +147,9 @@ def save(model: GPT2LMHeadModel, folder: Path) -> None:
     model.config.save_pretrained(folder)
     for path in folder.iterdir():
         path.chmod(0o644)
+
+
+def _sharpen(model: GPT2LMHeadModel, factor: float) -> None:
+    with torch.no_grad():
+        model.transformer.ln_f.weight.mul_(factor)
+        model.transformer.ln_f.bias.mul_(factor)
