@@ -26,8 +26,8 @@ from .texts import SIDES, Texts
 FORMAT = 1
 """Counted up when the code changes what a fit makes, beyond what the hashed settings say."""
 
-STORE_SENTENCES = 2
-"""Of each template: near-duplicates only crowd the neighbours."""
+STORE_SENTENCES = 8
+"""Of each template: more are near-duplicates, which only crowd the neighbours."""
 EXPERTS = dexperts.Settings(
     epochs=1.0, max_steps=60, learning_rate=1e-3, batch_size=32, device_batch_size=32, block_size=64, seed=0
 )
@@ -85,9 +85,13 @@ def _dexperts(given: dict[str, Any]) -> dict[str, Any]:
 def _knn_lm(given: dict[str, Any]) -> dict[str, Any]:
     if "datastore" in given:
         return given
-    if given.get("mode", KNN_LM["mode"]) == "interpolate":
-        return {"datastore": str(datastores() / "nontoxic"), **given}
-    return {**KNN_LM, "datastore": str(datastores() / "toxic"), **given}
+    if given.get("mode") == "discourage":
+        return {"datastore": str(datastores() / "toxic"), **given}
+    return {**KNN_LM, "datastore": str(datastores() / "nontoxic"), **given}
+
+
+def _self_debias(given: dict[str, Any]) -> dict[str, Any]:
+    return {**SELF_DEBIAS, **given}
 
 
 def _rectification(given: dict[str, Any]) -> dict[str, Any]:
@@ -99,11 +103,14 @@ _COMPLETE: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "dexperts": _dexperts,
     "knn_lm": _knn_lm,
     "rectification": _rectification,
+    "self_debias": _self_debias,
 }
 GOODTRIEVER: dict[str, Any] = {}
-KNN_LM: dict[str, Any] = {"mode": "discourage", "lmbda": 1.0, "temperature": 20.0}
-"""Mixing in what clean sentences of so small a corpus go on with costs fluency more than it helps. Distances are
-shorter than a large model's: at temperature 100 all neighbours weigh nearly the same."""
+KNN_LM: dict[str, Any] = {"lmbda": 0.8, "temperature": 5.0, "filter_p": 0.8}
+"""Distances are shorter than a large model's: at temperature 100 all neighbours weigh nearly the same. What clean
+sentences of so small a corpus go on with is often nothing that the text can go on with, hence the filter."""
+SELF_DEBIAS: dict[str, Any] = {"decay": 200.0}
+"""A model of this size spreads what a description raises over many tokens, a little each."""
 
 
 def datastores() -> Path:
@@ -111,7 +118,7 @@ def datastores() -> Path:
 
     def make(folder: Path) -> None:
         toxic, nontoxic = (_texts(folder, side, STORE_SENTENCES) for side in SIDES)
-        goodtriever.fit(MINI, folder, toxic=toxic, nontoxic=nontoxic, exact=True, device="cpu")
+        goodtriever.fit(MINI, folder, toxic=toxic, nontoxic=nontoxic, device="cpu")
 
     return _cached("goodtriever", {"sentences": STORE_SENTENCES}, make)
 

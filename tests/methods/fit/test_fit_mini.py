@@ -47,13 +47,13 @@ def test_the_users_own_artifacts_win(small):
 
 
 def test_knn_lm_takes_the_side_of_its_mode(small):
-    discouraged = mini.with_artifacts("knn_lm", {})
-    assert discouraged["datastore"].endswith("/toxic")
-    assert discouraged["lmbda"] == mini.KNN_LM["lmbda"]
-    assert mini.with_artifacts("knn_lm", {"mode": "discourage"}) == discouraged
-    interpolated = mini.with_artifacts("knn_lm", {"mode": "interpolate"})
+    interpolated = mini.with_artifacts("knn_lm", {})
     assert interpolated["datastore"].endswith("/nontoxic")
-    assert "lmbda" not in interpolated  # that setting suits the other mode
+    assert interpolated["lmbda"] == mini.KNN_LM["lmbda"]
+    assert mini.with_artifacts("knn_lm", {"mode": "interpolate"}) == {"mode": "interpolate", **interpolated}
+    discouraged = mini.with_artifacts("knn_lm", {"mode": "discourage"})
+    assert discouraged["datastore"].endswith("/toxic")
+    assert "lmbda" not in discouraged  # that setting suits the other mode
 
 
 def test_two_at_once(small, processes):
