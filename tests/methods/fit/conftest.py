@@ -85,6 +85,8 @@ def _child(action: Callable[[], object], kill_at: int | None) -> None:
         return replace(*args, **kwargs)
 
     os.replace = counted
+    # Torch makes a forked child's thread pool anew at first use, and fails where several loading threads are the first.
+    torch.set_num_threads(1)
     # Progress belongs to the child alone.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     action()
