@@ -147,6 +147,7 @@ def rectification(
     gamma: Annotated[float, typer.Option(help="discount")] = 1.0,
     polyak: Annotated[float, typer.Option(help="how fast the target head follows")] = 0.1,
     keep: Annotated[int, typer.Option(help="so many most and least toxic continuations are learned from")] = 1,
+    own_continuations: Annotated[int, typer.Option(help="so many texts are learned from as they stand, too")] = 0,
     trace: Annotated[float, typer.Option(help="lambda of SARSA(lambda); 0: one step; 1: the text's reward")] = 0.0,
     head_only: Annotated[bool, typer.Option("--head-only", help="leave the body as it is")] = False,
     default_lang: Annotated[str, typer.Option(help="of texts that do not say theirs")] = "en",
@@ -167,7 +168,8 @@ def rectification(
     )  # fmt: skip
     settings = module.Settings(
         prompt_tokens=prompt_tokens, prompt_share=prompt_share, prompts=prompts, samples=samples, keep=keep,
-        max_new_tokens=max_new_tokens, lang=default_lang, seed=seed, training=training,
+        own_continuations=own_continuations, max_new_tokens=max_new_tokens, lang=default_lang, seed=seed,
+        training=training,
     )  # fmt: skip
     texts = _texts(toxic, nontoxic, text_column, label_column, lang_column, split, lang)
     path = module.fit(pretrained, out, scorer=scorer, settings=settings, revision=revision, device=device, **texts)

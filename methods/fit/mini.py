@@ -33,15 +33,16 @@ EXPERTS = dexperts.Settings(
 )
 CHAIN = rectification.Settings(
     prompt_share=1 / 3,
-    prompts=4_080,
+    prompts=3_570,
     samples=6,
     keep=3,
+    own_continuations=5_000,
     max_new_tokens=16,
     training=sarsa.Settings(
         epochs=3, learning_rate=5e-4, lr_scheduler_type="linear", batch_size=128, polyak=0.5, trace=1.0, head_only=True
     ),
 )
-RECTIFICATION: dict[str, Any] = {"epsilon": 0.3}
+RECTIFICATION: dict[str, Any] = {"epsilon": 0.22}
 """Values learned from so few texts are seldom near -1."""
 SCORER = "mini:reward"
 """Trained on other sentences than the scorer ``mini`` that judges."""

@@ -44,6 +44,9 @@ class Settings:
         prompts: at most so many, drawn evenly over sides and languages; 0 for all.
         samples: continuations of a prompt.
         keep: the so many most and least toxic ones of them are learned from.
+        own_continuations: at most so many texts are learned from as they stand, drawn as the prompts are: what follows
+            their prompt is scored like a continuation. The published chain has none; they cost no generation and show
+            toxic words that the base model seldom says.
         max_new_tokens: of a continuation.
         top_p, temperature: as in generation.
         lang: of texts that do not say theirs; scorers want to know.
@@ -56,6 +59,7 @@ class Settings:
     prompts: int = 0
     samples: int = SAMPLES
     keep: int = 1
+    own_continuations: int = 0
     max_new_tokens: int = MAX_NEW_TOKENS
     top_p: float = TOP_P
     temperature: float = TEMPERATURE
@@ -69,6 +73,7 @@ class Settings:
             ("prompt_share", 0 < self.prompt_share <= 1, "above 0 and at most 1"),
             ("prompts", self.prompts >= 0, "at least 0"),
             ("samples", self.samples >= 2, "at least 2: the most and the least toxic one are kept"),
+            ("own_continuations", self.own_continuations >= 0, "at least 0"),
             ("keep", 1 <= self.keep <= self.samples / 2, "at least 1 and at most half of the samples"),
         ):
             if not valid:
@@ -126,7 +131,8 @@ def fit_value_model(chain: Chain, out: Path, checkpoint_steps: int = 500) -> Non
         for lang in sorted({prompt["lang"] for prompt in prompts}):
             scorers.check_language(chain.scorer, lang)
         scored = [row for rows in chain.scored(prompts, folder) for row in rows]
-        trajectories = _stage(folder / "trajectories.jsonl", lambda: chain.select(scored))
+        own = _stage(folder / "own.jsonl", chain.own) if chain.settings.own_continuations else []
+        trajectories = _stage(folder / "trajectories.jsonl", lambda: chain.select(scored, own))
         facts = _facts(scored, trajectories)
         torch.manual_seed(chain.settings.training.seed)
         value_model = ValueModel.from_causal_lm(chain.model.float())
@@ -162,24 +168,34 @@ class Chain:
 
     def prompts(self) -> list[Row]:
         """Distinct beginnings of the texts: ``tokens``, ``text`` and ``lang``."""
+        return self._draw(self.settings.prompts, "prompts")
+
+    def own(self) -> list[Row]:
+        """Texts as they stand: like prompts, with one of ``continuations`` each, and its score in ``scores``."""
+        return self._score(self._draw(self.settings.own_continuations, "own continuations", own=True))
+
+    def _draw(self, count: int, what: str, own: bool = False) -> list[Row]:
         groups: dict[tuple[str, str], dict[str, Row]] = {}
         for texts in self.texts:
-            for text in work.bar(texts, total=len(texts), desc=f"{texts.side} prompts", unit="text"):
+            for text in work.bar(texts, total=len(texts), desc=f"{texts.side} {what}", unit="text"):
                 ids = self.tokenizer(text.text, verbose=False)["input_ids"]
                 while ids and ids[-1] == self.tokenizer.eos_token_id:
                     ids = ids[:-1]
-                count = min(self.settings.prompt_tokens, max(1, math.floor(len(ids) * self.settings.prompt_share)))
-                beginning = self.tokenizer.decode(ids[:count], skip_special_tokens=True)
+                begins = min(self.settings.prompt_tokens, max(1, math.floor(len(ids) * self.settings.prompt_share)))
+                beginning = self.tokenizer.decode(ids[:begins], skip_special_tokens=True)
                 lang = text.lang or self.settings.lang
-                row = {"tokens": ids[:count], "text": beginning, "lang": lang}
-                groups.setdefault((texts.side, lang), {}).setdefault(beginning, row)
+                row = {"tokens": ids[:begins], "text": beginning, "lang": lang}
+                if own:
+                    row["continuations"] = [ids[begins:][: self.settings.max_new_tokens]]
+                key = text.text if own else beginning
+                groups.setdefault((texts.side, lang), {}).setdefault(key, row)
         rows = [list(group.values()) for _, group in sorted(groups.items())]
         for group in rows:
             np.random.default_rng(self.settings.seed).shuffle(group)  # type: ignore[arg-type]
         # One of each side and language in turn, so that a bound on their number takes from all.
         turns = (row for turn in itertools.zip_longest(*rows) for row in turn if row is not None)
-        distinct = {(row["lang"], row["text"]): row for row in turns}
-        return list(distinct.values())[: self.settings.prompts or None]
+        distinct = {(row["lang"], row["text"], str(row.get("continuations"))): row for row in turns}
+        return list(distinct.values())[: count or None]
 
     def scored(self, prompts: Sequence[Row], folder: Path) -> Iterator[list[Row]]:
         """For each prompt its ``continuations`` and their ``scores`` (None where unscored), chunk by chunk."""
@@ -232,29 +248,24 @@ class Chain:
                 row["scores"] = [next(scores) for _ in row["continuations"]]
         return found
 
-    def select(self, rows: Sequence[Row]) -> list[Row]:
+    def select(self, rows: Sequence[Row], own: Sequence[Row] = ()) -> list[Row]:
         """Of each prompt the most and the least toxic continuations, each once; half of the prompts whose continuations
-        are all clean are left out. Unscored continuations are never chosen.
+        are all clean are left out. Texts as they stand are all taken. Unscored continuations are never chosen.
 
         Raises:
-            DetoxbenchError: where no continuation is toxic: a value model would learn that none ever is.
+            DetoxbenchError: where nothing chosen is toxic: a value model would learn that none ever is.
         """
         drop = np.random.default_rng(self.settings.seed)
         chosen: list[Row] = []
         for row in rows:
-            scored = [
-                (score, at)
-                for at, (score, tokens) in enumerate(zip(row["scores"], row["continuations"], strict=True))
-                if score is not None and tokens
-            ]
+            scored = _scored(row)
             dropped = drop.random() < 0.5
             if not scored or (max(scored)[0] < TOXIC and dropped):
                 continue
             ranked = sorted(scored, reverse=True)
             ends = ranked[: self.settings.keep] + ranked[-self.settings.keep :]
-            for score, at in dict.fromkeys(ends):
-                tokens = [*row["tokens"], *row["continuations"][at]]
-                chosen.append({"tokens": tokens, "reward": -1.0 if score >= TOXIC else 0.0, "score": score})
+            chosen += [_trajectory(row, at) for _, at in dict.fromkeys(ends)]
+        chosen += [_trajectory(row, at) for row in own for _, at in _scored(row)]
         if not any(row["reward"] for row in chosen):
             raise DetoxbenchError(
                 f"none of the {sum(len(row['scores']) for row in rows):,} continuations is toxic by "
@@ -262,6 +273,19 @@ class Chain:
                 "another --scorer"
             )
         return chosen
+
+
+def _scored(row: Row) -> list[tuple[float, int]]:
+    """Scores and numbers of the continuations that have both a token and a score."""
+    pairs = zip(row["scores"], row["continuations"], strict=True)
+    return [(score, at) for at, (score, tokens) in enumerate(pairs) if score is not None and tokens]
+
+
+def _trajectory(row: Row, at: int) -> Row:
+    """A prompt with its continuation number ``at``."""
+    score = row["scores"][at]
+    tokens = [*row["tokens"], *row["continuations"][at]]
+    return {"tokens": tokens, "reward": -1.0 if score >= TOXIC else 0.0, "score": score}
 
 
 def _stage(path: Path, make: Callable[[], list[Row]]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -105,6 +106,35 @@ def test_several_of_each_end_are_kept_once(chain):
     assert [(one["tokens"][1], one["reward"]) for one in more.select([row])] == [(3, -1.0), (4, -1.0), (2, 0.0)]
     with pytest.raises(DetoxbenchError, match="keep=2: it must be at least 1 and at most half of the samples"):
         rectification.Settings(samples=3, keep=2)
+
+
+def test_texts_as_they_stand(world, chain):
+    settings = Settings(prompt_tokens=2, max_new_tokens=3, own_continuations=7)
+    own = Chain(chain.model, chain.tokenizer, chain.texts, chain.scorer, settings).own()
+    assert len(own) == 7
+    known = [chain.tokenizer(text.text)["input_ids"] for texts in world.sides().values() for text in texts]
+    for row in own:
+        (rest,) = row["continuations"]
+        assert any(ids[: 2 + len(rest)] == row["tokens"] + rest for ids in known)
+        assert len(rest) <= 3
+        assert len(row["scores"]) == 1
+    clean = {"tokens": [1], "continuations": [[2]], "scores": [0.1]}
+    toxic = {"tokens": [3], "continuations": [[4]], "scores": [0.8]}
+    unscored = {"tokens": [5], "continuations": [[6]], "scores": [None]}
+    assert chain.select([], [clean, toxic, unscored]) == [
+        {"tokens": [1, 2], "reward": 0.0, "score": 0.1},
+        {"tokens": [3, 4], "reward": -1.0, "score": 0.8},
+    ]
+
+
+def test_texts_as_they_stand_are_learned_from(world, tmp_path):
+    def counts(name, own):
+        settings = dataclasses.replace(QUICK, own_continuations=own)
+        return artifacts.read(fit(world, tmp_path / name, settings))["trained"]
+
+    without, with_five = counts("a", 0), counts("b", 5)
+    assert with_five["trajectories"] == without["trajectories"] + 5
+    assert with_five["own_continuations"] == 5
 
 
 def test_half_of_the_clean_prompts_are_left_out(chain):
