@@ -3,7 +3,7 @@
 SMALL = {
     "orders": ["en it pt"],
     "samples": 5,
-    "limit": 20,
+    "limit": 40,
     "static": False,
     "metadata": {"fluency_model": "none"},
     "metrics": "expected_max_toxicity toxic_fraction".split(),
