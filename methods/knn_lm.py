@@ -9,7 +9,6 @@ from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..harness.errors import DetoxbenchError
 from . import base
 from .datastore import Datastore
 from .knn import Neighbours, probabilities
@@ -47,7 +46,7 @@ class KnnLM(base.LogitMethod):
         """
         Args:
             datastore: folder, or an opened datastore.
-            lmbda: share of the datastore, in [0, 1]; to discourage, any strength from 0.
+            lmbda: share of the datastore, in [0, 1].
             mode: which way.
             filter_p: as in Goodtriever: the datastore cannot bring back a token outside the base model's nucleus of
                 this mass. 0 or 1 filters nothing, as published.
@@ -55,7 +54,7 @@ class KnnLM(base.LogitMethod):
         """
 
         datastore: str | Datastore | None = None
-        lmbda: float = Field(0.25, ge=0)
+        lmbda: float = Field(0.25, ge=0, le=1)
         mode: Literal["interpolate", "discourage"] = "interpolate"
         filter_p: float = Field(1.0, ge=0, le=1)
         k: int = Field(1024, ge=1)
@@ -66,10 +65,6 @@ class KnnLM(base.LogitMethod):
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         if not arguments.datastore:
             raise missing_artifact("knn_lm", "datastore=…", "goodtriever")
-        if arguments.mode == "interpolate" and arguments.lmbda > 1:
-            raise DetoxbenchError(
-                f"lmbda={arguments.lmbda:g}: a share in [0, 1] to interpolate; only mode=discourage takes more"
-            )
         self.arguments = arguments
         self.truncates = 0 < arguments.filter_p < 1
         self.key_layer = key_layer(model, arguments.key_layer)

@@ -175,6 +175,7 @@ class Chain:
         return self._score(self._draw(self.settings.own_continuations, "own continuations", own=True))
 
     def _draw(self, count: int, what: str, own: bool = False) -> list[Row]:
+        """At most so many distinct rows, 0 for all, evenly over sides and languages; ``own`` ones with what follows."""
         groups: dict[tuple[str, str], dict[str, Row]] = {}
         for texts in self.texts:
             for text in work.bar(texts, total=len(texts), desc=f"{texts.side} {what}", unit="text"):
@@ -268,7 +269,7 @@ class Chain:
         chosen += [_trajectory(row, at) for row in own for _, at in _scored(row)]
         if not any(row["reward"] for row in chosen):
             raise DetoxbenchError(
-                f"none of the {sum(len(row['scores']) for row in rows):,} continuations is toxic by "
+                f"none of the {sum(len(row['scores']) for row in [*rows, *own]):,} continuations is toxic by "
                 f"'{self.scorer.name}' (score >= {TOXIC}): there is nothing to learn; give more toxic texts, or "
                 "another --scorer"
             )

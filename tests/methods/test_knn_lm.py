@@ -53,8 +53,8 @@ def test_properties(seed, lmbda):
 def test_errors(tiny, artifacts):
     given = artifacts("gpt2", "knn_lm")
     for changes, cause in (
-        ({"lmbda": 1.5}, r"lmbda=1.5: a share in \[0, 1\] to interpolate"),
-        ({"lmbda": -0.5, "mode": "discourage"}, "lmbda=-0.5"),
+        ({"lmbda": 1.5}, "lmbda=1.5"),
+        ({"lmbda": -0.5}, "lmbda=-0.5"),
         ({"mode": "x"}, "mode='x'"),
         ({"datastore": None}, "datastore=…"),
     ):
