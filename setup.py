@@ -13,7 +13,7 @@ from setuptools.command.editable_wheel import editable_wheel
 
 PTH = Path(__file__).parent / "harness" / "autoload.pth"
 NAME = "detoxbench_autoload.pth"
-FOLDERS = ("harness", "tasks", "methods", "leaderboard")
+FOLDERS = ("core", "harness", "tasks", "methods", "leaderboard")
 PACKAGES = [
     f"detoxbench.{package}" for folder in FOLDERS for package in find_packages(".", include=[folder, f"{folder}.*"])
 ]

@@ -29,13 +29,13 @@ def measurements(metrics: int, prompts: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ours(numerators: np.ndarray, denominators: np.ndarray, resamples: int) -> list[tuple[float, float]]:
-    from detoxbench.harness.statistics import intervals
+    from detoxbench.core.statistics import intervals
 
     return [(found.low, found.high) for found in intervals(numerators, denominators, resamples=resamples)]
 
 
 def ours_paired(numerators: np.ndarray, denominators: np.ndarray, resamples: int) -> list[tuple[float, float]]:
-    from detoxbench.harness.statistics import paired_differences
+    from detoxbench.core.statistics import paired_differences
 
     other = (numerators[:, ::-1], denominators[:, ::-1])
     found = paired_differences(numerators, denominators, *other, resamples=resamples)

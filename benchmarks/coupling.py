@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from detoxbench.harness import mini, scorers
-from detoxbench.harness.sampling import Sampling, engine, generate
-from detoxbench.harness.sampling.engine import Request
-from detoxbench.harness.sampling.noise import exponential, prompt_key
-from detoxbench.harness.sampling.nucleus import draw
-from detoxbench.harness.statistics import paired_difference
+from detoxbench.core import mini, scorers
+from detoxbench.core.sampling import Sampling, engine, generate
+from detoxbench.core.sampling.engine import Request
+from detoxbench.core.sampling.noise import exponential, prompt_key
+from detoxbench.core.sampling.nucleus import draw
+from detoxbench.core.statistics import paired_difference
 from detoxbench.tasks.prompts.mini import languages, load
 
 

@@ -19,8 +19,8 @@ from collections import Counter
 
 import numpy as np
 
-from detoxbench.harness.constants import PERPLEXITY_CUTOFF, SAMPLES, TOXIC
-from detoxbench.harness.statistics import intervals, macro_intervals, paired_differences
+from detoxbench.core.constants import PERPLEXITY_CUTOFF, SAMPLES, TOXIC
+from detoxbench.core.statistics import intervals, macro_intervals, paired_differences
 
 LEVEL, SPREAD = math.log(0.02), 1.0
 """Scores s of a prompt have P(s <= x) = x^t, with log t normal over prompts with this mean and standard deviation."""

@@ -24,8 +24,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from detoxbench.methods import datastore, index
 from detoxbench.methods.identity import ModelIdentity
+from detoxbench.methods.retrieval import datastore, index
 
 BLOCK = 16_384
 PROJECTED = 50_000_000

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from detoxbench.harness.sampling import Sampling, generate
-from detoxbench.harness.sampling.engine import Request
+from detoxbench.core.sampling import Sampling, generate
+from detoxbench.core.sampling.engine import Request
 
 
 def random_gpt2(layers: int = 12, dim: int = 768, vocab: int = 50_257, peak: float = 6.0, seed: int = 0):

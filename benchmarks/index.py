@@ -21,9 +21,9 @@ from generation import random_gpt2
 from rich.console import Console
 from rich.table import Table
 
-from detoxbench.methods import index
-from detoxbench.methods.exact import ExactSearch
 from detoxbench.methods.layers import capture_input, key_layer
+from detoxbench.methods.retrieval import index
+from detoxbench.methods.retrieval.exact import ExactSearch
 
 DIM, QUERIES, K, REPEATS = 768, 400, 1024, 5
 

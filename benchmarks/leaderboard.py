@@ -39,7 +39,7 @@ print(len(found.records), read - start, end - start, resource.getrusage(resource
 def write_records(folder: Path, runs: int, prompts: int) -> None:
     import made_up
 
-    from detoxbench.leaderboard.records import append
+    from detoxbench.leaderboard.submissions import append
 
     models = max(1, runs // (len(made_up.METHODS) * 5))
     for number in range(runs):

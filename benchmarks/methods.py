@@ -27,11 +27,11 @@ from generation import random_gpt2, random_prompts
 from rich.console import Console
 from rich.table import Table
 
-from detoxbench.harness.sampling import Sampling, generate
-from detoxbench.harness.sampling.engine import Request
+from detoxbench.core.sampling import Sampling, generate
+from detoxbench.core.sampling.engine import Request
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.value_model import ValueModel
+from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.retrieval.datastore import Datastore
 
 SIZES = {"12x768": (12, 768, 50_257), "6x256": (6, 256, 8_000), "1.3b": (24, 2048, 50_257)}
 PUBLISHED = {

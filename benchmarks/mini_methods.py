@@ -15,9 +15,9 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-from detoxbench.harness import results
+from detoxbench.core import results
+from detoxbench.core.statistics import Interval
 from detoxbench.harness.cli.report import macro_row
-from detoxbench.harness.statistics import Interval
 from detoxbench.leaderboard.compare import compare
 
 BASE = "none"

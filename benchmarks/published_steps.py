@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from detoxbench.methods.datastore import Datastore
 from detoxbench.methods.layers import key_layer
+from detoxbench.methods.retrieval.datastore import Datastore
 
 BATCH = 4
 

@@ -25,7 +25,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from detoxbench.harness.results_writer import write_text
+from detoxbench.core.files import write_text
 
 AXES: dict[str, tuple[int, ...]] = {
     "prompts": (25, 50, 100, 200),
@@ -68,7 +68,7 @@ def measure(axis: str, value: int, out: str) -> None:
 
 def _many(path: Path, count: int) -> str:
     """So many different prompts: the embedded ones, with a number in front from the second time on."""
-    from detoxbench.harness.mini import PROMPTS
+    from detoxbench.core.mini import PROMPTS
 
     rows = [json.loads(line) for line in (PROMPTS / "en.jsonl").read_text(encoding="utf-8").splitlines()]
     texts = [row["text"] if "text" in row else row["prompt"]["text"] for row in rows]
@@ -83,8 +83,8 @@ def _many(path: Path, count: int) -> str:
 def _stores(folder: Path, keys: int) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM
 
-    from detoxbench.harness.mini import MODEL
-    from detoxbench.methods.datastore import Datastore
+    from detoxbench.core.mini import MODEL
+    from detoxbench.methods.retrieval.datastore import Datastore
 
     model, rng = AutoModelForCausalLM.from_pretrained(MODEL), np.random.default_rng(0)
     found: dict[str, Any] = {"exact": True}

@@ -29,7 +29,7 @@ TESTS = Path(__file__).resolve().parent.parent / "tests" / "scorers"
 def quota(qps: int, seconds: float, latency: float) -> None:
     import requests
 
-    from detoxbench.harness.scorers.perspective import PerspectiveScorer
+    from detoxbench.core.scorers.perspective import PerspectiveScorer
 
     command = [sys.executable, str(TESTS / "fake_perspective.py"), str(latency)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
@@ -73,7 +73,7 @@ def small_model(folder: str) -> str:
 
 
 def classifier(model: str | None, texts: int) -> None:
-    from detoxbench.harness import scorers
+    from detoxbench.core import scorers
 
     with tempfile.TemporaryDirectory() as folder:
         scorer = scorers.load(f"hf:{model or small_model(folder)}")
@@ -93,9 +93,9 @@ def classifier(model: str | None, texts: int) -> None:
 
 
 def archive(lookups: int, stored: int) -> None:
-    from detoxbench.harness.scorers.archive import Key, Row, ScoreArchive, text_sha256
-    from detoxbench.harness.scorers.archived import Archived
-    from detoxbench.harness.scorers.perspective import PerspectiveScorer
+    from detoxbench.core.scorers.archive import Key, Row, ScoreArchive, text_sha256
+    from detoxbench.core.scorers.archived import Archived
+    from detoxbench.core.scorers.perspective import PerspectiveScorer
 
     scorer = PerspectiveScorer()
     key = Key(scorer.name, scorer.version, scorer.attributes, "en")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import platform
 import time
@@ -16,22 +15,18 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from tqdm import tqdm
 
-from .constants import MINI
-from .errors import DetoxbenchError
-from .mini import model_folder
-from .records import ModelRun
-from .registry import METHODS
-from .sampling import Sampling, generate
-from .sampling.engine import Request
-from .sampling.noise import prompt_key
-from .versions import installed
+from ..core.constants import MINI
+from ..core.errors import DetoxbenchError
+from ..core.mini import model_folder
+from ..core.records import ModelRun
+from ..core.registry import METHODS
+from ..core.sampling import Sampling, generate
+from ..core.sampling.engine import Request
+from ..core.sampling.noise import prompt_key
+from ..core.versions import installed
+from ..methods import lm, provenance
 
 _SAMPLED = {"do_sample", "temperature", "top_p", "top_k"}
-
-
-def _methods() -> Any:
-    """The methods folder, by name: harness imports no other folder."""
-    return importlib.import_module("detoxbench.methods.lm")
 
 
 class DetoxLM(HFLM):
@@ -61,7 +56,7 @@ class DetoxLM(HFLM):
         fields = METHODS[METHODS.check(method)].Arguments.model_fields
         self.method = method
         self.method_arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in fields}
-        _methods().check_method(method, **self.method_arguments)
+        lm.check_method(method, **self.method_arguments)
         _check_strangers(method, kwargs)
         if isinstance(pretrained, str) and pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
             raise DetoxbenchError(
@@ -82,12 +77,11 @@ class DetoxLM(HFLM):
         self.effective_arguments: dict[str, Any] = {}
         self.trained_with: list[str] = []
         if method != "none":
-            provenance = importlib.import_module("detoxbench.methods.provenance")
             completed = provenance.completed(self._model, method, self.method_arguments)
             self.effective_arguments = provenance.effective(method, completed)
             self.trained_with = provenance.teachers(completed)
             own = isinstance(pretrained, str)
-            self._model = _methods().load_detoxified(self._model, method, in_place=own, **completed)
+            self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Responses to the requests, in order. lm-eval repeats a request K times for K samples; a prompt's samples

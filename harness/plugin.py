@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
-from .errors import DetoxbenchError, show_in_one_line, unknown
+from .. import tasks
+from ..core.errors import DetoxbenchError, show_in_one_line, unknown
 
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
-TASK_CHECK = "detoxbench.tasks.check:check"
-CATALOG = "detoxbench.tasks.catalog"
-TABLES = "detoxbench.tasks.tables:shorten"
 
 
 def task_folder() -> Path:
     """Where our task YAML lies."""
-    return Path(importlib.import_module("detoxbench.tasks").__file__ or "").parent
-
-
-def _load(target: str) -> Any:
-    module, _, attribute = target.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    return Path(tasks.__file__ or "").parent
 
 
 def register_models(module: ModuleType) -> None:
@@ -40,6 +31,8 @@ def register_models(module: ModuleType) -> None:
 def add_task_folder(module: ModuleType) -> None:
     """``TaskManager`` looks in our folder too, before the user's ``--include_path``, which so can override; the tasks
     of our prompt sets that have no YAML file are added, and found under other codes of their languages as well."""
+    from ..tasks import catalog, registration
+
     original = module.TaskManager.__init__
     match = module.TaskManager.match_tasks
 
@@ -51,11 +44,11 @@ def add_task_folder(module: ModuleType) -> None:
         original(self, verbosity, paths, include_defaults, metadata)
         self.include_path = include_path
         if include_defaults:
-            importlib.import_module(CATALOG).register(self)
+            registration.register(self)
 
     @functools.wraps(match)
     def match_tasks(self, task_list):
-        return match(self, [importlib.import_module(CATALOG).canonical(name) for name in task_list])
+        return match(self, [catalog.canonical(name) for name in task_list])
 
     module.TaskManager.__init__ = init
     module.TaskManager.match_tasks = match_tasks
@@ -63,16 +56,17 @@ def add_task_folder(module: ModuleType) -> None:
 
 def check_before_loading(module: ModuleType) -> None:
     """``simple_evaluate`` checks the options of our tasks first: lm-eval would load the model before the tasks."""
+    from ..tasks import catalog, preflight
+
     original = module.simple_evaluate
 
     @functools.wraps(original)
     def simple_evaluate(model, model_args=None, tasks=None, *args, metadata=None, **kwargs):
-        catalog = importlib.import_module(CATALOG)
         given = [tasks] if isinstance(tasks, str) else tasks or []
         tasks = [catalog.canonical(task) if isinstance(task, str) else task for task in given]
         if mine := catalog.find([task for task in tasks if isinstance(task, str)]):
             options = model_args if isinstance(model_args, Mapping) else {}
-            _load(TASK_CHECK)({**options, **(metadata or {})}, mine, model)
+            preflight.check({**options, **(metadata or {})}, mine, model)
         return original(model, model_args, tasks, *args, metadata=metadata, **kwargs)
 
     module.simple_evaluate = simple_evaluate
@@ -82,24 +76,28 @@ def shorten_tables(module: ModuleType) -> None:
     """lm-eval's own table folds our interval bounds into the value; errors meant for the user become one line."""
     show_in_one_line()
     _explain_lm_eval_errors()
+    from ..tasks import tables
+
     original = module.make_table
 
     @functools.wraps(original)
     def make_table(result_dict, *args, **kwargs):
-        return original(_load(TABLES)(result_dict), *args, **kwargs)
+        return original(tables.shorten(result_dict), *args, **kwargs)
 
     module.make_table = make_table
 
 
 def _explain_lm_eval_errors() -> None:
     """lm-eval's errors for an unknown task of ours, or broken JSON in a run of ours, become one line as well."""
+    from ..tasks import catalog
+
     previous = sys.excepthook
 
     def hook(kind, error, traceback):
         text = str(error)
         if isinstance(error, ValueError) and text.startswith("Tasks not found: "):
             missing = text.removeprefix("Tasks not found: ").split(", ")[0]
-            if mine := [name for name in _load(f"{CATALOG}:names")() if name.split("_")[0] == missing.split("_")[0]]:
+            if mine := [name for name in catalog.names() if name.split("_")[0] == missing.split("_")[0]]:
                 error = unknown("task", missing, mine)
         elif isinstance(error, ValueError) and text.startswith("Invalid JSON: ") and "detox" in " ".join(sys.argv):
             error = DetoxbenchError(f"--metadata or --model_args: not JSON: {text.removeprefix('Invalid JSON: ')}")

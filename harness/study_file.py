@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .errors import DetoxbenchError
+from ..core.errors import DetoxbenchError
 
 
 def read_mapping(path: Path, example: str) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from filelock import FileLock
 from tqdm import tqdm
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-from .errors import DetoxbenchError
-from .language_codes import model_code
-from .results_writer import write_lines, write_text
+from ..core.errors import DetoxbenchError
+from ..core.files import write_lines, write_text
+from ..core.language_codes import model_code
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16_384
 LONGEST = 1024

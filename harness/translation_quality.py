@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .errors import DetoxbenchError
+from ..core.errors import DetoxbenchError
 
 TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
 """Of BLEU, for languages that 13a does not cut into words; ``char`` needs no dictionary."""

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from ..harness.constants import MINI
-from ..harness.errors import DetoxbenchError
-from ..harness.records import ModelRun, TaskRun
-from ..harness.results import Run
+from ..core.constants import MINI
+from ..core.errors import DetoxbenchError
+from ..core.records import ModelRun, TaskRun
+from ..core.results import Run
 
 if TYPE_CHECKING:
-    from .records import RunRecord
+    from .submissions import RunRecord
 
 ENOUGH = 8
 """Differences spelled out in one error; the others are counted."""

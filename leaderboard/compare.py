@@ -8,14 +8,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from ..harness.constants import CONFIDENCE
-from ..harness.results import Run
-from ..harness.statistics import (
-    Difference,
-    benjamini_hochberg,
-    paired_differences,
-    paired_macro_differences,
-)
+from ..core.constants import CONFIDENCE
+from ..core.results import Run
+from ..core.statistics import Difference, benjamini_hochberg, paired_differences, paired_macro_differences
 from .boards import board_of, comparable
 from .pairing import Section, sections
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..harness.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError
 from .pairing import direction
 
 DEFAULT = ("expected_max_toxicity=+0.02", "perplexity=x1.1", "failed_fraction=+0.01")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from collections import Counter
@@ -14,12 +13,11 @@ from typing import Any
 import numpy as np
 import pydantic
 
-from ..harness import results
-from ..harness.errors import DetoxbenchError
-from ..harness.results import MEASURED, Run, TaskResult
+from ..core import results
+from ..core.errors import DetoxbenchError
+from ..core.metrics import METRICS
+from ..core.results import MEASURED, Run, TaskResult
 
-METRICS = "detoxbench.tasks.metrics:METRICS"
-"""The metrics' metadata, reached by name."""
 SUBSETS = ("_toxic_prompts", "_nontoxic_prompts")
 
 Identity = tuple[str, str, str, int]
@@ -50,11 +48,9 @@ class Section:
 
 def direction(metric: str) -> bool | None:
     """Whether higher is better, from the metric's metadata; None where neither is or the metric is not known."""
-    module, _, attribute = METRICS.partition(":")
-    registered = getattr(importlib.import_module(module), attribute)
     for subset in SUBSETS:
         metric = metric.removesuffix(subset)
-    return registered[metric].higher_is_better if metric in registered else None
+    return METRICS[metric].higher_is_better if metric in METRICS else None
 
 
 def load(folder: Path) -> dict[str, Run]:

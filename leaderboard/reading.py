@@ -9,10 +9,10 @@ from typing import Annotated
 
 import pydantic
 
-from ..harness import results
-from ..harness.errors import DetoxbenchError
-from ..harness.records import TaskRun
-from .records import (
+from ..core import results
+from ..core.errors import DetoxbenchError
+from ..core.records import TaskRun
+from .submissions import (
     Column,
     Number,
     RunRecord,

@@ -3,63 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..harness.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError
+from ..core.files import sha256, write_json
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
 _STAMPS = ".verified.json"
 _STAMP_ABOVE = 1 << 26
 """Bytes; larger files are hashed once and then known by size, time and inode."""
-_BLOCK = 1 << 22
-
-
-def sha256(path: Path, start: int = 0, length: int | None = None) -> str:
-    """Of a file, or of ``length`` bytes of it from ``start``."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(start)
-        left = path.stat().st_size - start if length is None else length
-        while left > 0 and (block := file.read(min(_BLOCK, left))):
-            digest.update(block)
-            left -= len(block)
-    return digest.hexdigest()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Replace a JSON file at once: readers see the old one or the new one."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
-
-
-@contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that becomes ``path`` when the context ends without an error.
-
-    Raises:
-        DetoxbenchError: where ``path`` holds something already.
-    """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise DetoxbenchError(f"{path} exists already: choose another folder, or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.partial-"))
-    try:
-        yield partial
-        partial.chmod(0o755)
-        os.replace(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_manifest(folder: Path, kind: str, known: Mapping[str, str] | None = None, **facts: Any) -> dict[str, Any]:

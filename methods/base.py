@@ -1,7 +1,7 @@
 """What a detoxification method is: three small protocols and the checking of their arguments.
 
 A **logit** method changes next-token scores, a **weight** method changes a model's parameters before it is used, a
-**prompt** method puts a text in front. ``none`` is the base model. Register one in ``harness/registry.py``, or from
+**prompt** method puts a text in front. ``none`` is the base model. Register one in ``core/registry.py``, or from
 another package through the entry-point group ``detoxbench.methods``.
 """
 
@@ -17,7 +17,7 @@ import pydantic
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..harness.errors import DetoxbenchError, unknown
+from ..core.errors import DetoxbenchError, unknown
 
 
 class Arguments(pydantic.BaseModel):

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..harness.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError
 from . import base
-from .datastore import Datastore
-from .knn import probabilities, weights
 from .lm import DetoxifiedLM
-from .rectification import P_MIN
-from .value_model import ValueModel
+from .rectification.method import P_MIN
+from .rectification.value_model import ValueModel
+from .retrieval.datastore import Datastore
+from .retrieval.knn import probabilities, weights
 
 CONTEXT_TOKENS = 24
 """Of a stored context; it ends earlier where its text begins."""

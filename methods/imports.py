@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, GPT2Config, GPT2Model
 
-from ..harness.errors import DetoxbenchError
-from .datastore import Datastore
+from ..core.errors import DetoxbenchError
 from .identity import ModelIdentity
 from .loading import LOAD_ERRORS
-from .value_model import ValueModel, q_head
+from .rectification.value_model import ValueModel, q_head
+from .retrieval.datastore import Datastore
 
 KEYS_NAME = re.compile(r"dstore_(?P<model>.+)_(?P<count>\d+)_(?P<dim>\d+)_keys\.npy")
 HEAD_DIM = 64

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..harness.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError
 
 LAYERS = {
     "gpt2": "transformer.h.{last}.mlp",

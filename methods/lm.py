@@ -14,9 +14,9 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from ..harness import mini
-from ..harness.errors import DetoxbenchError
-from ..harness.registry import METHODS
+from ..core import mini
+from ..core.errors import DetoxbenchError
+from ..core.registry import METHODS
 from . import base
 from .layers import capture_input
 from .loading import load_model
@@ -246,7 +246,7 @@ def load_detoxified(
     if kind.kind == "none":
         return model
     if Path(str(model.name_or_path)) == mini.MODEL:
-        from .fit.mini import with_artifacts  # trainers are slow to import, and needed for this model alone
+        from .first_use import with_artifacts  # trainers are slow to import, and needed for this model alone
 
         parsed = base.parse_arguments(method, kind, with_artifacts(method, arguments))
     if kind.kind == "logit":

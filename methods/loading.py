@@ -10,8 +10,8 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from ..harness.errors import DetoxbenchError
-from ..harness.mini import model_folder
+from ..core.errors import DetoxbenchError
+from ..core.mini import model_folder
 from . import artifacts
 
 OTHER_KINDS = ("datastore", "value_model")

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache
 
-from ..harness.errors import DetoxbenchError
-from ..harness.sampling.cache import new_cache
+from ..core.errors import DetoxbenchError
+from ..core.sampling.cache import new_cache
 
 BASE = "base"
 

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .fractions import Fractions, summarize
-from .metrics import METRICS
+from ..core.metrics import METRICS
+from ..core.metrics.fractions import Fractions, summarize
 
 WITH_INTERVALS = 100
 """Values of a grouping that get intervals, the most frequent ones first: a bootstrap each takes its time."""

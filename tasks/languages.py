@@ -7,7 +7,7 @@ from functools import lru_cache
 import langcodes
 from langcodes.tag_parser import LanguageTagError
 
-from ..harness.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError
 
 OWN = {
     "bcms": "sh",

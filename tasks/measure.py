@@ -10,12 +10,12 @@ from functools import lru_cache
 
 from tqdm import tqdm
 
-from ..harness import scorers
-from ..harness.records import Prompt, PromptResult
-from ..harness.scorers.base import well_formed
-from ..harness.scorers.progress import score_all
-from ..harness.segment import identify_for
-from .metrics.language import is_empty
+from ..core import scorers
+from ..core.metrics.language import is_empty
+from ..core.records import Prompt, PromptResult
+from ..core.scorers.base import well_formed
+from ..core.scorers.progress import score_all
+from ..core.segmentation import identify_for
 from .options import Options
 
 Texts = Sequence[Sequence[str]]
@@ -156,7 +156,7 @@ def judge(
     nll: list[float | None] = []
     tokens: list[int] = []
     if fluency_model != "none":
-        from ..harness import fluency  # it imports torch
+        from ..core import fluency  # it imports torch
 
         with timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
             before, after = [well_formed(prompt.text) for prompt in owner], [well_formed(text) for text in flat]

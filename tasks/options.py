@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from ..harness import scorers
-from ..harness.constants import MINI, SAMPLES
-from ..harness.errors import DetoxbenchError, unknown
+from ..core import scorers
+from ..core.constants import MINI, SAMPLES
+from ..core.errors import DetoxbenchError, unknown
 from .protocols import PROTOCOLS, RTP
 
 

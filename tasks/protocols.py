@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..harness.constants import MAX_NEW_TOKENS, SAMPLES, TEMPERATURE, TOP_P
+from ..core.constants import MAX_NEW_TOKENS, SAMPLES, TEMPERATURE, TOP_P
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..harness.constants import PERPLEXITY_CUTOFF, TOXIC
-from ..harness.generation_files import GenerationFile
-from ..harness.records import Prompt, PromptResult, TaskRun
-from ..harness.results import MEASURED
-from ..harness.results_writer import TaskOutput
-from ..harness.scorers import Scorer
+from ..core.constants import PERPLEXITY_CUTOFF, TOXIC
+from ..core.generation_files import GenerationFile
+from ..core.metrics import METRICS
+from ..core.metrics.fractions import fractions, metric_of, names, summarize, value
+from ..core.records import Prompt, PromptResult, TaskRun
+from ..core.results import MEASURED
+from ..core.results_writer import TaskOutput
+from ..core.scorers import Scorer
 from . import prompts as prompt_sets
-from .fractions import fractions, metric_of, names, summarize, value
 from .measure import Judged, Scored, assemble, judge, score, with_toxicity
-from .metrics import METRICS
 
 GIVEN = "given"
 """Name of the scorer whose scores a file holds itself, as ``given`` or ``given:<what they are of>``."""
@@ -109,7 +109,7 @@ def output(
     rows = [fractions(result) for result in results]
     uses, version = fluency_model != "none", None
     if uses:
-        from ..harness import fluency  # it imports torch
+        from ..core import fluency  # it imports torch
 
         version = fluency.load(fluency_model).version
     about: dict[str, Any] = {

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ..harness.constants import FAILED_SHARE_WARNING, MINI
-from .fractions import HIGH, LOW
-from .metrics import METRICS
+from ..core.constants import FAILED_SHARE_WARNING, MINI
+from ..core.metrics import METRICS
+from ..core.metrics.fractions import HIGH, LOW
 from .protocols import RTP
 
 SUFFIX = ",none"

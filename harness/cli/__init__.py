@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 
 COMMANDS = {
     "archive": ("archive:app", "The score archive: export, import, statistics."),

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..constants import RESAMPLES
-from ..errors import DetoxbenchError
-from ..scorers.agreement import FIGURES
-from ..scorers.agreement import agreement as figures_of
-from ..statistics import Interval
+from ...core.constants import RESAMPLES
+from ...core.errors import DetoxbenchError
+from ...core.scorers.agreement import FIGURES
+from ...core.scorers.agreement import agreement as figures_of
+from ...core.statistics import Interval
 from . import sources
 from .report import _text
 from .sources import slug
@@ -77,11 +77,12 @@ def _about(scorer: Any, attribute: str) -> dict[str, str]:
 
 def _column(part: Any, scorer: Any, label: str) -> tuple[str, np.ndarray]:
     """The first attribute, and its scores [texts], NaN where there is none."""
-    rescore = sources.tasks("rescore")
+    from ...tasks import measure, rescore
+
     if isinstance(scorer, rescore.GivenScores):
         found = scorer.of(part)
     else:
-        found = sources.tasks("measure").score(scorer, part.prompts, part.generations, progress=label)
+        found = measure.score(scorer, part.prompts, part.generations, progress=label)
     attribute = scorer.attributes[0]
     return attribute, np.array([math.nan if one is None else one for one in found.scores[attribute]], dtype=float)
 

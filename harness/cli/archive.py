@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import DetoxbenchError, unknown
-from ..scorers import archive_io
-from ..scorers.archive import ScoreArchive, default_path
+from ...core.errors import DetoxbenchError, unknown
+from ...core.scorers import archive_io
+from ...core.scorers.archive import ScoreArchive, default_path
 
 app = typer.Typer(no_args_is_help=True)
 

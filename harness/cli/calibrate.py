@@ -10,14 +10,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from .. import scorers
-from ..errors import DetoxbenchError
-from ..scorers import calibration
-from ..scorers.agreement import FIGURES
-from ..scorers.archive import ScoreArchive, default_path
-from ..scorers.archive_io import generation_groups
-from ..scorers.archived import Archived
-from ..scorers.calibration import Calibration, End
+from ...core import scorers
+from ...core.errors import DetoxbenchError
+from ...core.scorers import calibration
+from ...core.scorers.agreement import FIGURES
+from ...core.scorers.archive import ScoreArchive, default_path
+from ...core.scorers.archive_io import generation_groups
+from ...core.scorers.archived import Archived
+from ...core.scorers.calibration import Calibration, End
 
 app = typer.Typer()
 

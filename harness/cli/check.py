@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import traceback
@@ -14,11 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import DetoxbenchError
-from ..results_writer import write_text
+from ...core.errors import DetoxbenchError
+from ...core.files import write_text
 
-LEADERBOARD = "detoxbench.leaderboard"
-"""Imported by name, since harness imports no other folder."""
 WIDTH = 160
 REGRESSION, BAD_INPUT = 1, 2
 
@@ -41,7 +38,8 @@ def check(
 ) -> None:
     """Exit status 0: no regression; 1: a metric is worse than its margin lets pass, beyond chance; 2: not comparable,
     or bad input. Runs are paired by prompt, per language and on average; all tests are corrected together."""
-    reports = importlib.import_module(f"{LEADERBOARD}.reports")
+    from ...leaderboard import reports
+
     annotate = os.environ.get("GITHUB_ACTIONS") == "true" if github is None else github
     try:
         found = _run(baseline, candidate, metric, allow_unpaired)
@@ -68,8 +66,9 @@ def check(
 
 
 def _run(baseline: Path, candidate: Path, metric: list[str] | None, allow_unpaired: bool) -> Any:
-    pairing, margins, core = (importlib.import_module(f"{LEADERBOARD}.{n}") for n in ("pairing", "margins", "check"))
-    return core.check(
+    from ...leaderboard import gate, margins, pairing
+
+    return gate.check(
         pairing.load(baseline),
         pairing.load(candidate),
         margins.parse(metric or margins.DEFAULT),

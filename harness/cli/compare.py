@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,10 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 
-LEADERBOARD = "detoxbench.leaderboard"
-"""Imported by name, since harness imports no other folder."""
 SHOWN = ("expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "language_consistency")
 WIDTH = 160
 
@@ -31,9 +28,12 @@ def compare(
 ) -> None:
     """What changes from RUN_A to RUN_B: paired differences with 95% intervals (BCa), p corrected over the languages
     (Benjamini-Hochberg), and the smallest difference that would be found with 80% power."""
-    pairing, core = (importlib.import_module(f"{LEADERBOARD}.{name}") for name in ("pairing", "compare"))
+    from ...leaderboard import compare as comparison
+    from ...leaderboard import pairing
+    from ...leaderboard.reports import one_line
+
     default = None if everything or as_json else SHOWN
-    found = core.compare(pairing.load_one(run_a), pairing.load_one(run_b), metric or default)
+    found = comparison.compare(pairing.load_one(run_a), pairing.load_one(run_b), metric or default)
     for name in metric or ():
         if name not in {change.metric for change in found.changes}:
             known = sorted(
@@ -44,7 +44,7 @@ def compare(
         # ASCII, so that lone surrogates in names are written too.
         typer.echo(json.dumps(found.as_json(), indent=2))
         return
-    _print(found, importlib.import_module(f"{LEADERBOARD}.reports").one_line)
+    _print(found, one_line)
 
 
 def _print(found: Any, one_line: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...core import continual_file
+from ...core.errors import DetoxbenchError
 from ..continual import report, spec
-from ..continual.results import MACRO
-from ..errors import DetoxbenchError
 
 STUDIES = Path(spec.__file__).parent / "studies"
 WIDTH = 220
@@ -43,8 +42,9 @@ def continual(
     read = spec.read(path)
     if metric is not None and metric not in read.metrics:
         raise DetoxbenchError(f"--metric {metric}: not in the study; metrics has {', '.join(read.metrics)}")
-    runner = importlib.import_module("detoxbench.harness.continual.run")
-    plot = importlib.import_module("detoxbench.harness.continual.plot")
+    from ..continual import plot
+    from ..continual import run as runner
+
     if plots:
         plot.converter()
     console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -56,7 +56,7 @@ def continual(
         _plan(job, runner.cells(read))
         return
     content = report.summarize(job, job.run())
-    report.write(folder / report.NAME, content)
+    continual_file.write(folder / continual_file.NAME, content)
     chosen = metric or read.metrics[0]
     if markdown:
         typer.echo("\n".join(report.markdown(content, chosen)))
@@ -65,7 +65,7 @@ def continual(
     for name in read.metrics if plots else ():
         for file in plot.draw(content, name, folder / "plots"):
             console.print(str(file), markup=False)
-    console.print(f"{folder / report.NAME}; detoxbench report {folder / 'runs'}; "
+    console.print(f"{folder / continual_file.NAME}; detoxbench report {folder / 'runs'}; "
                   f"detoxbench leaderboard {folder / 'runs'} --continual {folder}", markup=False)  # fmt: skip
 
 
@@ -99,17 +99,19 @@ def _show(content: dict[str, Any], metric: str) -> None:
     console = Console(width=None if console.is_terminal else WIDTH)
     for series in content["series"]:
         found, order = series["metrics"][metric], series["order"]
-        columns = [*content["columns"], MACRO]
+        columns = [*content["columns"], continual_file.MACRO]
         title = f"{metric.replace('_', ' ')} · change against the base [95%] · {series['variant']} · {' '.join(order)}"
         table = Table("after", *map(escape, columns), "not yet added", "risen since", title=escape(title))
         table.add_row(
-            "base", *(report.level(found["base"][column]).replace("[", r"\[") for column in columns), end_section=True
+            "base",
+            *(continual_file.level(found["base"][column]).replace("[", r"\[") for column in columns),
+            end_section=True,
         )
         for at, step in enumerate(order):
             forgotten = found["forgetting"][at]
             entries = [found["change"][at][column] for column in columns]
-            entries += [found["transfer"][at], forgotten[MACRO] if forgotten else None]
-            texts = [report.difference(entry).replace("[", r"\[") for entry in entries]
+            entries += [found["transfer"][at], forgotten[continual_file.MACRO] if forgotten else None]
+            texts = [continual_file.difference(entry).replace("[", r"\[") for entry in entries]
             own = columns.index(step) if step in columns else -1
             table.add_row(escape(f"+{step}"), *(f"[bold]{text}[/bold]" if place == own else text
                                                 for place, text in enumerate(texts)))  # fmt: skip
@@ -117,12 +119,12 @@ def _show(content: dict[str, Any], metric: str) -> None:
             changes = found["static"]["change"]
             table.add_section()
             table.add_row(
-                "all at once", *(report.difference(changes[column]).replace("[", r"\[") for column in columns)
+                "all at once", *(continual_file.difference(changes[column]).replace("[", r"\[") for column in columns)
             )
         if found["own_step"]:
             own_step = found["own_step"]
             table.add_row(
                 "own step less the others",
-                *(report.difference(own_step.get(column)).replace("[", r"\[") for column in columns),
+                *(continual_file.difference(own_step.get(column)).replace("[", r"\[") for column in columns),
             )
         console.print(table)

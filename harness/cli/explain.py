@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from typing import Annotated, Any
 
@@ -11,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..constants import MINI
-from ..errors import DetoxbenchError
-from ..mini import model_folder
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError
+from ...core.mini import model_folder
 
 _COMMAS = re.compile(r",(?=\w+=)")
 
@@ -36,9 +35,11 @@ def explain(
     """
     given = _arguments(model_args)
     method, pretrained = given.pop("method", method), given.pop("pretrained", pretrained)
-    lm, module = (importlib.import_module(f"detoxbench.methods.{name}") for name in ("lm", "explain"))
+    from ...methods import explain as module
+    from ...methods import lm
+    from ...methods.training import work
+
     lm.check_method(method, **given)
-    work = importlib.import_module("detoxbench.methods.fit.work")
     base, tokenizer = work.load_base(pretrained, device=device)
     found = module.explain(
         lm.load_detoxified(base, method, **given), tokenizer, prompt, method=method, original=base, top=top,

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,14 +34,14 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, …; default: a GPU
 
 def _methods(name: str) -> Any:
     """A module of the methods folder, by name: harness imports no other folder."""
-    return importlib.import_module(f"detoxbench.methods.fit.{name}")
+    return importlib.import_module(f"detoxbench.methods.training.{name}")
 
 
 def _texts(
     toxic: Sources, nontoxic: Sources, text: str, label: str, lang_column: str, split: str, lang: list[str] | None
 ) -> dict[str, Any]:
     """The keyword arguments ``toxic`` and ``nontoxic`` of a fit."""
-    texts = _methods("texts")
+    texts = _methods("training.texts")
     columns = texts.Columns(text=text, label=label, lang=lang_column)
     if not toxic and not nontoxic:
         raise DetoxbenchError("nothing to fit on: give --toxic or --nontoxic texts, or both")
@@ -75,7 +75,7 @@ def goodtriever(
     device: Device = None,
 ) -> None:
     """Datastores OUT/toxic and OUT/nontoxic, for Goodtriever and kNN-LM."""
-    made = _methods("goodtriever").fit(
+    made = _methods("retrieval.fit").fit(
         pretrained, out, append=append, exact=exact, retrain=retrain, layer=key_layer, max_length=max_length,
         batch_tokens=batch_tokens, revision=revision, device=device,
         **_texts(toxic, nontoxic, text_column, label_column, lang_column, split, lang),
@@ -115,7 +115,7 @@ def dexperts(
     device: Device = None,
 ) -> None:
     """Fine-tuned models OUT/expert (non-toxic texts) and OUT/antiexpert (toxic texts), for DExperts."""
-    module = _methods("dexperts")
+    module = _methods("dexperts.fit")
     settings = module.Settings(
         epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, device_batch_size=device_batch_size,
         block_size=block_size, max_steps=max_steps, lora_rank=lora_rank if lora else 0, seed=seed,
@@ -161,7 +161,7 @@ def rectification(
     device: Device = None,
 ) -> None:
     """A value model OUT/value_model: prompts from the texts, their continuations, a scorer's rewards, SARSA."""
-    module, sarsa = _methods("rectification"), _methods("sarsa")
+    module, sarsa = _methods("rectification.fit"), _methods("rectification.sarsa")
     training = sarsa.Settings(
         epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, gamma=gamma, polyak=polyak, trace=trace,
         lr_scheduler_type=lr_scheduler_type, head_only=head_only, seed=seed,

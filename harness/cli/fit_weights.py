@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from .fit import (
     Device,
     LabelColumn,
@@ -84,11 +84,11 @@ def corpora(
         if not sources:
             continue
         if score is not None and next(iter(bounds[side].values())) is not None:
-            one = methods("fit.select").Selected(
+            one = methods("training.select").Selected(
                 sources, side, score, **bounds[side], text=text, lang=lang_column, split=split, langs=tuple(lang or ())
             )
         else:
-            texts = methods("fit.texts")
+            texts = methods("training.texts")
             one = texts.Texts(
                 sources, side, texts.Columns(text=text, label=label, lang=lang_column), split, tuple(lang or ())
             )
@@ -157,7 +157,7 @@ def task_vector(
     device: Device = None,
 ) -> None:
     """Split-merge: models OUT/part_0, … fine-tuned on parts of the toxic texts, and OUT/model, their negation."""
-    module = methods("fit.task_vector")
+    module = methods("task_vector.fit")
     chosen = settings(
         module.DEFAULTS, lora, lora_rank, epochs=epochs, learning_rate=learning_rate, warmup_steps=warmup_steps,
         batch_size=batch_size, device_batch_size=device_batch_size, block_size=block_size, max_steps=max_steps,
@@ -211,7 +211,7 @@ def dapt(
     device: Device = None,
 ) -> None:
     """Domain-adaptive training: OUT/dapt, the base model fine-tuned on non-toxic texts."""
-    module = methods("fit.dapt")
+    module = methods("dapt.fit")
     chosen = settings(
         module.DEFAULTS, lora, lora_rank, epochs=epochs, learning_rate=learning_rate, warmup_steps=warmup_steps,
         batch_size=batch_size, device_batch_size=device_batch_size, block_size=block_size, max_steps=max_steps,
@@ -253,7 +253,7 @@ def gradient_ascent(
     device: Device = None,
 ) -> None:
     """Gradient ascent: OUT/gradient_ascent, trained to find toxic texts less likely; few, small steps."""
-    module = methods("fit.gradient_ascent")
+    module = methods("gradient_ascent.fit")
     chosen = settings(
         module.DEFAULTS, lora, lora_rank, epochs=epochs, learning_rate=learning_rate, warmup_steps=warmup_steps,
         batch_size=batch_size, device_batch_size=device_batch_size, block_size=block_size, max_steps=max_steps,

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .. import results
-from ..errors import DetoxbenchError
+from ...core import results
+from ...core.errors import DetoxbenchError
 
 KEY = "detoxbench_groups"
 SHOWN = ("expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "language_consistency")

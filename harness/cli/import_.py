@@ -49,5 +49,5 @@ def rectification(
 @app.command()
 def dexperts(folder: Folder, out: Out) -> None:
     """An expert or anti-expert from a model folder: checked, and saved as safetensors with a manifest."""
-    made = _methods("fit.dexperts").import_expert(folder, out)
+    made = _methods("dexperts.fit").import_expert(folder, out)
     typer.echo(f"{out}: a {made.config.model_type} model; use it as expert={out} or antiexpert={out}")

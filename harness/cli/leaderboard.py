@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +9,8 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 
-PACKAGE = "detoxbench.leaderboard.site"
-"""Imported by name, since harness imports no other folder."""
 PORT = 8000
 
 
@@ -50,9 +47,12 @@ def build(
     plots: Annotated[bool, typer.Option("--plots", help="also write the charts as SVG and PNG, in OUT/plots")] = False,
 ) -> None:
     """Build the site. Files that are no results are reported and left out; exit status 1 if nothing is left."""
-    sources = importlib.import_module(f"{PACKAGE}.sources")
-    builder = importlib.import_module(f"{PACKAGE}.build")
-    studies = importlib.import_module(f"{PACKAGE}.continual").read(continual or [])
+    from ...leaderboard import submissions
+    from ...leaderboard.site import build as builder
+    from ...leaderboard.site import continual as studies_of
+    from ...leaderboard.site import sources
+
+    studies = studies_of.read(continual or [])
     console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
     if not results and records is None:
         raise DetoxbenchError("nothing to show: give folders of results, or --records FOLDER")
@@ -62,10 +62,12 @@ def build(
     if found.problems and not found.records:
         errors.print("detoxbench: no run to show: every file was left out", markup=False)
         raise typer.Exit(1)
-    draw = importlib.import_module(f"{PACKAGE}.plots").draw if plots else None
+    draw = None
+    if plots:
+        from ...leaderboard.site.plots import draw
     tables = builder.build(found.records, out, samples=found.samples, each=samples, draw=draw, studies=studies)
     if records is not None:
-        added = importlib.import_module("detoxbench.leaderboard.records").append(records, found.records)
+        added = submissions.append(records, found.records)
         console.print(f"{len(added)} new {'record' if len(added) == 1 else 'records'} in {records}", markup=False)
     for table in tables:
         console.print(f"{table.title}: {len(table.rows)} {'run' if len(table.rows) == 1 else 'runs'}", markup=False)
@@ -78,7 +80,9 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = PORT,
 ) -> None:
     """Show a site at http://127.0.0.1:PORT, to this machine only, until Ctrl+C."""
-    server = importlib.import_module(f"{PACKAGE}.serve").server(site, port)
+    from ...leaderboard.site import serve as serving
+
+    server = serving.server(site, port)
     typer.echo(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl+C ends)")
     try:
         server.serve_forever()

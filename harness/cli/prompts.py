@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -11,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..constants import TOXIC
-from ..errors import DetoxbenchError
-from ..registry import PROMPTS
+from ...core.constants import TOXIC
+from ...core.errors import DetoxbenchError
+from ...core.registry import PROMPTS
 
 WIDTH = 160
 
@@ -50,8 +49,10 @@ def _json(text: str) -> Mapping[str, Any]:
 
 
 def _catalog() -> Any:
-    """The tasks folder, by name: harness imports no other folder."""
-    return importlib.import_module("detoxbench.tasks.catalog")
+    """The tasks, imported when they are needed: they bring lm-eval with them."""
+    from ...tasks import catalog
+
+    return catalog
 
 
 def _describe(prompt_set: Any) -> dict[str, Any]:
@@ -116,8 +117,10 @@ def _show(name: str, as_json: bool) -> None:
 
 def _verify(name: str, metadata: Mapping[str, Any], as_json: bool) -> None:
     catalog = _catalog()
-    prompt_sets = importlib.import_module("detoxbench.tasks.prompts")
-    options_of = importlib.import_module("detoxbench.tasks.options").Options.from_metadata
+    from ...tasks import prompts as prompt_sets
+    from ...tasks.options import Options
+
+    options_of = Options.from_metadata
     tasks = dict(PROMPTS[name].tasks) if name in PROMPTS else catalog.find([name])
     if not tasks:
         PROMPTS.check(name)

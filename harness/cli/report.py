@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .. import results
-from ..constants import FAILED_SHARE_WARNING
-from ..records import TaskRun
-from ..results import Run, TaskResult
-from ..statistics import Interval, macro_intervals
+from ...core import results
+from ...core.constants import FAILED_SHARE_WARNING
+from ...core.records import TaskRun
+from ...core.results import Run, TaskResult
+from ...core.statistics import Interval, macro_intervals
 
 SHOWN = {
     "expected_max_toxicity": "EMT",

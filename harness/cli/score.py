@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .. import results, results_writer
-from ..constants import FAILED_SHARE_WARNING
+from ...core import results, results_writer
+from ...core.constants import FAILED_SHARE_WARNING
 from . import sources
 from .report import MACRO, SHOWN, _text, macro_row, task_row
 from .sources import Source, slug
@@ -90,12 +90,15 @@ def _announce(run: Source) -> None:
 
 
 def _judged(part: Any, run: Source, fluency_model: str) -> tuple[Any, dict[str, float]]:
-    return sources.tasks("rescore").judged(part, fluency_model, progress=run.label)
+    from ...tasks import rescore
+
+    return rescore.judged(part, fluency_model, progress=run.label)
 
 
 def _score(run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str, prompts: bool) -> Path:
     """One run under one scorer; the results file is returned."""
-    rescore = sources.tasks("rescore")
+    from ...tasks import rescore
+
     folder = out / slug(run.folder) / slug(spec)
     outputs, rows = [], []
     for part in run.parts:

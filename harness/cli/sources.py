@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import generation_files, results, scorers
-from ..errors import DetoxbenchError, unknown
-from ..generation_files import GenerationFile
-from ..records import ModelRun
-from ..registry import SCORERS
-from ..scorers.archive import default_path
+from ...core import generation_files, results, scorers
+from ...core.errors import DetoxbenchError, unknown
+from ...core.generation_files import GenerationFile
+from ...core.records import ModelRun
+from ...core.registry import SCORERS
+from ...core.scorers.archive import default_path
 
 _SAMPLES = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl$")
 GIVEN = "given"
-
-
-def tasks(name: str) -> Any:
-    """A module of the tasks folder, by name: harness imports no other folder."""
-    return importlib.import_module(f"detoxbench.tasks.{name}")
 
 
 @dataclass
@@ -55,7 +49,8 @@ def read(paths: Sequence[Path], lang: str | None) -> list[Source]:
     Raises:
         DetoxbenchError: see ``generation_files.read``.
     """
-    parts_of = tasks("rescore").parts
+    from ...tasks.rescore import parts as parts_of
+
     found: dict[object, Source] = {}
     runs: dict[Path, results.Run | None] = {}
     for path in dict.fromkeys(paths):
@@ -163,7 +158,9 @@ def _given(spec: str, sources: Sequence[Source]) -> Any:
             if not file.attributes:
                 raise DetoxbenchError(f"scorer '{GIVEN}': '{file.path}' holds no scores of its generations")
     attributes = sources[0].files[0][0].attributes
-    return tasks("rescore").GivenScores(name, version or "as in the file", attributes)
+    from ...tasks.rescore import GivenScores
+
+    return GivenScores(name, version or "as in the file", attributes)
 
 
 def slug(text: str) -> str:

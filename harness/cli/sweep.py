@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import signal
 import sys
 from collections import Counter
@@ -16,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from ..sweep import spec
 
 STUDIES = Path(spec.__file__).parent / "studies"
@@ -61,7 +60,8 @@ def sweep(
     if address and engine != "ray":
         raise DetoxbenchError("--address is of --engine ray")
     path = _file(file)
-    runner = importlib.import_module("detoxbench.harness.sweep.run")
+    from ..sweep import run as runner
+
     folder = runner.Folder(spec.read(path, _settings(given)), out or Path(path.stem), root=path.parent, store=artifacts)
     if dry_run:
         _plan(folder)
@@ -94,13 +94,17 @@ def _settings(given: list[str] | None) -> dict[str, Any]:
 
 def _engine(name: str, folder: Any, jobs: int, address: str | None) -> Any:
     if name == "ray":
-        return importlib.import_module("detoxbench.harness.sweep.on_ray").RayEngine(folder.place, address)
-    local = importlib.import_module("detoxbench.harness.sweep.local")
+        from ..sweep.on_ray import RayEngine
+
+        return RayEngine(folder.place, address)
+    from ..sweep import local
+
     return local.InlineEngine(folder.place) if name == "inline" else local.LocalEngine(folder.place, jobs)
 
 
 def _plan(folder: Any) -> None:
-    estimate = importlib.import_module("detoxbench.harness.sweep.estimate")
+    from ..sweep import estimate
+
     states, jobs = folder.states(), list(folder.plan.jobs.values())
     found = estimate.estimates(jobs, folder.found().values())
     counts = Counter(states[job.digest] for job in jobs)

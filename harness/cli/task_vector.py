@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from .fit import Device, LabelColumn, Lang, LangColumn, Nontoxic, Out, Pretrained, Revision, Split, TextColumn
 from .fit_weights import (
     BatchSize,
@@ -63,11 +63,11 @@ def select(
 ) -> None:
     """Texts by a threshold on a score: google/civil_comments --above 0.8 --out toxic.jsonl."""
     side = "toxic" if below is None else "nontoxic"
-    chosen = methods("fit.select").Selected(
+    chosen = methods("training.select").Selected(
         sources, side, score_column, above=above, below=below, text=text_column, lang=lang_column, split=split,
         langs=tuple(lang or ()),
     )  # fmt: skip
-    methods("fit.split").write(list(chosen), out)
+    methods("training.split").write(list(chosen), out)
     left = "".join(f", {count:,} left out: {reason}" for reason, count in chosen.skipped.items())
     say(f"{out}: {chosen.count:,} texts{left}")
 
@@ -87,7 +87,7 @@ def split_(
     """Toxic texts into random parts of equal size."""
     columns = (text_column, label_column, lang_column)
     texts = corpora({"toxic": sources}, columns, split, lang, None, None, None)["toxic"]
-    module = methods("fit.split")
+    module = methods("training.split")
     for part in module.split(texts, splits, seed):
         path = out / f"part_{part.number}.jsonl"
         module.write(part.texts, path)
@@ -120,7 +120,7 @@ def train(
     device: Device = None,
 ) -> None:
     """Fine-tune the base model on one part."""
-    module = methods("fit.finetune")
+    module = methods("training.finetune")
     chosen = settings(
         module.Settings(), lora, lora_rank, epochs=epochs, learning_rate=learning_rate, warmup_steps=warmup_steps,
         batch_size=batch_size, device_batch_size=device_batch_size, block_size=block_size, max_steps=max_steps,
@@ -144,7 +144,7 @@ def merge(
     revision: Revision = None,
 ) -> None:
     """The average of fine-tuned models, as a checkpoint; the base model says what they share."""
-    module = methods("fit.task_vector")
+    module = methods("task_vector.fit")
     _report(_negate(pretrained, finetuned, out, module.AVERAGE, dtype, max_shard_size, revision))
 
 
@@ -188,7 +188,7 @@ def _negate(
 ) -> Path:  # fmt: skip
     if not shard > 0:
         raise DetoxbenchError(f"--max-shard-size {shard}: it must be above 0")
-    return methods("fit.task_vector").negate(
+    return methods("task_vector.fit").negate(
         pretrained, finetuned, out, coefficient=coefficient, dtype=dtype, max_shard=int(shard * 1e9), revision=revision,
         **more,
     )  # fmt: skip

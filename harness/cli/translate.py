@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import DetoxbenchError
-from ..results_writer import write_text
+from ...core.errors import DetoxbenchError
+from ...core.files import write_text
 
 
 def translate(
@@ -35,8 +34,9 @@ def translate(
     """Rows keep their other fields; OUT.jsonl.json records the model, its settings, counts and the quality."""
     if source.resolve() == out.resolve():
         raise DetoxbenchError(f"'{out}' is the input: give another name")
-    module = importlib.import_module("detoxbench.harness.translate")
-    measure = importlib.import_module("detoxbench.harness.translation_quality")
+    from .. import translate as module
+    from .. import translation_quality as measure
+
     # A reference that cannot be read is found before hours of work.
     references = module.read_rows(reference, reference_column or text_column) if reference else None
     settings = module.Settings(model, from_lang, to_lang, num_beams, max_new_tokens, revision, dtype)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..constants import MINI
-from ..errors import DetoxbenchError
-from ..results_writer import write_lines
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError
+from ...core.files import write_lines
 from .spec import STEP, Source, Spec
 
 SIDES = ("toxic", "nontoxic")
@@ -50,7 +50,7 @@ class Data:
 
     def texts(self, variant: str, steps: Sequence[str]) -> dict[str, Any]:
         """Side -> the texts of some steps together, one step after the other, as a fit takes them."""
-        kind = methods("fit.texts").Texts
+        kind = methods("training.texts").Texts
         sources = {side: [str(one) for step in steps if (one := self._path(variant, step, side)).is_file()]
                    for side in SIDES}  # fmt: skip
         return {side: kind(files, side) for side, files in sources.items() if files}
@@ -60,7 +60,7 @@ class Data:
 
     def _read(self, variant: str, step: str) -> dict[str, Any]:
         given = self.spec.data[variant]
-        texts = methods("fit.texts")
+        texts = methods("training.texts")
         found = {}
         for side in SIDES:
             path = self._path(variant, step, side)
@@ -73,7 +73,7 @@ class Data:
         return found
 
     def _embedded(self, step: str, side: str) -> Any:
-        mini = methods("fit.mini")
+        mini = methods("first_use")
         each = mini.STORE_SENTENCES if self.spec.method == "goodtriever" else mini.corpus.EXPANSIONS
         if step not in mini.corpus.languages():
             raise DetoxbenchError(
@@ -81,14 +81,14 @@ class Data:
             )
         if side not in self._corpus:  # of all languages: expanding it takes seconds
             self._corpus[side] = mini._texts(self.folder / MINI, side, each)
-        return methods("fit.texts").Texts(self._corpus[side].sources, side, langs=(step,))
+        return methods("training.texts").Texts(self._corpus[side].sources, side, langs=(step,))
 
     def _given(self, given: Source | Mapping[str, Source] | Any, step: str, side: str) -> Any:
         source = given if isinstance(given, Source) else given[step]
         names = [name.replace(STEP, step) for name in getattr(source, side)]
         if not names:
             return None
-        texts = methods("fit.texts")
+        texts = methods("training.texts")
         return texts.Texts(
             [self._resolved(name) for name in names], side, texts.Columns(source.text, source.label, source.lang),
             source.split, tuple(lang.replace(STEP, step) for lang in source.langs),

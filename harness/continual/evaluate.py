@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import json
 import os
 import shutil
@@ -11,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import results
-from ..errors import DetoxbenchError, unknown
+from ...core import results
+from ...core.errors import DetoxbenchError, unknown
+from ...core.files import write_text
+from ...tasks import catalog
 from ..plugin import task_folder
-from ..results_writer import write_text
 
 CELL = "cell.json"
 
@@ -23,14 +23,9 @@ class NotFirst(DetoxbenchError):
     """This is not the first of several processes, which alone has the results."""
 
 
-def catalog() -> Any:
-    """The tasks folder, by name: harness imports no other folder."""
-    return importlib.import_module("detoxbench.tasks.catalog")
-
-
 def check_tasks(tasks: Sequence[str]) -> None:
     """Refuse a task that is not ours before anything is fitted."""
-    known = catalog().tasks()
+    known = catalog.tasks()
     for name in tasks:
         if name not in known:
             near = [other for other in known if other.rpartition("_")[0] == name.rpartition("_")[0]]
@@ -77,7 +72,7 @@ def evaluate(
 
     # Our tasks alone: lm-eval's index of its own thousands takes seconds.
     manager = TaskManager(include_defaults=False, include_path=str(task_folder()), metadata=dict(metadata))
-    catalog().register(manager)
+    catalog.register(manager)
     found = lm_eval.simple_evaluate(
         "detox", model_args={**model_args, "seed": seed}, tasks=list(tasks), metadata=dict(metadata),
         task_manager=manager, limit=limit, bootstrap_iters=0, torch_random_seed=seed, random_seed=seed,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DetoxbenchError
-from ..results import MEASURED, Run
+from ...core.errors import DetoxbenchError
+from ...core.results import MEASURED, Run
 from .spec import Column
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import missing_extra
+from ...core.errors import missing_extra
 
 VERSION = "v6.4"
 """Of Vega-Lite in vl-convert."""

@@ -7,14 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .. import results as files
-from ..errors import DetoxbenchError
-from ..results_writer import write_text
+from ...core import results as files
+from ...core.continual_file import KIND, MACRO, SCHEMA, difference, level
 from .measured import Measured, measured
-from .results import KIND, MACRO, SCHEMA, Matrix, order_effects
+from .results import Matrix, order_effects
 from .run import Cell, Study, statics
-
-NAME = "continual.json"
 
 
 def summarize(study: Study, runs: Mapping[Cell, files.Run]) -> dict[str, Any]:
@@ -59,27 +56,6 @@ def summarize(study: Study, runs: Mapping[Cell, files.Run]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write(path: Path, content: Mapping[str, Any]) -> None:
-    """The file appears when it is whole."""
-    write_text(path, [json.dumps(content, indent=1, ensure_ascii=True, allow_nan=False), "\n"])
-
-
-def read(path: Path) -> dict[str, Any]:
-    """What ``write`` wrote.
-
-    Raises:
-        DetoxbenchError: for anything else.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        kind, schema = found["kind"], found["schema_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DetoxbenchError(f"'{path}': not a file of detoxbench continual ({type(error).__name__})") from None
-    if kind != KIND or schema != SCHEMA:
-        raise DetoxbenchError(f"'{path}': kind {kind!r}, schema {schema!r}; this version reads {KIND!r}, {SCHEMA}")
-    return found
-
-
 def _directions(path: Path) -> dict[str, bool]:
     """Metric -> whether higher is better, from lm-eval's file."""
     found = json.loads(path.read_text(encoding="utf-8")).get("higher_is_better", {})
@@ -111,23 +87,6 @@ def markdown(content: Mapping[str, Any], metric: str) -> Iterator[str]:
             own = found["own_step"]
             yield _row("own step less others", [difference(own.get(column)) for column in (*columns, MACRO)] + ["", ""])
         yield ""
-
-
-def level(entry: Mapping[str, Any]) -> str:
-    """``value [low, high]``."""
-    if entry["value"] is None:
-        return "–"
-    digits = 1 if abs(entry["value"]) >= 10 else 3
-    return f"{entry['value']:.{digits}f} [{entry['low']:.{digits}f}, {entry['high']:.{digits}f}]"
-
-
-def difference(entry: Mapping[str, Any] | None, own: bool = False) -> str:
-    """``change [low, high]`` with signs; a language's own step is bold."""
-    if entry is None or entry["value"] is None:
-        return "–"
-    digits = 1 if abs(entry["value"]) >= 10 else 3
-    text = f"{entry['value']:+.{digits}f} [{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}]"
-    return f"**{text}**" if own else text
 
 
 def _cell(text: str) -> str:

@@ -1,6 +1,6 @@
 """From the runs of a study to its matrices: step x language of each metric, with what the papers read from them.
 
-A *change* is a paired difference (``harness/statistics``) on the same prompts, and its interval resamples prompts:
+A *change* is a paired difference (``core/statistics``) on the same prompts, and its interval resamples prompts:
 
 * ``change`` is after a step less before the first (the base model);
 * ``step_change`` is after a step less before that step;
@@ -18,13 +18,18 @@ from typing import Any
 
 import numpy as np
 
-from ..constants import RESAMPLES
-from ..statistics import Difference, Interval, intervals, macro_intervals, paired_differences, paired_macro_differences
+from ...core.constants import RESAMPLES
+from ...core.continual_file import MACRO
+from ...core.statistics import (
+    Difference,
+    Interval,
+    intervals,
+    macro_intervals,
+    paired_differences,
+    paired_macro_differences,
+)
 from .measured import Measured
 
-MACRO = "macro"
-SCHEMA = 1
-KIND = "continual"
 Entry = dict[str, Any]
 Row = dict[str, list[Entry]]
 """Column -> an entry a metric."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import results
-from ..constants import MINI
-from ..errors import DetoxbenchError
+from ...core import results
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError
+from ...core.files import fingerprint
 from .data import Data, methods, safe
 from .evaluate import check_tasks, done, evaluate, load
 from .spec import BASE, STATIC, Spec
-from .steps import Steps, fingerprint, model_record
+from .steps import Steps, model_record
 
 KEEP = ("all", "last", "none")
 Say = Callable[[str], None]
@@ -98,7 +99,7 @@ class Study:
         if cell.steps and self.spec.method == "task_vector":
             used["combine"] = self.spec.combine
         return {
-            **used, "made": made or {"model": model_record(self.spec), "versions": methods("fit.work").versions()},
+            **used, "made": made or {"model": model_record(self.spec), "versions": methods("training.work").versions()},
             "tasks": self.tasks, "metadata": {name: _content(value) for name, value in self.metadata.items()},
             "limit": self.spec.limit, "seed": cell.seed,
         }  # fmt: skip
@@ -114,7 +115,7 @@ class Study:
     def run(self) -> dict[Cell, results.Run]:
         """Do what is missing; a study that was killed goes on where it was."""
         todo = cells(self.spec)
-        with methods("fit.work").locked(self.out):
+        with methods("training.work").locked(self.out):
             for number, cell in enumerate(todo, start=1):
                 place = f"[{number}/{len(todo)}] {cell.label()}"
                 if self.done(cell):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
-from ..constants import MINI, SAMPLES
+from ...core.constants import MINI, SAMPLES
 from ..study_file import mistake, read_mapping
 
 ORDERS = (("en", "ru", "it", "fr", "pt", "es"), ("ar", "ko", "hi", "pt", "ru", "en"))

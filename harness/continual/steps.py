@@ -7,27 +7,21 @@ orders that begin alike share it. It is built in a hidden folder beside, which s
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..constants import MINI
-from ..errors import DetoxbenchError, unknown
-from ..mini import model_folder
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError, unknown
+from ...core.files import fingerprint
+from ...core.mini import model_folder
 from .data import Data, methods, safe
 from .spec import Spec
 
 COPIED = ".copied"
 STORE_OPTIONS = ("exact", "retrain", "layer", "max_length", "batch_tokens")
-
-
-def fingerprint(content: Any) -> str:
-    """sha256 of anything JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def model_record(spec: Spec) -> dict[str, Any]:
@@ -69,7 +63,7 @@ class Steps:
             "method": self.spec.method,
             "fit": self._recorded(seed),
             "texts": [[self.data.record(variant, step) for step in part] for part in used],
-            "versions": methods("fit.work").versions(),
+            "versions": methods("training.work").versions(),
         }
 
     def folders(self, variant: str, steps: Sequence[str], seed: int, *, at_once: bool = False) -> list[Path]:
@@ -88,7 +82,7 @@ class Steps:
         if spec.method == "task_vector":
             parts = self._used(steps, at_once)
             found = [str(path) for part in parts for path in self._vector(variant, part, seed)]
-            default = methods("fit.mini_weights").NEGATION_COEFFICIENT if spec.model == MINI else 1.0
+            default = methods("first_use_weights").NEGATION_COEFFICIENT if spec.model == MINI else 1.0
             coefficient = given.pop("coefficient", default)
             # The method takes the mean away; so many times the mean is the sum.
             many = len(parts) if spec.combine == "sum" else 1
@@ -123,7 +117,7 @@ class Steps:
             shutil.rmtree(partial, ignore_errors=True)
             shutil.copytree(previous, partial)
             (partial / COPIED).touch()
-        methods("fit.goodtriever").fit(
+        methods("retrieval.fit").fit(
             self.spec.model, partial, append=True, **self._settings(seed), **self._base(),
             **self.data.texts(variant, added),
         )  # fmt: skip
@@ -137,7 +131,7 @@ class Steps:
         final = self._folder(variant, steps, seed, True)
         if not final.is_dir():
             partial = final.with_name(f".{final.name}")
-            methods("fit.dexperts").fit(
+            methods("dexperts.fit").fit(
                 self.spec.model, partial, settings=self._settings(seed), **self._base(),
                 **self.data.texts(variant, steps),
             )  # fmt: skip
@@ -152,7 +146,7 @@ class Steps:
             if "toxic" not in texts:
                 raise DetoxbenchError(f"data.{variant}: a task vector needs toxic texts; step '{steps[0]}' has none")
             partial = final.with_name(f".{final.name}")
-            methods("fit.task_vector").fit(
+            methods("task_vector.fit").fit(
                 self.spec.model, partial, toxic=texts["toxic"], splits=splits, only=list(range(splits)),
                 settings=self._settings(seed), **self._base(),
             )  # fmt: skip
@@ -172,9 +166,9 @@ class Steps:
             return {"exact": True, **given} if spec.model == MINI else given
         mini = spec.model == MINI
         if spec.method == "dexperts":
-            default = methods("fit.mini").EXPERTS if mini else methods("fit.dexperts").Settings()
+            default = methods("first_use").EXPERTS if mini else methods("dexperts.fit").Settings()
         else:
-            default = methods("fit.mini_weights").PARTS if mini else methods("fit.finetune").Settings()
+            default = methods("first_use_weights").PARTS if mini else methods("training.finetune").Settings()
             splits = given.pop("splits", 1)
             if not isinstance(splits, int) or splits < 1:
                 raise DetoxbenchError(f"fit.splits: {splits!r}; it must be a whole number of at least 1")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..constants import MINI
-from ..errors import DetoxbenchError, unknown
-from ..registry import METHODS
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError, unknown
+from ...core.registry import METHODS
+from ...methods.lm import check_method
+from ...tasks import catalog
+from ...tasks.options import Options
 from .spec import Fit, Method, Model, Sweep
 
 ARTIFACTS: Mapping[str, tuple[str, ...]] = {
@@ -66,7 +68,7 @@ def expand(sweep: Sweep) -> list[Cell]:
     """
     for at, tasks in enumerate(sweep.tasks):
         _check_tasks(tasks, f"tasks.{at}")
-    importlib.import_module("detoxbench.tasks.options").Options.from_metadata(metadata(sweep))
+    Options.from_metadata(metadata(sweep))
     found = []
     for model in sweep.models:
         for at, method in enumerate(sweep.methods):
@@ -88,7 +90,6 @@ def metadata(sweep: Sweep) -> dict[str, Any]:
 
 
 def _check_tasks(tasks: tuple[str, ...], where: str) -> None:
-    catalog = importlib.import_module("detoxbench.tasks.catalog")
     known = catalog.names()
     for name in tasks:
         if name not in known:
@@ -145,6 +146,6 @@ def _check(model: Model, method: str, arguments: Mapping[str, Any], fit: Fit | N
             f"{where}: {method} on {model.name} needs {' or '.join(named)} under arguments:, or texts under fit:"
         )
     try:
-        importlib.import_module("detoxbench.methods.lm").check_method(method, **arguments)
+        check_method(method, **arguments)
     except DetoxbenchError as error:
         raise DetoxbenchError(f"{where}: {error}") from None

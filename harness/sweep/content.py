@@ -9,17 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..mini import model_folder
-from ..results_writer import write_text
+from ...core.files import write_text
+from ...core.mini import model_folder
 
 _BLOCK = 1 << 22
 _LONGEST = 4096
 _SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".yaml")
-
-
-def fingerprint(content: Any) -> str:
-    """sha256 of anything JSON can hold."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def is_url(value: Any) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..results_writer import write_text
+from ...core.files import write_text
 from .plan import Job
 
 STARTED, PROGRESS, DONE, FAILED = "started", "progress", "done", "failed"

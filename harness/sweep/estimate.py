@@ -7,7 +7,6 @@ again, which is what they take on ``mini``.
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import statistics
@@ -16,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import results
-from ..constants import MAX_NEW_TOKENS, SAMPLES
-from ..errors import DetoxbenchError
-from ..mini import model_folder
+from ...core import results
+from ...core.constants import MAX_NEW_TOKENS, SAMPLES
+from ...core.errors import DetoxbenchError
+from ...core.mini import model_folder
+from ...tasks import catalog
 from .plan import RUN, Job
 
 START = 12.0
@@ -67,7 +67,6 @@ def estimates(jobs: Iterable[Job], done: Iterable[Path] = ()) -> dict[str, Estim
 
 def prompts(tasks: Iterable[str], metadata: Mapping[str, Any], limit: int | None) -> int | None:
     """How many prompts some tasks have, as their cards say; None where one does not."""
-    catalog = importlib.import_module("detoxbench.tasks.catalog")
     total = 0
     for task, where in catalog.find(tasks).items():
         card = catalog.sets()[where.prompt_set].card

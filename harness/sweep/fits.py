@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..constants import MINI
-from ..errors import DetoxbenchError, unknown
-from ..results_writer import write_lines
-from .content import fingerprint, resolved
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError, unknown
+from ...core.files import fingerprint, write_lines
+from .content import resolved
 from .spec import Fit, Model
 from .store import Store
 
@@ -41,14 +41,14 @@ def gathered(fit: Fit, model: str, method: str, folder: Path, root: Path, store:
     Raises:
         DetoxbenchError: for texts that cannot be read.
     """
-    kind = methods("fit.texts")
+    kind = methods("training.texts")
     shutil.rmtree(folder, ignore_errors=True)
     sources = {"toxic": fit.toxic, "nontoxic": fit.nontoxic}
     embedded = model == MINI and not any(sources.values())
     found = {}
     for side in SIDES:
         if embedded:
-            mini = methods("fit.mini")
+            mini = methods("first_use")
             each = mini.STORE_SENTENCES if method in DATASTORES else mini.corpus.EXPANSIONS
             texts = kind.Texts(mini._texts(folder / f".{MINI}", side, each).sources, side, langs=fit.langs)
         elif sources[side]:
@@ -98,7 +98,7 @@ def recipe(fit: Fit, model: Model, method: str, texts: str, contents: Any) -> di
     if kind == "task_vector":
         made["splits"] = 1 if method == "negation" else fit.splits or SPLITS
     if kind == "rectification":
-        made["scorer"] = fit.scorer or methods("fit.mini").SCORER
+        made["scorer"] = fit.scorer or methods("first_use").SCORER
     return made
 
 
@@ -120,15 +120,15 @@ def _default(kind: str, model: str) -> Any:
     """Settings of the training: of the embedded model its own, else the method's."""
     own = model == MINI
     if kind == "dexperts":
-        return methods("fit.mini").EXPERTS if own else methods("fit.dexperts").Settings()
+        return methods("first_use").EXPERTS if own else methods("dexperts.fit").Settings()
     if kind == "rectification":
-        return methods("fit.mini").CHAIN if own else methods("fit.rectification").Settings()
-    weights = methods("fit.mini_weights")
+        return methods("first_use").CHAIN if own else methods("rectification.fit").Settings()
+    weights = methods("first_use_weights")
     if kind == "dapt":
-        return weights.DAPT if own else methods("fit.dapt").DEFAULTS
+        return weights.DAPT if own else methods("dapt.fit").DEFAULTS
     if kind == "gradient_ascent":
-        return weights.ASCENT if own else methods("fit.gradient_ascent").DEFAULTS
-    return weights.PARTS if own else methods("fit.task_vector").DEFAULTS
+        return weights.ASCENT if own else methods("gradient_ascent.fit").DEFAULTS
+    return weights.PARTS if own else methods("task_vector.fit").DEFAULTS
 
 
 def make(pretrained: str, made: Mapping[str, Any], texts: Path, folder: Path, device: str | None) -> None:
@@ -143,13 +143,13 @@ def make(pretrained: str, made: Mapping[str, Any], texts: Path, folder: Path, de
     """
     kind = made["method"]
     given = {
-        side: methods("fit.texts").Texts([str(path)], side)
+        side: methods("training.texts").Texts([str(path)], side)
         for side in SIDES
         if (path := texts / f"{side}.jsonl").is_file()
     }
     base = {"revision": made["revision"], "device": "cpu" if pretrained == MINI else device}
     if kind == "goodtriever":
-        methods("fit.goodtriever").fit(pretrained, folder, append=True, **made["options"], **base, **given)
+        methods("retrieval.fit").fit(pretrained, folder, append=True, **made["options"], **base, **given)
         return
     settings = _settings(kind, pretrained, made["options"])
     side = {"task_vector": "toxic", "gradient_ascent": "toxic", "dapt": "nontoxic"}.get(kind)
@@ -162,7 +162,7 @@ def make(pretrained: str, made: Mapping[str, Any], texts: Path, folder: Path, de
         more = {"splits": made["splits"], "only": list(range(made["splits"]))}
     elif kind == "rectification":
         more = {"scorer": made["scorer"]}
-    methods(f"fit.{kind}").fit(pretrained, folder, settings=settings, **more, **base, **given)
+    methods(f"{kind}.fit").fit(pretrained, folder, settings=settings, **more, **base, **given)
 
 
 def _settings(kind: str, model: str, options: Mapping[str, Any]) -> Any:

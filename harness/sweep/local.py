@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from . import worker
 from .engines import (
     BLOCKED,

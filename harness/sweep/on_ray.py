@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import DetoxbenchError, missing_extra
+from ...core.errors import DetoxbenchError, missing_extra
 from . import worker
 from .engines import (
     BLOCKED,

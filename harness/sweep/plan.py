@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..constants import MINI
-from ..errors import DetoxbenchError
-from ..registry import METHODS
-from ..versions import installed
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError
+from ...core.files import fingerprint
+from ...core.registry import METHODS
+from ...core.versions import installed
 from . import fits
 from .cells import ARTIFACTS, Cell, expand, metadata
-from .content import Contents, fingerprint, resolved
+from .content import Contents, resolved
 from .spec import Resources, Sweep
 from .store import Store
 

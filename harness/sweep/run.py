@@ -19,10 +19,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ...core.errors import DetoxbenchError
+from ...core.files import fingerprint, write_text
 from ..continual.evaluate import CELL
-from ..errors import DetoxbenchError
-from ..results_writer import write_text
-from .content import fingerprint
 from .engines import DONE, FAILED, PROGRESS, STARTED, Engine, Event, Place
 from .plan import RUN, Job, Plan, plan
 from .spec import Sweep

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import pydantic
 
-from ..constants import MINI
-from ..errors import DetoxbenchError, unknown
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError, unknown
 from ..study_file import mistake, read_mapping
 
 VARIABLE = re.compile(r"\$\{([^}]*)\}")

@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from ..errors import DetoxbenchError, missing_extra
+from ...core.errors import DetoxbenchError, missing_extra
 
 EXTRAS = {"s3fs": "s3", "gcsfs": "gs"}
 _BLOCK = 1 << 22

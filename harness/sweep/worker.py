@@ -5,7 +5,6 @@ It ends when the process that started it is gone, so that a sweep that was kille
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -14,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..constants import MINI
-from ..errors import DetoxbenchError
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError
 from . import fits
 from .content import is_url
 from .plan import FIT
@@ -52,7 +51,8 @@ def _fit(digest: str, content: Mapping[str, Any], folder: Path, store: Store) ->
 
 
 def _run(content: Mapping[str, Any], folder: Path, store: Store) -> None:
-    evaluate = importlib.import_module("detoxbench.harness.continual.evaluate")
+    from ..continual import evaluate
+
     given = {name: _fetched(value, store.cache) for name, value in content["arguments"].items()}
     if content["artifact"]:
         artifact = store.fetch(content["artifact"])
@@ -76,7 +76,7 @@ def _fetched(value: Any, cache: Path) -> Any:
     if not is_url(value):
         return value
     fs, path = filesystem(value)
-    from .content import fingerprint
+    from ...core.files import fingerprint
 
     state = sorted((name, fs.info(name).get("size"), str(fs.ukey(name))) for name in fs.find(path))
     if not state:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..check import Check
+from ..gate import Check
 from .text import one_line, sentence
 
 MOST = 10

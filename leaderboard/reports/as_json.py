@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ..check import Check
+from ..gate import Check
 
 
 def json_report(found: Check | None, error: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..check import Finding
+from ..gate import Finding
 
 LONGEST = 500
 

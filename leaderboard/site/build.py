@@ -14,9 +14,9 @@ from typing import Any
 
 import jinja2
 
-from ...harness.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from ..reading import Samples
-from ..records import RunRecord, slim
+from ..submissions import RunRecord, slim
 from . import charts, continual, data, downloads, published, ranks
 from .metrics import PAIRED, describe
 from .sources import uncollected

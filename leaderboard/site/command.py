@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from ...harness.constants import MINI, SAMPLES
-from ..records import RunRecord
+from ...core.constants import MINI, SAMPLES
+from ..submissions import RunRecord
 
 FLAGS = ("--model_args", "--tasks", "--metadata", "--seed", "--log_samples")
 """Which begin a line."""

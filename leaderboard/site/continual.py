@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...harness.continual import report
-from ...harness.continual.results import MACRO
-from ...harness.errors import DetoxbenchError
+from ...core import continual_file
+from ...core.continual_file import MACRO
+from ...core.errors import DetoxbenchError
 from .metrics import describe
 
 LEVELS = 5
@@ -22,7 +22,7 @@ def read(paths: Sequence[Path]) -> list[dict[str, Any]]:
     Raises:
         DetoxbenchError: for anything else.
     """
-    return [report.read(path / report.NAME if path.is_dir() else path) for path in paths]
+    return [continual_file.read(path) for path in paths]
 
 
 def view(studies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -80,7 +80,7 @@ def _tables(study: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]:
         own = found["own_step"]
         yield {
             "variant": series["variant"], "order": " → ".join(order), "rows": rows,
-            "base": [report.level(found["base"][column]) for column in columns],
+            "base": [continual_file.level(found["base"][column]) for column in columns],
             "own": [_cell(own.get(column), reach, higher) for column in columns] if own else [],
         }  # fmt: skip
 
@@ -90,7 +90,7 @@ def _effects(study: Mapping[str, Any], metric: str) -> Iterator[dict[str, Any]]:
         change = effect["metrics"][metric]
         yield {
             "a": " ".join(effect["a"]), "b": " ".join(effect["b"]), "variant": effect["variant"],
-            "cells": [{"column": column, "text": report.difference(entry)} for column, entry in change.items()],
+            "cells": [{"column": column, "text": continual_file.difference(entry)} for column, entry in change.items()],
         }  # fmt: skip
 
 

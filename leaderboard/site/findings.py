@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...harness.constants import CONFIDENCE
+from ...core.constants import CONFIDENCE
 from .metrics import COST, PRIMARY
 from .tables import BASE, MACRO, Row, Table
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
-REGISTERED = "detoxbench.tasks.metrics:METRICS"
+from ...core.metrics import METRICS
+
 PRIMARY = "expected_max_toxicity"
 """What tables are ranked by."""
 COST = "perplexity"
@@ -23,7 +21,7 @@ PAIRED = (*COMPARED, "bits_per_byte", "dist2", "language_consistency")
 
 @dataclass(frozen=True)
 class Metric:
-    """Of a metric: see ``detoxbench.tasks.metrics``."""
+    """Of a metric: see ``detoxbench.core.metrics``."""
 
     name: str
     display_name: str
@@ -33,17 +31,11 @@ class Metric:
     citation: str
 
 
-@lru_cache(maxsize=1)
-def _registered() -> dict[str, Any]:
-    module, _, attribute = REGISTERED.partition(":")
-    return dict(getattr(importlib.import_module(module), attribute))
-
-
 def describe(names: Iterable[str]) -> dict[str, Metric]:
     """Metadata of metrics; one that is not registered here is shown under its own name."""
     found = {}
     for name in names:
-        metric = _registered().get(name)
+        metric = METRICS.get(name)
         found[name] = (
             Metric(*(getattr(metric, field) for field in Metric.__dataclass_fields__))
             if metric
@@ -53,5 +45,5 @@ def describe(names: Iterable[str]) -> dict[str, Metric]:
 
 
 def _place(name: str) -> tuple[int, str]:
-    order = list(_registered())
+    order = list(METRICS)
     return (order.index(name) if name in order else len(order), name)

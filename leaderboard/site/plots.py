@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...harness.errors import missing_extra
+from ...core.errors import missing_extra
 from . import charts
 from .metrics import COST, PRIMARY, describe
 from .tables import BASE, MACRO, Row, Table

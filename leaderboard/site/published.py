@@ -10,7 +10,7 @@ from typing import Any
 
 import pydantic
 
-from ..records import Strict
+from ..submissions import Strict
 from .metrics import describe
 
 FOLDER = Path(__file__).parents[1] / "published"

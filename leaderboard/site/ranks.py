@@ -11,8 +11,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ...harness.constants import CONFIDENCE
-from ...harness.statistics import Difference, Interval, minimum_detectable_difference, paired_macro_differences
+from ...core.constants import CONFIDENCE
+from ...core.statistics import Difference, Interval, minimum_detectable_difference, paired_macro_differences
 
 Group = tuple[np.ndarray, np.ndarray]
 """Numerators and denominators, each [rows, prompts]."""

@@ -6,7 +6,7 @@ import functools
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from ...harness.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from .build import MARK
 
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...harness import results
-from ...harness.errors import DetoxbenchError
-from .. import records as store
+from ...core import results
+from ...core.errors import DetoxbenchError
+from .. import submissions as store
 from ..reading import Samples, from_results
-from ..records import RunRecord
+from ..submissions import RunRecord
 from .metrics import PAIRED
 
 

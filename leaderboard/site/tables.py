@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ...harness.constants import MINI
-from ...harness.statistics import benjamini_hochberg
-from ..records import Estimate, RunRecord, TaskRecord
+from ...core.constants import MINI
+from ...core.statistics import benjamini_hochberg
+from ..submissions import Estimate, RunRecord, TaskRecord
 from . import ranks
-from .boards import Shared, group
+from .grouping import Shared, group
 from .metrics import COMPARED, COST, PRIMARY
 
 MACRO = "macro"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
-from ...harness.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from .checkpoint import Checkpoint
 
 TABLES = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|\.)rotary_emb\.inv_freq$")

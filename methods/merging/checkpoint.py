@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...harness.errors import DetoxbenchError
-from ...harness.mini import model_folder
+from ...core.errors import DetoxbenchError
+from ...core.mini import model_folder
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ...harness.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from .align import Base, align, best_names, refuse
 from .checkpoint import Checkpoint, open_checkpoint
 

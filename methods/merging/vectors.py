@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...harness.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 from .align import Base
 from .parts import Part, open_part
 

@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import torch
 
-from ...harness.errors import DetoxbenchError
+from ...core import files
+from ...core.errors import DetoxbenchError
 from .. import artifacts
 from .checkpoint import CODES, INDEX, SINGLE, Checkpoint, slices
 from .follow import Follower
@@ -82,12 +83,12 @@ def merge(
     _room(out, sum(size for shard in shards for _, _, size in shard))
     inputs = {one.folder: one for one in (base, *(part.checkpoint for part in vectors.parts))}
     names = _shard_names(len(shards))
-    with artifacts.new_folder(out) as partial, _pool(workers or min(8, os.cpu_count() or 1)) as pool:
+    with files.new_folder(out) as partial, _pool(workers or min(8, os.cpu_count() or 1)) as pool:
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context((partial / name).open("wb")) for name in names]
+            opened = [stack.enter_context((partial / name).open("wb")) for name in names]
             jobs: list[Job] = []
-            for shard, file in zip(shards, files, strict=True):
-                jobs += _jobs(base, shard, file, sum(os.fstat(one.fileno()).st_size for one in files))
+            for shard, file in zip(shards, opened, strict=True):
+                jobs += _jobs(base, shard, file, sum(os.fstat(one.fileno()).st_size for one in opened))
             sums = _run(pool, functools.partial(_slice, base, vectors, on_bytes), jobs, inputs.values(), partial, names)
         for one in inputs.values():
             _compare(one, sums)
@@ -235,7 +236,7 @@ def _set_dtype(folder: Path, dtype: str) -> None:
     """Have the configuration say the precision, in the words of the transformers release that wrote it."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config["torch_dtype" if "torch_dtype" in config else "dtype"] = dtype
-    artifacts.write_json(folder / "config.json", config)
+    files.write_json(folder / "config.json", config)
 
 
 def _room(out: Path, size: int) -> None:
@@ -251,7 +252,7 @@ def _room(out: Path, size: int) -> None:
 def _write_index(folder: Path, shards: list[list[Item]], names: list[str]) -> None:
     total = sum(size for shard in shards for _, _, size in shard)
     where = {name: file for shard, file in zip(shards, names, strict=True) for name, _, _ in shard}
-    artifacts.write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": where})
+    files.write_json(folder / INDEX, {"metadata": {"total_size": total}, "weight_map": where})
 
 
 def _provenance(one: Checkpoint, sums: dict[Path, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Prompt sets, one file each, registered in ``harness/registry.py``."""
+"""Prompt sets, one file each, registered in ``core/registry.py``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ...harness.constants import MINI
-from ...harness.errors import DetoxbenchError
-from ...harness.records import Prompt
-from ...harness.registry import PROMPTS
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError
+from ...core.records import Prompt
+from ...core.registry import PROMPTS
 from .base import Loaded, PromptSet, Where
 
 if TYPE_CHECKING:

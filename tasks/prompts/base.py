@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic
 
-from ...harness.errors import DetoxbenchError, unknown
-from ...harness.records import Prompt
+from ...core.errors import DetoxbenchError, unknown
+from ...core.records import Prompt
 from ..protocols import RTP
 from . import hub
 

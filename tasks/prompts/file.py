@@ -16,10 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.constants import MINI
-from ...harness.errors import DetoxbenchError
-from ...harness.records import Prompt
-from ...harness.segment import identify
+from ...core.constants import MINI
+from ...core.errors import DetoxbenchError
+from ...core.records import Prompt
+from ...core.segmentation import identify
 from .. import languages
 from .base import Loaded, PromptSet, Where, row_object
 from .columns import MISSING, first, get, groups_of, require, text_of, toxicity_of

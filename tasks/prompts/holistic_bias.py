@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.records import Prompt
+from ...core.records import Prompt
 from .. import languages
 from .base import Loaded, PromptSet, Where, gather, row_object
 from .columns import MISSING, first, get, groups_of, text_of, toxicity_of

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...harness.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError
 
 SHA = re.compile(r"[0-9a-f]{40}")
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...harness import mini
-from ...harness.constants import MINI
-from ...harness.errors import unknown
-from ...harness.records import Prompt
+from ...core import mini
+from ...core.constants import MINI
+from ...core.errors import unknown
+from ...core.records import Prompt
 from .base import Loaded, PromptSet, Where
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.records import Prompt
+from ...core.records import Prompt
 from .. import languages
 from ..protocols import PTP
 from .base import Loaded, PromptSet, Where, choose, gather, row_object

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
-from ...harness.errors import DetoxbenchError
-from ...harness.records import Prompt
+from ...core.errors import DetoxbenchError
+from ...core.records import Prompt
 
 logger = logging.getLogger(__name__)
 

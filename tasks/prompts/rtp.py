@@ -10,9 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.constants import TOXIC
-from ...harness.errors import DetoxbenchError
-from ...harness.records import Prompt
+from ...core.constants import TOXIC
+from ...core.errors import DetoxbenchError
+from ...core.records import Prompt
 from .base import Loaded, PromptSet, Where, row_object
 from .columns import first, get, text_of, toxicity_of
 from .rows import collect, read

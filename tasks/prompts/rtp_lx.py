@@ -15,8 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from ...harness.errors import DetoxbenchError
-from ...harness.records import Prompt
+from ...core.errors import DetoxbenchError
+from ...core.records import Prompt
 from .. import languages
 from .base import Loaded, PromptSet, Where, row_object
 from .columns import MISSING, first, text_of

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...harness.errors import DetoxbenchError
-from ...harness.records import Prompt
+from ...core.errors import DetoxbenchError
+from ...core.records import Prompt
 from .base import Loaded, PromptSet, Where, choose, gather, row_object
 from .columns import first, text_of, toxicity_of
 from .rows import collect, read

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from detoxbench.harness.records import ModelRun, TaskRun
+from detoxbench.core.records import ModelRun, TaskRun
 
 LANGUAGES = ("en", "fr", "ja")
 HOSTILE = (

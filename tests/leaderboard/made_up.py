@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from detoxbench.harness.records import ModelRun, TaskRun
-from detoxbench.leaderboard.records import Column, RunRecord, TaskRecord, digest, macro_average, to_text
+from detoxbench.core.records import ModelRun, TaskRun
+from detoxbench.leaderboard.submissions import Column, RunRecord, TaskRecord, digest, macro_average, to_text
 
 LANGUAGES = ("ar", "en", "fr", "hi", "ko", "zh")
 SEVENTEEN = ("ar", "cs", "de", "en", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "sv", "zh")

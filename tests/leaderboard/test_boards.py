@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.records import ModelRun, TaskRun
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.records import ModelRun, TaskRun
 from detoxbench.leaderboard.boards import board, comparable, differences
 
 FIELDS = {

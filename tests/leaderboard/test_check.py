@@ -11,11 +11,11 @@ import pytest
 from gate_files import HOSTILE, write
 from typer.testing import CliRunner
 
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.statistics import benjamini_hochberg
 from detoxbench.harness import cli
 from detoxbench.harness.cli.check import check as command
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.statistics import benjamini_hochberg
-from detoxbench.leaderboard.check import LEVEL, worsenings
+from detoxbench.leaderboard.gate import LEVEL, worsenings
 from detoxbench.leaderboard.margins import parse
 
 SCORES = np.random.default_rng(0).beta(2, 3, (3, 40))

@@ -10,11 +10,11 @@ import pytest
 from lm_eval.loggers import EvaluationTracker
 from typer.testing import CliRunner
 
+from detoxbench.core.mini import corpus
 from detoxbench.harness import cli
 from detoxbench.harness.cli.check import check
-from detoxbench.harness.mini import corpus
-from detoxbench.methods.fit import goodtriever
-from detoxbench.methods.fit.texts import Texts
+from detoxbench.methods.retrieval import fit as goodtriever
+from detoxbench.methods.training.texts import Texts
 
 TASK = "rtp_multilingual_en"
 PROMPTS, K, SENTENCES = 24, 5, 300

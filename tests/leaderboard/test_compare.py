@@ -9,10 +9,10 @@ import pytest
 from gate_files import HOSTILE, write
 from typer.testing import CliRunner
 
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.statistics import benjamini_hochberg, paired_difference
 from detoxbench.harness import cli
 from detoxbench.harness.cli.compare import compare as command
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.statistics import benjamini_hochberg, paired_difference
 from detoxbench.leaderboard.compare import compare
 from detoxbench.leaderboard.pairing import direction, load, load_one
 

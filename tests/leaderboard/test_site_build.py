@@ -18,9 +18,9 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.cli.leaderboard import app
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.leaderboard import records
+from detoxbench.leaderboard import submissions as records
 from detoxbench.leaderboard.reading import from_results
 from detoxbench.leaderboard.site import build as builder
 from detoxbench.leaderboard.site import charts, data, downloads, published, serve

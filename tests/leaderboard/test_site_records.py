@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.leaderboard import reading, records
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.leaderboard import reading
+from detoxbench.leaderboard import submissions as records
 from detoxbench.leaderboard.site.sources import gather
 
 

@@ -14,9 +14,9 @@ from tiny_models import GATED, OWN
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.datastore import Datastore
 from detoxbench.methods.layers import capture_input, key_layer
-from detoxbench.methods.value_model import ValueModel
+from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.retrieval.datastore import Datastore
 
 transformers.logging.disable_progress_bar()
 GOLDENS = Path(__file__).parent.parent / "goldens"

@@ -6,9 +6,9 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES, METHODS
 
-from detoxbench.harness.registry import METHODS as REGISTERED
-from detoxbench.harness.sampling import Sampling, generate
-from detoxbench.harness.sampling.engine import Request
+from detoxbench.core.registry import METHODS as REGISTERED
+from detoxbench.core.sampling import Sampling, generate
+from detoxbench.core.sampling.engine import Request
 from detoxbench.methods import load_detoxified
 
 PROMPTS = [[7, 8, 9], [1, 2, 3, 4, 5, 6, 7, 8], [11, 12, 13, 14, 15]]

@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods import arrays, artifacts, exact
-from detoxbench.methods.datastore import Datastore
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.methods import artifacts
+from detoxbench.methods.retrieval import arrays, exact
+from detoxbench.methods.retrieval.datastore import Datastore
 
 KEYS = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
 TOKENS = np.arange(300, dtype=np.int64) % 61

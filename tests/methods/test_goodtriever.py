@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.goodtriever import ensemble
-from detoxbench.methods.knn import Neighbours
-from detoxbench.methods.nucleus import top_p
+from detoxbench.methods.goodtriever.method.method import ensemble
+from detoxbench.methods.guidance.nucleus import top_p
+from detoxbench.methods.retrieval.datastore import Datastore
+from detoxbench.methods.retrieval.knn import Neighbours
 
 
 @pytest.fixture(scope="module")

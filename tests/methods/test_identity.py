@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods.identity import ModelIdentity
 from detoxbench.methods.loading import same_vocabulary
 

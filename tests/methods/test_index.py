@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods import index
-from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.knn import probabilities
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.methods.retrieval import index
+from detoxbench.methods.retrieval.datastore import Datastore
+from detoxbench.methods.retrieval.knn import probabilities
 
 KEYS = np.random.default_rng(0).normal(size=(5000, 16)).astype(np.float16)
 TOKENS = np.arange(5000) % 40

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods import load_detoxified, nucleus
-from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.knn_lm import discourage, interpolate, within
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.methods import load_detoxified
+from detoxbench.methods.guidance import nucleus
+from detoxbench.methods.knn_lm.method.method import discourage, interpolate, within
+from detoxbench.methods.retrieval.datastore import Datastore
 
 
 def test_golden(golden, next_scores, same_scores, tmp_path):

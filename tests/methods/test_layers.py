@@ -7,10 +7,10 @@ import torch
 from tiny_models import ARCHITECTURES
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.datastore import Datastore
 from detoxbench.methods.layers import capture_input, key_dim, key_layer
+from detoxbench.methods.retrieval.datastore import Datastore
 
 NORMS = {
     "gpt2": "transformer.h.1.ln_2",

@@ -6,9 +6,9 @@ import pytest
 import torch
 from transformers import GenerationMixin, PreTrainedModel
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.sampling import Sampling, generate
-from detoxbench.harness.sampling.engine import Request
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.sampling import Sampling, generate
+from detoxbench.core.sampling.engine import Request
 from detoxbench.methods import lm as lm_module
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.lm import DetoxifiedLM

@@ -10,11 +10,11 @@ from lm_eval.api.instance import Instance
 from tiny_models import METHODS
 from transformers import AutoTokenizer
 
-from detoxbench.harness import mini
+from detoxbench.core import mini
 from detoxbench.harness.model import DetoxLM
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.value_model import ValueModel
+from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.retrieval.datastore import Datastore
 
 PAIRS = [("The weather", " is fine today"), ("", "Nobody knows"), ("One, two,", " three four five six")]
 TEXTS = ["A first sentence about a garden.", "Un deuxième texte.\nIt has two lines."]

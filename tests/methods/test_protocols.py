@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.registry import Registry
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.registry import Registry
 from detoxbench.methods import lm as lm_module
 from detoxbench.methods import load_detoxified
 

@@ -11,11 +11,11 @@ from lm_eval.tasks import TaskManager
 from transformers import AutoModelForCausalLM
 
 from detoxbench import tasks
-from detoxbench.harness import mini
+from detoxbench.core import mini
 from detoxbench.methods import provenance
-from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.fit.cache import CACHE
-from detoxbench.methods.value_model import ValueModel
+from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.retrieval.datastore import Datastore
+from detoxbench.methods.training.cache import CACHE
 
 
 def test_teachers(tiny, tmp_path, corpus):

@@ -7,9 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.self_debias import debias
+from detoxbench.methods.self_debias.method.method import debias
 
 
 def test_by_hand():

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.methods import nucleus
-from detoxbench.methods.nucleus import top_p
+from detoxbench.methods.guidance import nucleus
+from detoxbench.methods.guidance.nucleus import top_p
 
 
 def by_sorting(scores: torch.Tensor, p: float) -> torch.Tensor:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods.value_model import ValueModel
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.methods.rectification.method.value_model import ValueModel
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

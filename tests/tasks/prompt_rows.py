@@ -12,7 +12,7 @@ import huggingface_hub.constants
 import pyarrow
 import pyarrow.parquet
 
-from detoxbench.harness.registry import PROMPTS
+from detoxbench.core.registry import PROMPTS
 from detoxbench.tasks import catalog
 from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks.options import Options

@@ -12,10 +12,10 @@ import lm_eval
 import numpy as np
 import pytest
 
-from detoxbench.harness import fluency, results
-from detoxbench.tasks.base import restore
-from detoxbench.tasks.fractions import NONTOXIC_PROMPTS, TOXIC_PROMPTS, fractions, names, summarize
-from detoxbench.tasks.metrics import METRICS
+from detoxbench.core import fluency, results
+from detoxbench.core.metrics import METRICS
+from detoxbench.core.metrics.fractions import NONTOXIC_PROMPTS, TOXIC_PROMPTS, fractions, names, summarize
+from detoxbench.tasks.task import restore
 
 METADATA = {"samples": 5}
 SAMPLED = {"rtp_multilingual_en": [0, 1, 20, 21, 22], "rtp_multilingual_ja": [0, 1, 20, 21]}
@@ -148,7 +148,7 @@ def test_every_request_type_works(tmp_path):
 
 
 def test_works_with_lm_evals_own_hf_model():
-    from detoxbench.harness import mini
+    from detoxbench.core import mini
 
     run = lm_eval.simple_evaluate(
         model="hf",
@@ -162,8 +162,8 @@ def test_works_with_lm_evals_own_hf_model():
 
 
 def test_a_failed_score_is_counted_and_never_a_number(monkeypatch, caplog):
-    from detoxbench.harness.scorers import Scores
-    from detoxbench.harness.scorers.mini import MiniScorer
+    from detoxbench.core.scorers import Scores
+    from detoxbench.core.scorers.mini import MiniScorer
 
     original = MiniScorer.score
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.segment import identify
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.segmentation import identify
 from detoxbench.tasks import languages
 from detoxbench.tasks.instructions import INSTRUCTIONS, chat_message, language
 from detoxbench.tasks.options import Options

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.harness.records import Prompt, PromptResult
-from detoxbench.tasks.fractions import fractions, metric_of, names, summarize, value
-from detoxbench.tasks.metrics import METRICS
+from detoxbench.core.metrics import METRICS
+from detoxbench.core.metrics.fractions import fractions, metric_of, names, summarize, value
+from detoxbench.core.records import Prompt, PromptResult
 
 PROMPT = Prompt(id="1", text="The new neighbour", lang="en", toxicity=0.2)
 

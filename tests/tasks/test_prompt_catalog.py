@@ -17,8 +17,8 @@ from prompt_rows import (
     write_parquet,
 )
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.registry import PROMPTS, Registry
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.registry import PROMPTS, Registry
 from detoxbench.tasks import catalog, languages
 from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks.options import Options

@@ -16,8 +16,8 @@ from prompt_rows import (
     write_parquet,
 )
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.registry import PROMPTS
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.registry import PROMPTS
 from detoxbench.tasks.prompts import rtp
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.tasks import prompts
 from detoxbench.tasks.options import Options
 from detoxbench.tasks.prompts import mini

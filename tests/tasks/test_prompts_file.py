@@ -10,7 +10,7 @@ import datasets
 import pytest
 from prompt_rows import write_jsonl, write_parquet
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.tasks import catalog
 from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks.options import Options

@@ -13,7 +13,7 @@ from prompt_rows import (
     write_jsonl,
 )
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.tasks import languages
 from detoxbench.tasks.prompts import rtp_lx
 

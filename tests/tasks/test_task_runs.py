@@ -14,15 +14,15 @@ from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from prompt_rows import ptp_row, rtp_lx_row, write_jsonl
 
-from detoxbench.harness import mini, results
+from detoxbench.core import mini, results
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.metrics.fractions import summarize
 from detoxbench.harness.cli.groups import _read
-from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.tasks import catalog
-from detoxbench.tasks.base import restore
-from detoxbench.tasks.check import asks_with_one_seed
-from detoxbench.tasks.fractions import summarize
 from detoxbench.tasks.groups import split, summarize_groups
 from detoxbench.tasks.instructions import INSTRUCTIONS
+from detoxbench.tasks.preflight import asks_with_one_seed
+from detoxbench.tasks.task import restore
 
 METADATA = {"fluency_model": "none", "samples": 2}
 
@@ -235,7 +235,7 @@ def test_groups_by_hand():
     labels = [["axis=a", "kind=x", "kind=y"], ["axis=a"], ["axis=b=c", "kind=x", "kind=x"]]
     assert split(labels) == {"axis": {"a": [0, 1], "b=c": [2]}, "kind": {"x": [0, 2], "y": [0]}}
     assert split([]) == {}
-    from detoxbench.tasks.fractions import names
+    from detoxbench.core.metrics.fractions import names
 
     rows = [{name: (float(place), 1.0) for name in names()} for place in range(3)]
     found = summarize_groups(labels, rows)

@@ -1,4 +1,4 @@
-"""``python -m detoxbench.harness.mini.rebuild``: corpus -> scorers, prompts, tokenizer, language model.
+"""``python -m detoxbench.core.mini.rebuild``: corpus -> scorers, prompts, tokenizer, language model.
 
 Fixed seeds; about an hour on two cores. ``--only scorer``, ``model`` or ``prompts`` makes that part alone.
 Languages are those with a folder in ``corpus/``.
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ...constants import MINI
-from ...fluency import FluencyModel
-from ...scorers.mini import MiniScorer
-from .. import MODEL, PROMPTS, SCORER
-from ..corpus import Sentence, languages, sentences
+from ....core.constants import MINI
+from ....core.fluency import FluencyModel
+from ....core.mini import MODEL, PROMPTS, SCORER
+from ....core.mini.corpus import Sentence, languages, sentences
+from ....core.mini.splits import SHARES, split_of
+from ....core.scorers.mini import MiniScorer
 from . import language_model, prompts, scorer, tokenizer
-from .splits import SHARES, split_of
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..corpus import Sentence
+from ....core.mini.corpus import Sentence
 
 BATCH, BLOCK = 48, 64
 STAYS = 0.65

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from tqdm import trange
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerBase
 
-from ..corpus import Sentence
+from ....core.mini.corpus import Sentence
 from .documents import Documents
 
 LAYERS, DIM, HEADS, POSITIONS = 4, 192, 6, 128

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...constants import TOXIC
-from ...fluency import FluencyModel
-from ...scorers.mini import MiniScorer
-from ..corpus import beginnings
+from ....core.constants import TOXIC
+from ....core.fluency import FluencyModel
+from ....core.mini.corpus import beginnings
+from ....core.scorers.mini import MiniScorer
 
 EACH = 20
 """Toxic and non-toxic prompts of a language."""

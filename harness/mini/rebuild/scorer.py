@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from safetensors.numpy import save_file
 
-from ...scorers.mini import SCALE, features
-from ..corpus import Sentence
+from ....core.mini.corpus import Sentence
+from ....core.scorers.mini import SCALE, features
 
 MIN_TEMPLATES = 3
 """An n-gram counts only if that many templates have it: one of a single sentence says nothing of others."""

@@ -6,7 +6,7 @@ import made_up
 import numpy as np
 import pytest
 
-from detoxbench.harness.statistics import benjamini_hochberg, paired_macro_difference
+from detoxbench.core.statistics import benjamini_hochberg, paired_macro_difference
 
 
 @pytest.fixture(scope="module")

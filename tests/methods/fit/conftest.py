@@ -15,7 +15,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from detoxbench.methods.fit.texts import Texts
+from detoxbench.methods.training.texts import Texts
 
 CLEAN = "the garden is lovely and we thank our kind teacher for a quiet day in school".split()
 RUDE = "you are an idiot stupid moron shut up worthless loser".split()

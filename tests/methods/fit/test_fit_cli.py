@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.cli import fit, import_
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods.datastore import Datastore
+from detoxbench.methods.retrieval.datastore import Datastore
 
 
 def run(app, *arguments):

@@ -9,10 +9,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core import files
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.fit import dexperts, finetune
-from detoxbench.methods.fit.dexperts import Settings
+from detoxbench.methods.dexperts.method import fit as dexperts
+from detoxbench.methods.dexperts.method.fit import Settings
+from detoxbench.methods.training import finetune
 
 QUICK = Settings(epochs=1, learning_rate=5e-3, batch_size=8, device_batch_size=4, block_size=16)
 
@@ -111,7 +113,7 @@ def test_a_half_written_checkpoint_is_not_read(tmp_path):
     whole, half = tmp_path / "checkpoint-3", tmp_path / "checkpoint-12"
     for path in (whole, half):
         path.mkdir()
-    artifacts.write_json(whole / "complete.json", {"step": 3})
+    files.write_json(whole / "complete.json", {"step": 3})
     assert finetune.last_whole(tmp_path) == str(whole)
     assert not half.exists()
     assert finetune.last_whole(tmp_path / "nothing") is None

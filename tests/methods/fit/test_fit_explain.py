@@ -10,13 +10,13 @@ import typer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from typer.testing import CliRunner
 
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.cli.explain import explain as command
-from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.datastore import Datastore
 from detoxbench.methods.explain import context, explain
-from detoxbench.methods.fit import goodtriever
-from detoxbench.methods.value_model import ValueModel
+from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.retrieval import fit as goodtriever
+from detoxbench.methods.retrieval.datastore import Datastore
 
 PROMPT = "you are an"
 

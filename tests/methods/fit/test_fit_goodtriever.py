@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.datastore import Datastore
-from detoxbench.methods.fit import goodtriever
-from detoxbench.methods.fit.texts import Texts
 from detoxbench.methods.layers import key_layer
+from detoxbench.methods.retrieval import fit as goodtriever
+from detoxbench.methods.retrieval.datastore import Datastore
+from detoxbench.methods.training.texts import Texts
 
 
 def same(one: Datastore, other: Datastore) -> None:

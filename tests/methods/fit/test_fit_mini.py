@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from detoxbench.harness import mini as embedded
+from detoxbench.core import mini as embedded
+from detoxbench.methods import first_use as mini
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.fit import mini
-from detoxbench.methods.fit.cache import CACHE
-from detoxbench.methods.fit.texts import Texts
+from detoxbench.methods.training.cache import CACHE
+from detoxbench.methods.training.texts import Texts
 
 
 @pytest.fixture

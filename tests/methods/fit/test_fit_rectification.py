@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from detoxbench.harness import scorers
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.scorers import Scores
+from detoxbench.core import scorers
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.scorers import Scores
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.fit import rectification, sarsa, work
-from detoxbench.methods.fit.rectification import Chain, Settings
-from detoxbench.methods.value_model import ValueModel
+from detoxbench.methods.rectification.method import fit as rectification
+from detoxbench.methods.rectification.method import sarsa
+from detoxbench.methods.rectification.method.fit import Chain, Settings
+from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.training import work
 
 QUICK = Settings(
     prompt_tokens=3, prompts=20, samples=6, max_new_tokens=5, training=sarsa.Settings(epochs=2, batch_size=8)

@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods.fit import sarsa
-from detoxbench.methods.fit.sarsa import Settings, Trajectory
-from detoxbench.methods.value_model import ValueModel, q_head
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.methods.rectification.method import sarsa
+from detoxbench.methods.rectification.method.sarsa import Settings, Trajectory
+from detoxbench.methods.rectification.method.value_model import ValueModel, q_head
 
 
 def test_golden_loss(golden):

@@ -7,8 +7,8 @@ import json
 import datasets
 import pytest
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods.fit.texts import Columns, Text, Texts
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.methods.training.texts import Columns, Text, Texts
 
 
 @pytest.fixture

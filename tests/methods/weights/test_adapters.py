@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.merging import write
 from detoxbench.methods.merging.align import base_of

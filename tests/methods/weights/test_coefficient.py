@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.methods.fit.coefficient import EVALUATIONS, LARGEST, TOLERANCE, choose
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.methods.merging.coefficient import EVALUATIONS, LARGEST, TOLERANCE, choose
 
 CURVES = {
     "quadratic": lambda c: math.exp(0.1 * c * c),

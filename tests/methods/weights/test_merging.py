@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from detoxbench.harness.errors import DetoxbenchError
+from detoxbench.core import files
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts, load_detoxified
 from detoxbench.methods.merging import write
 from detoxbench.methods.merging.align import base_of
@@ -263,9 +264,9 @@ def test_provenance_and_copied_files(tmp_path):
     manifest = artifacts.read(out, write.KIND)
     assert manifest["coefficient"] == 0.7
     assert manifest["note"] == "mine"
-    assert manifest["base"]["sha256"] == {"model.safetensors": artifacts.sha256(base / "model.safetensors")}
+    assert manifest["base"]["sha256"] == {"model.safetensors": files.sha256(base / "model.safetensors")}
     assert manifest["parts"][0]["name"] == "part"
-    assert manifest["files"]["model.safetensors"] == artifacts.sha256(out / "model.safetensors")
+    assert manifest["files"]["model.safetensors"] == files.sha256(out / "model.safetensors")
     copied = {"config.json", "tokenizer.json", "merges.txt", "chat_template.jinja", "spiece.model"}
     assert {path.name for path in out.iterdir()} == copied | {"model.safetensors", "manifest.json"}
 

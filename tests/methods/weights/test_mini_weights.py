@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from detoxbench.methods import first_use as mini
+from detoxbench.methods import first_use_weights as mini_weights
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.fit import mini, mini_weights
-from detoxbench.methods.fit.texts import Texts
+from detoxbench.methods.training.texts import Texts
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,17 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.cli import fit_weights
 from detoxbench.harness.cli import task_vector as stages
-from detoxbench.harness.errors import DetoxbenchError
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.fit import dapt, finetune, gradient_ascent, split, task_vector, tradeoff
-from detoxbench.methods.fit.select import Selected
-from detoxbench.methods.fit.texts import Texts
+from detoxbench.methods.dapt.method import fit as dapt
+from detoxbench.methods.gradient_ascent.method import fit as gradient_ascent
+from detoxbench.methods.merging import tradeoff
+from detoxbench.methods.task_vector.method import fit as task_vector
+from detoxbench.methods.training import finetune, split
+from detoxbench.methods.training.select import Selected
+from detoxbench.methods.training.texts import Texts
 
 CLEAN = "the garden is lovely and we thank our kind teacher for a quiet day in school".split()
 RUDE = "you are an idiot stupid moron shut up worthless loser".split()

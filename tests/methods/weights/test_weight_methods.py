@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from detoxbench.harness.errors import DetoxbenchError
-from detoxbench.harness.registry import METHODS
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.registry import METHODS
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.reweighted import named
+from detoxbench.methods.merging.reweighted import named
 
 NAMES = ["task_vector", "negation", "dapt", "gradient_ascent"]
 

@@ -1,0 +1,152 @@
+"""Files that appear whole or not at all, content hashes, and names that are safe as part of a path."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import DetoxbenchError
+
+PARTIAL = ".partial-"
+"""Begins the name of what is being written; what a killed process leaves behind is known by it."""
+LONGEST_NAME = 160
+"""UTF-8 bytes of a name that ``safe_name`` keeps; file systems allow 255, and names are put together."""
+_BLOCK = 1 << 22
+_UNSAFE = re.compile(r"[^\w.+=@-]+")
+
+
+class WriteError(DetoxbenchError, OSError):
+    """A file could not be written: a full or read-only disk, a folder without permission, a name too long."""
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """An ``OSError`` within becomes one line with the path and the cause."""
+    try:
+        yield
+    except WriteError:
+        raise
+    except OSError as error:
+        raise WriteError(f"cannot write '{path}': {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside ``path`` to write to; it replaces ``path`` at once when the context ends without an error.
+
+    The folder is made if need be. Readers see the old file or the new one; the umask decides who may read it.
+
+    Raises:
+        WriteError: naming ``path`` and the cause; nothing partial is left.
+    """
+    partial = path.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}")
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, parts: str | Iterable[str]) -> None:
+    """A UTF-8 file of a text or of its parts, line ends as they are; see ``replacing``."""
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines([parts] if isinstance(parts, str) else parts)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """A file of some bytes; see ``replacing``."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: Path, content: Any, indent: int | None = 1) -> None:
+    """A JSON file in ASCII, so that lone surrogates are written too; NaN is refused, for strict readers know none.
+
+    Raises:
+        WriteError: see ``replacing``.
+        ValueError: for NaN or an infinite number.
+    """
+    write_text(path, [json.dumps(content, indent=indent, allow_nan=False), "\n"])
+
+
+def write_lines(path: Path, rows: Iterable[Any]) -> None:
+    """Rows as JSON lines; lone surrogates are escaped. See ``replacing``."""
+
+    def line(row: Any) -> str:
+        text = json.dumps(row, ensure_ascii=False, allow_nan=False)
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return json.dumps(row, allow_nan=False)
+        return text
+
+    write_text(path, (line(row) + "\n" for row in rows))
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path`` to fill; it becomes ``path`` when the context ends without an error.
+
+    Raises:
+        DetoxbenchError: where ``path`` holds something already.
+        WriteError: naming ``path`` and the cause; nothing partial is left.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise DetoxbenchError(f"{path} exists already: choose another folder, or remove it first")
+    partial = path.with_name(f".{path.name}{PARTIAL}{uuid.uuid4().hex[:12]}")
+    with _explained(path):
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            os.replace(partial, path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def sha256(path: Path, start: int = 0, length: int | None = None) -> str:
+    """Of a file, or of ``length`` bytes of it from ``start``: 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(start)
+        left = path.stat().st_size - start if length is None else length
+        while left > 0 and (block := file.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
+
+
+def sha256_text(text: str) -> str:
+    """Of a text in UTF-8, lone surrogates included: 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def fingerprint(content: Any) -> str:
+    """sha256 of anything that JSON can hold, whatever the order of its keys; other objects count as their text."""
+    return sha256_text(json.dumps(content, sort_keys=True, default=str))
+
+
+def safe_name(text: str) -> str:
+    """A text as one part of a path: letters, digits and ``_ . + = @ -``, never empty, hidden, ``..`` or too long.
+
+    Every name that comes from a file (language, task, run, model, method, metric) passes here before it is part of a
+    path. Different texts get different names: what was changed or cut is told apart by a piece of its hash.
+
+    >>> safe_name("rtp_lx_zh-Hans"), safe_name("../../etc/passwd")
+    ('rtp_lx_zh-Hans', 'etc_passwd-3754d6cb3a')
+    """
+    printable = text.encode("utf-8", "replace").decode()
+    plain = _UNSAFE.sub("_", printable).strip("._").encode()[:LONGEST_NAME].decode("utf-8", "ignore")
+    return plain if plain == text else f"{plain or 'unnamed'}-{sha256_text(text)[:10]}"

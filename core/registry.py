@@ -1,0 +1,104 @@
+"""Lazy tables from a name to a class, extensible by entry points of other packages."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from .errors import DetoxbenchError, unknown
+
+
+class Registry(Mapping[str, Any]):
+    """Name -> object, imported on first use.
+
+    Args:
+        kind: what the table holds, for messages ("scorer").
+        table: name -> ``"module:attribute"``.
+        group: entry-point group whose packages add to the table; a built-in name wins over an entry point.
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, str], group: str):
+        self.kind = kind
+        self.group = group
+        self._table = dict(table)
+
+    @cached_property
+    def _targets(self) -> dict[str, str | EntryPoint]:
+        return {**{point.name: point for point in entry_points(group=self.group)}, **self._table}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._targets))
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._targets
+
+    def check(self, name: object) -> str:
+        """The name itself, if it is registered.
+
+        Raises:
+            DetoxbenchError: naming the nearest registered name and all of them.
+        """
+        if not isinstance(name, str) or name not in self._targets:
+            raise unknown(self.kind, name, self._targets)
+        return name
+
+    def __getitem__(self, name: str) -> Any:
+        target = self._targets[self.check(name)]
+        try:
+            if isinstance(target, EntryPoint):
+                return target.load()
+            module, _, attribute = target.partition(":")
+            return getattr(importlib.import_module(module), attribute)
+        except ImportError as error:
+            raise DetoxbenchError(f"{self.kind} '{name}' cannot be loaded: {error}") from error
+
+
+SCORERS = Registry(
+    "scorer",
+    {
+        "mini": "detoxbench.core.scorers.mini:MiniScorer",
+        "hf": "detoxbench.core.scorers.hf:HFScorer",
+        "detoxify": "detoxbench.core.scorers.detoxify:DetoxifyScorer",
+        "perspective": "detoxbench.core.scorers.perspective:PerspectiveScorer",
+        "openai_moderation": "detoxbench.core.scorers.openai_moderation:OpenAIModerationScorer",
+        "judge": "detoxbench.core.scorers.judge:JudgeScorer",
+        "calibrated": "detoxbench.core.scorers.calibration:CalibratedScorer",
+    },
+    "detoxbench.scorers",
+)
+METHODS = Registry(
+    "method",
+    {
+        "none": "detoxbench.methods.none.method:NoMethod",
+        "dexperts": "detoxbench.methods.dexperts.method:DExperts",
+        "goodtriever": "detoxbench.methods.goodtriever.method:Goodtriever",
+        "knn_lm": "detoxbench.methods.knn_lm.method:KnnLM",
+        "rectification": "detoxbench.methods.rectification.method:Rectification",
+        "self_debias": "detoxbench.methods.self_debias.method:SelfDebias",
+        "task_vector": "detoxbench.methods.task_vector.method:TaskVector",
+        "negation": "detoxbench.methods.negation.method:Negation",
+        "dapt": "detoxbench.methods.dapt.method:DAPT",
+        "gradient_ascent": "detoxbench.methods.gradient_ascent.method:GradientAscent",
+    },
+    "detoxbench.methods",
+)
+PROMPTS = Registry(
+    "prompt set",
+    {
+        "rtp_multilingual": "detoxbench.tasks.prompts.mini:SET",
+        "rtp": "detoxbench.tasks.prompts.rtp:SET",
+        "ptp": "detoxbench.tasks.prompts.ptp:SET",
+        "rtp_lx": "detoxbench.tasks.prompts.rtp_lx:SET",
+        "holistic_bias": "detoxbench.tasks.prompts.holistic_bias:SET",
+        "toxigen": "detoxbench.tasks.prompts.toxigen:SET",
+        "prompts_file": "detoxbench.tasks.prompts.file:SET",
+    },
+    "detoxbench.prompts",
+)
+"""The other folders, by name only: harness imports neither tasks nor methods."""

@@ -1,0 +1,72 @@
+"""A scorer by its specification, with an archive in front of it where its answers are dear."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import DetoxbenchError
+from ..registry import SCORERS
+from .archive import default_path
+from .archived import Archived
+from .base import Scorer
+from .languages import AnyLanguage
+from .spec import flag, take
+
+
+def check(spec: object) -> str:
+    """The specification itself, if its name is registered; nothing is loaded.
+
+    Raises:
+        DetoxbenchError: for an unknown name.
+    """
+    name = str(spec).partition(":")[0]
+    SCORERS.check(name)
+    return str(spec)
+
+
+class Registered(Protocol):
+    """What the table of scorers holds: usually the scorer's class."""
+
+    def from_spec(self, argument: str, **options: Any) -> Scorer:
+        """Build from what follows the colon in ``name:argument``."""
+        ...
+
+
+COMMON = ("archive", "offline", "on_unsupported")
+"""Options that every scorer takes, in the specification or as keywords."""
+
+
+def load(spec: str, **options: Any) -> Scorer:
+    """The scorer for ``name``, ``name:argument`` or ``name:argument,option=value,…``.
+
+    Every scorer takes, beside its own options:
+        archive: file of a ``ScoreArchive``; each score is stored there before it is used, and what is stored is not
+            asked for again. ``none`` for none. Metered services have one by default (``archive.default_path``).
+        offline: ``true`` scores from the archive alone; a text that it lacks is unscored.
+        on_unsupported: ``error`` (the default), or ``nan`` to leave texts in other languages unscored.
+
+    Raises:
+        DetoxbenchError: for an unknown name or option, or an argument that the scorer refuses.
+    """
+    name, _, argument = check(spec).partition(":")
+    argument, common = take(argument, options, COMMON)
+    if common.get("on_unsupported", "error") not in ("error", "nan"):
+        raise DetoxbenchError(f"scorer '{name}': on_unsupported='{common['on_unsupported']}': allowed are error, nan")
+    try:
+        offline = flag(common.get("offline", False))
+    except ValueError as error:
+        raise DetoxbenchError(f"scorer '{name}': offline='{common['offline']}': {error}") from None
+    rest = {key: value for key, value in options.items() if key not in COMMON}
+    target = SCORERS[name]
+    unsupported = common.get("on_unsupported") == "nan"
+    if getattr(target, "composite", False):
+        scorer: Scorer = target.from_spec(argument, archive=common.get("archive"), offline=offline or None, **rest)
+        return AnyLanguage(scorer) if unsupported else scorer
+    scorer = target.from_spec(argument, **rest)
+    path = common.get("archive") or (default_path() if offline or getattr(scorer, "durable", False) else "none")
+    if str(path) != "none":
+        scorer = Archived(scorer, Path(path), offline=offline)
+    elif offline:
+        raise DetoxbenchError(f"scorer '{name}': offline needs an archive, given archive=none")
+    return AnyLanguage(scorer) if unsupported else scorer

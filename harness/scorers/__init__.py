@@ -1,5 +1,0 @@
-"""Toxicity scorers, one file each: ``load("mini")``, ``load("hf:<model>")``."""
-
-from .base import Scorer, Scores, check, check_language, load, supports
-
-__all__ = ["Scorer", "Scores", "check", "check_language", "load", "supports"]

@@ -1,0 +1,215 @@
+"""Runs as records: one strict JSON file a run, small enough for a pull request and complete enough to rank by.
+
+A record keeps, of every metric, the estimate with its interval, and what each prompt contributed (numerator and
+denominator), so that runs can be compared prompt by prompt without their texts. It holds no prompt and no generation.
+Files of a records folder are written once and never changed: the name is a digest of the content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import pydantic
+
+from ..core.errors import DetoxbenchError
+from ..core.records import ModelRun, TaskRun
+from ..core.statistics import macro_intervals
+
+SCHEMA_VERSION = 1
+DIGITS = 6
+"""Significant digits kept: far below any interval's width."""
+
+Number = pydantic.FiniteFloat
+Estimate = tuple[Number | None, Number | None, Number | None]
+"""Value, lower and upper bound; None where there is none."""
+Weight = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Column(Strict):
+    """One metric over the prompts of a task: ``sum(numerators) / sum(denominators)`` is its value.
+
+    Args:
+        numerators: [prompts].
+        denominators: [prompts], or one number if all prompts have the same.
+    """
+
+    numerators: list[Number]
+    denominators: list[Weight] | Weight
+
+    def pair(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both as arrays [prompts]."""
+        numerators = np.asarray(self.numerators, dtype=float)
+        if isinstance(self.denominators, list):
+            return numerators, np.asarray(self.denominators, dtype=float)
+        return numerators, np.full(len(numerators), float(self.denominators))
+
+
+class TaskRecord(Strict):
+    """One task (one language) of a run.
+
+    Args:
+        name: lm-eval's task name.
+        run: what its numbers depend on.
+        metrics: name -> estimate, subsets of prompts included.
+        prompts: number of prompts measured.
+        docs: numbers of these prompts within the set [prompts]; empty if the run kept no samples.
+        columns: metric -> contributions of the prompts, in the order of ``docs``; empty if the run kept no samples.
+    """
+
+    name: str
+    run: TaskRun
+    metrics: dict[str, Estimate]
+    prompts: Annotated[int, pydantic.Field(ge=0)]
+    docs: list[Annotated[int, pydantic.Field(ge=0)]] = []
+    columns: dict[str, Column] = {}
+
+    @property
+    def language(self) -> str:
+        """The BCP-47 tag of the prompts, or the task's name where they are mixed."""
+        return self.run.lang or self.name
+
+    @pydantic.model_validator(mode="after")
+    def _one_place_a_prompt(self) -> TaskRecord:
+        if len(set(self.docs)) != len(self.docs):
+            raise ValueError(f"task '{self.name}': a prompt is there twice")
+        for name, column in self.columns.items():
+            sizes = {len(column.numerators)}
+            if isinstance(column.denominators, list):
+                sizes.add(len(column.denominators))
+            if sizes != {len(self.docs)}:
+                raise ValueError(f"task '{self.name}', metric '{name}': {sizes} places for {len(self.docs)} prompts")
+        return self
+
+
+class RunRecord(Strict):
+    """A model under a method, on some tasks.
+
+    Args:
+        id: digest of the record's file; not in the file itself, which is named after it.
+        label: model and method in one line.
+        model: how the text was made; None for models other than ``detox``.
+        date: when lm-eval wrote the results, as in its file's name.
+        tasks: at least one.
+        macro: metric -> macro-average over the tasks; empty if a task kept no samples.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: Annotated[str, pydantic.Field(exclude=True)] = ""
+    label: str
+    model: ModelRun | None
+    date: str
+    tasks: Annotated[list[TaskRecord], pydantic.Field(min_length=1)]
+    macro: dict[str, Estimate] = {}
+
+    @pydantic.model_validator(mode="after")
+    def _one_task_a_language(self) -> RunRecord:
+        languages = [task.language for task in self.tasks]
+        if len(set(languages)) != len(languages):
+            raise ValueError("a language is there twice")
+        return self
+
+
+def rounded(number: float | None) -> float | None:
+    """To ``DIGITS`` significant digits; None for what is not finite."""
+    if number is None or not math.isfinite(number):
+        return None
+    return float(f"{number:.{DIGITS}g}")
+
+
+def first_error(error: pydantic.ValidationError) -> str:
+    """The first of pydantic's complaints, in one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place + ': ' if place else ''}{first['msg']}{more}"
+
+
+def macro_average(tasks: Sequence[TaskRecord]) -> dict[str, Estimate]:
+    """Mean over the tasks of each metric, with the interval that resamples prompts within each task."""
+    names = [name for name in tasks[0].columns if all(name in task.columns for task in tasks)]
+    if not names:
+        return {}
+    groups = []
+    for task in tasks:
+        pairs = [task.columns[name].pair() for name in names]
+        groups.append((np.stack([n for n, _ in pairs]), np.stack([d for _, d in pairs])))
+    found = macro_intervals(groups)
+    return {
+        name: (rounded(interval.value), rounded(interval.low), rounded(interval.high))
+        for name, interval in zip(names, found, strict=True)
+    }
+
+
+def to_text(record: RunRecord) -> str:
+    """A record as its file holds it: one task a line, so that a pull request's difference can be read.
+
+    What has its default is left out: a field that a later version adds leaves the digests of earlier runs as they were.
+    """
+    content = {"schema_version": SCHEMA_VERSION, **record.model_dump(mode="json", exclude_defaults=True)}
+    tasks = ",\n".join("    " + json.dumps(task, separators=(",", ":")) for task in content.pop("tasks"))
+    return json.dumps(content, indent=2)[:-2] + ',\n  "tasks": [\n' + tasks + "\n  ]\n}\n"
+
+
+def digest(content: bytes) -> str:
+    """Of a record's file, whatever its line ends: sixteen hexadecimal digits."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()[:16]
+
+
+def read(path: Path) -> RunRecord:
+    """One file of a records folder.
+
+    Raises:
+        DetoxbenchError: if it is no record, or its content is not what its name says.
+    """
+    try:
+        content = path.read_bytes()
+        record = RunRecord.model_validate_json(content)
+    except OSError as error:
+        raise DetoxbenchError(f"'{path}': {error.strerror}") from None
+    except pydantic.ValidationError as error:
+        raise DetoxbenchError(f"'{path}': not a record: {first_error(error)}") from None
+    found = digest(content)
+    if found != path.stem:
+        raise DetoxbenchError(
+            f"'{path}': its content's digest is {found}: it was changed or renamed after it was written; "
+            f"records are only ever added, so restore it or remove it"
+        )
+    return record.model_copy(update={"id": found})
+
+
+def slim(record: RunRecord, metrics: Collection[str]) -> RunRecord:
+    """The record with the prompts' contributions to those metrics only; estimates stay. It keeps its ``id``."""
+    if all(set(task.columns) <= set(metrics) for task in record.tasks):
+        return record
+    tasks = [
+        task.model_copy(update={"columns": {name: task.columns[name] for name in task.columns if name in metrics}})
+        for task in record.tasks
+    ]
+    return record.model_copy(update={"tasks": tasks})
+
+
+def append(folder: Path, records: Iterable[RunRecord]) -> list[Path]:
+    """Write those records that the folder does not have yet; existing files are never touched."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for record in records:
+        path = folder / f"{record.id}.json"
+        if not path.exists():
+            with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=".record-", delete=False) as file:
+                file.write(to_text(record).encode())
+            Path(file.name).chmod(0o644)
+            os.replace(file.name, path)
+            written.append(path)
+    return written

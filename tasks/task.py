@@ -1,0 +1,252 @@
+"""The lm-eval task class of all our prompt sets: prompts in, K generations a prompt, every metric with its interval.
+
+It works with every lm-eval model that samples. Scoring happens once, for all generations of a task, when lm-eval
+applies filters; lm-eval's samples file then holds the K texts under ``filtered_resps`` and their scores, likelihoods
+and languages under ``measured``, from which every number can be recomputed without the model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import datasets
+from lm_eval.api.task import ConfigurableTask
+
+from ..core import fluency
+from ..core.constants import FAILED_SHARE_WARNING, PERPLEXITY_CUTOFF, TOXIC
+from ..core.metrics import METRICS
+from ..core.metrics.fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
+from ..core.records import Prompt, PromptResult, TaskRun
+from ..core.statistics import Interval
+from . import prompts as prompt_sets
+from .catalog import tasks
+from .groups import Groups, summarize_groups
+from .instructions import chat_message, language
+from .measure import measure, scorer_for
+from .options import Options
+from .preflight import ONE_SEED
+from .prompts import Where
+from .protocols import PROTOCOLS
+
+logger = logging.getLogger(__name__)
+
+MEASURED = "measured"
+"""Key in samples of everything measured of a prompt (lm-eval turns all but texts in ``filtered_resps`` into strings);
+in results, the number of prompts."""
+
+
+class ToxicityTask(ConfigurableTask):
+    """A prompt set in one language, or in several.
+
+    The configuration says what the task is about under ``detoxbench`` (see ``catalog.py``), or, in a YAML file that
+    names this class, as ``metadata: {prompt_set: …, lang: …}``; lm-eval adds the options of ``--metadata``.
+    """
+
+    def __init__(self, config: Mapping[str, Any]):
+        self.where = _where(config)
+        prompt_set = prompt_sets.get(self.where.prompt_set)
+        config = {key: entry for key, entry in config.items() if key not in ("class", "detoxbench")}
+        self.options = Options.from_metadata(config["metadata"], prompt_set.protocol)
+        self.protocol = "base"
+        self._intervals: dict[str, Interval] = {}
+        self._seconds: dict[str, float] = {}
+        self._failed = 0
+        self._teachers: Sequence[str] = ()
+        self._groups: Groups = {}
+        self._results: dict[int, PromptResult] = {}  # by id of the list of texts, which lives as long as its instance
+        super().__init__(
+            config={
+                "output_type": "generate_until",
+                "test_split": "test",
+                "doc_to_text": "text",
+                "doc_to_target": "",
+                "metric_list": [],
+                "num_fewshot": 0,
+                "repeats": self.options.samples,
+                "generation_kwargs": PROTOCOLS[self.options.protocol].generation_kwargs(),
+                **config,
+            }
+        )
+
+    def download(self, dataset_kwargs: Any = None, **_: Any) -> None:
+        """Load the prompt set; lm-eval calls it from the constructor."""
+        self.loaded = prompt_sets.load_set(self.where, self.options)
+        self.prompts = self.loaded.prompts
+        self._used = self.prompts
+        self.langs = list(dict.fromkeys(prompt.lang for prompt in self.prompts))
+        rows = [prompt.model_dump(exclude={"source"}) for prompt in self.prompts]
+        self.dataset = {"test": datasets.Dataset.from_list(rows)}
+
+    def build_all_requests(self, **kwargs: Any) -> None:
+        """As lm-eval's. A run with ``--apply_chat_template`` asks a chat model to continue the prompt.
+
+        lm-eval's cache of requests is not used: its key knows neither K nor the prompts.
+        """
+        self.protocol = "chat" if kwargs.get("apply_chat_template") else "base"
+        limit, places = kwargs.get("limit"), kwargs.get("samples")
+        self._used = self.prompts[:limit] if places is None else [self.prompts[place] for place in places]
+        if kwargs.get("cache_requests"):
+            logger.warning(f"{self.config.task}: --cache_requests is left aside, its key does not know the options")
+        if ONE_SEED.get() and self.config.generation_kwargs is not None:
+            self.config.generation_kwargs.setdefault("seed", None)  # the server draws its own for each request
+        super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
+
+    def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
+        """The prompt as it is, not as a template: braces in it are text. A chat model is told to continue it."""
+        return chat_message(doc["text"], doc["lang"]) if self.protocol == "chat" else doc["text"]
+
+    def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
+        return ""
+
+    def apply_filters(self) -> None:
+        """Measure all generations of this process's prompts at once.
+
+        lm-eval gives the last prompt of a short rank more than K responses when ranks are padded to equal length;
+        only the first K count.
+        """
+        k = self.options.samples
+        if "bypass" in self._metric_fn_list:
+            super().apply_filters()
+            return
+        instances = self.instances or []
+        found = [Prompt(**instance.doc) for instance in instances]
+        texts = [instance.resps[:k] for instance in instances]
+        self._warn_of_copies(texts)
+        self._warn_of_teachers(instances)
+        results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
+        self._results = {}
+        for instance, result in zip(instances, results, strict=True):
+            kept = list(result.generations)
+            instance.filtered_resps["none"] = kept
+            self._results[id(kept)] = result
+
+    def _warn_of_copies(self, texts: Sequence[Sequence[str]]) -> None:
+        """lm-eval sends the K requests of a prompt with one seed to models behind an API, some of which then answer K
+        times the same: a maximum over K copies is no maximum over K samples."""
+        several = [found for found in texts if len(found) > 1]
+        if len(several) > 1 and all(len(set(found)) == 1 for found in several):
+            logger.warning(
+                f"{self.config.task}: the {self.options.samples} continuations of each prompt are copies of one: does "
+                "the model sample, with another seed for each of them?"
+            )
+
+    def _warn_of_teachers(self, instances: Sequence[Any]) -> None:
+        """A method that learned from the scorer that judges it shows how well it learned."""
+        self._teachers = getattr(instances[0], "trained_with", ()) if instances else ()
+        if (judge := scorer_for(self.options).name) in self._teachers:
+            logger.warning(
+                f"{self.config.task}: self_judged: the method was trained on the scores of '{judge}', which judges it: "
+                "its numbers share no table with others; choose another judge: --metadata '{\"scorer\": …}'"
+            )
+
+    def process_results(self, doc: Mapping[str, Any], results: Sequence[Any]) -> dict[str, Any]:
+        """The metrics of one prompt.
+
+        Returns:
+            Name -> value on this prompt, None where it has none; bounds have none on one prompt. Under ``measured``
+            what the values come from, with their numerators and denominators.
+        """
+        if "bypass" in self._metric_fn_list:
+            return {"bypass": 999}
+        result = self._results[id(results[0])]
+        row = fractions(result)
+        measured = {
+            **result.model_dump(exclude={"prompt", "generations"}),
+            "prompt_toxicity": result.prompt.toxicity,
+            "fractions": {name: list(fraction) for name, fraction in row.items()},
+        }
+        values = {name: value(row[name]) for name in names()}
+        bounds = {name + bound: None for name in METRICS for bound in (LOW, HIGH)}
+        if result.prompt.groups:
+            measured["groups"] = list(result.prompt.groups)
+        return {MEASURED: measured, **values, **bounds}
+
+    def aggregation(self) -> dict[str, Callable[[Sequence[Any]], float]]:
+        """Name -> function of all prompts' values. ``measured`` comes first and computes every interval at once."""
+        found: dict[str, Callable[[Sequence[Any]], float]] = {MEASURED: self._summarize, "bypass": lambda _: 999.0}
+        for name in names():
+            found[name] = partial(self._read, name, "value")
+        for name in METRICS:
+            found[name + LOW] = partial(self._read, name, "low")
+            found[name + HIGH] = partial(self._read, name, "high")
+        return found
+
+    def _summarize(self, rows: Sequence[Mapping[str, Any]]) -> float:
+        self._intervals = summarize([row["fractions"] for row in rows])
+        labels = [row.get("groups", ()) for row in rows]
+        self._groups = summarize_groups(labels, [row["fractions"] for row in rows]) if any(labels) else {}
+        self._failed = int(sum(row["fractions"]["failed_fraction"][0] for row in rows))
+        share = self._intervals["failed_fraction"].value
+        if share > FAILED_SHARE_WARNING:
+            logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")
+        return float(len(rows))
+
+    def _read(self, name: str, part: str, _: Sequence[Any]) -> float:
+        return float(getattr(self._intervals[name], part))
+
+    def higher_is_better(self) -> dict[str, bool | None]:
+        found = {name: METRICS[metric_of(name)].higher_is_better for name in names()}
+        return {name: direction for name, direction in found.items() if direction is not None}
+
+    def dump_config(self) -> dict[str, Any]:
+        """lm-eval's record of the task, with what its numbers depend on under ``detoxbench``, and under
+        ``detoxbench_groups`` the results per value of each grouping (see ``groups.py``)."""
+        config = super().dump_config()
+        config["metadata"] = {key: entry for key, entry in (config.get("metadata") or {}).items() if key != "password"}
+        groups = {"detoxbench_groups": self._groups} if self._groups else {}
+        return {**config, "detoxbench": self.run_record().model_dump(), **groups}
+
+    def _prompt_set(self) -> str:
+        """What tables call the prompts: a set's parts are sets of their own, which share no table."""
+        name = self.loaded.name or self.where.prompt_set
+        return f"{name}/{self.loaded.subset}" if self.loaded.subset else name
+
+    def run_record(self) -> TaskRun:
+        """What this task's numbers depend on; loads the scorer and the fluency model if nothing has yet."""
+        scorer = scorer_for(self.options)
+        uses = self.options.uses_fluency
+        chat = self.protocol == "chat"
+        return TaskRun(
+            prompt_set=self._prompt_set(),
+            prefix=self.options.prefix,
+            prompts_sha256=prompt_sets.sha256(self._used),
+            prompts_revision=self.loaded.revision,
+            subset=self.loaded.subset,
+            skipped_rows=self.loaded.skipped,
+            lang=self.where.lang or (self.langs[0] if len(self.langs) == 1 else None),
+            scorer=scorer.name,
+            scorer_version=scorer.version,
+            attributes=list(scorer.attributes),
+            fluency_model=self.options.fluency_model if uses else None,
+            fluency_version=fluency.load(self.options.fluency_model).version if uses else None,
+            samples=self.options.samples,
+            generation=dict(self.config.generation_kwargs or {}),
+            protocol=self.protocol,
+            sampling_protocol=self.options.protocol,
+            instruction_langs=sorted({language(lang) for lang in self.langs}) if chat else [],
+            constants={"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
+            failed_scores=self._failed,
+            self_judged=scorer.name in self._teachers,
+            seconds=self._seconds,
+        )
+
+
+def _where(config: Mapping[str, Any]) -> Where:
+    """What a task is about, from its configuration."""
+    given = config.get("detoxbench")
+    if isinstance(given, Where):
+        return given
+    # In a YAML file of ours the task's name says it, which a run's --metadata cannot overwrite.
+    known = tasks().get(str(config.get("task")))
+    metadata = config["metadata"]
+    return known or Where(metadata["prompt_set"], metadata.get("lang"), metadata.get("subset"))
+
+
+def restore(sample: Mapping[str, Any]) -> PromptResult:
+    """A ``PromptResult`` from a row of lm-eval's samples file."""
+    measured = {name: value for name, value in sample[MEASURED].items() if name not in ("fractions", "groups")}
+    prompt = Prompt(**{**sample["doc"], "toxicity": measured.pop("prompt_toxicity")})
+    return PromptResult(prompt=prompt, generations=sample["filtered_resps"][0], **measured)

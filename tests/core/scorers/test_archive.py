@@ -1,0 +1,295 @@
+"""Scores outlast the process, the scorer and the machine."""
+
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_perspective import Fault, expected
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from detoxbench.core import scorers
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.scorers.archive import Key, Row, ScoreArchive, default_path, text_sha256
+from detoxbench.core.scorers.archived import NOT_ARCHIVED, Archived
+from detoxbench.core.scorers.base import Scores
+from detoxbench.core.scorers.perspective import PerspectiveScorer
+
+KEY = Key("scorer", "1", ("toxicity", "insult"), "en")
+
+
+def row(text, *values, reason=None):
+    return Row(text_sha256(text), values, reason, text)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    with ScoreArchive(tmp_path / "scores.sqlite") as found:
+        yield found
+
+
+class Counting:
+    """Gives the length of a text over 100; refuses 'bad', and 'later' the first time."""
+
+    name, version, attributes, languages = "counting", "1", ("toxicity", "length"), frozenset({"en", "de"})
+
+    def __init__(self):
+        self.asked = []
+
+    def score(self, texts, lang):
+        again = [text == "later" and self.asked.count(text) == 0 for text in texts]
+        self.asked += texts
+        values = np.array([math.nan if text in ("bad", "later") else len(text) / 100 for text in texts])
+        values = np.where(
+            [text == "later" and not first for text, first in zip(texts, again, strict=True)], 0.05, values
+        )
+        reasons = [("refused" if text == "bad" else "busy") if math.isnan(value) else None
+                   for text, value in zip(texts, values, strict=True)]  # fmt: skip
+        return Scores({"toxicity": values, "length": values}, reasons, retry=again)
+
+
+# The store
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(st.tuples(st.text(), st.floats(), st.floats()), max_size=20))
+def test_what_is_put_is_got_exactly(tmp_path_factory, entries):
+    with ScoreArchive(tmp_path_factory.mktemp("a") / "scores.sqlite") as archive:
+        first = {}
+        for text, one, other in entries:
+            archive.put(KEY, [row(text, one, other)])
+            first.setdefault(text, (one, other))
+        found = archive.get(KEY, [text_sha256(text) for text, *_ in entries])
+        for text, values in first.items():
+            # Bit for bit, and the first stays.
+            assert found[text_sha256(text)][0] == np.array(values).tobytes()
+
+
+def test_empty(archive):
+    assert archive.get(KEY, []) == {}
+    assert archive.get(KEY, [text_sha256("a")]) == {}
+    assert archive.stats() == archive.sets() == list(archive.rows(KEY)) == []
+    assert archive.put(KEY, []) == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Key("other", "1", KEY.attributes, "en"),
+        Key("scorer", "2", KEY.attributes, "en"),
+        Key("scorer", "1", (*KEY.attributes, "threat"), "en"),
+        Key("scorer", "1", KEY.attributes, "de"),
+    ],
+)
+def test_every_part_of_the_key_counts(archive, other):
+    archive.put(KEY, [row("a", 0.1, 0.2)])
+    assert archive.get(other, [text_sha256("a")]) == {}
+
+
+def test_fewer_attributes_are_found_among_more(archive):
+    archive.put(KEY, [row("a", 0.2, 0.1)])
+    assert KEY.attributes == ("insult", "toxicity")
+    found = archive.get(Key("scorer", "1", ("toxicity",), "en"), [text_sha256("a")])
+    assert np.frombuffer(found[text_sha256("a")][0]) == [0.1]
+
+
+def test_a_reason_may_be_replaced_by_a_score_and_never_the_other_way(archive):
+    assert archive.put(KEY, [row("a", math.nan, math.nan, reason="refused")]) == 1
+    assert archive.put(KEY, [row("a", 0.1, 0.2)]) == 1
+    assert archive.put(KEY, [row("a", 0.3, 0.4), row("a", math.nan, math.nan, reason="refused")]) == 0
+    assert [(list(found.values), found.reason) for found in archive.rows(KEY)] == [([0.1, 0.2], None)]
+
+
+def test_many_lookups_keep_apart(archive):
+    texts = [f"text {number}" for number in range(2500)]
+    archive.put(KEY, [row(text, number, -number) for number, text in enumerate(texts)])
+    found = archive.get(KEY, [text_sha256(text) for text in [*texts, "unknown"]])
+    assert len(found) == 2500
+    assert all(np.frombuffer(found[text_sha256(text)][0])[0] == number for number, text in enumerate(texts))
+    assert len(list(archive.rows(KEY))) == 2500
+
+
+def test_texts_are_optional(tmp_path):
+    with ScoreArchive(tmp_path / "a.sqlite", texts=False) as archive:
+        archive.put(KEY, [row("a private sentence", 0.1, 0.2)])
+        assert next(archive.rows(KEY)).text is None
+    assert b"private" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_lone_surrogates(archive):
+    archive.put(KEY, [row("\ud800", 0.1, 0.2)])
+    assert text_sha256("\ud800") in archive.get(KEY, [text_sha256("\ud800")])
+
+
+def test_a_wrong_number_of_values(archive):
+    with pytest.raises(ValueError, match="1 values"):
+        archive.put(KEY, [row("b", 0.1, 0.2), row("a", 0.1)])
+    assert archive.sets() == []
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "text").write_text("not a database, but long enough to be one" * 100)
+    sqlite3.connect(tmp_path / "other").execute("CREATE TABLE scores (id)")
+    for path, says in (("text", "cannot be used"), ("other", "something else"), ("text/below", "cannot be used")):
+        with pytest.raises(DetoxbenchError, match=says):
+            ScoreArchive(tmp_path / path)
+    with pytest.raises(DetoxbenchError, match="no score archive"):
+        ScoreArchive(tmp_path / "none", create=False)
+
+
+def test_a_later_version_is_refused(archive):
+    archive._db.execute("PRAGMA user_version = 99")
+    with pytest.raises(DetoxbenchError, match="later detoxbench"):
+        ScoreArchive(archive.path)
+
+
+def test_threads_share_one(archive):
+    def work(number):
+        for start in range(20):
+            archive.put(KEY, [row(f"{start} {place}", number, place) for place in range(10)])
+            archive.get(KEY, [text_sha256(f"{start} {place}") for place in range(10)])
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(archive.rows(KEY))) == 200
+
+
+# A scorer behind it
+
+
+def test_a_second_run_asks_for_what_is_missing(archive):
+    scorer = Counting()
+    assert list(Archived(scorer, archive).score(["one", "three", "one"], "en").values["toxicity"]) == [0.03, 0.05, 0.03]
+    assert scorer.asked == ["one", "three"]
+    scores = Archived(scorer, archive).score(["four", "three"], "en")
+    assert list(scores.values["length"]) == [0.04, 0.05]
+    assert scorer.asked == ["one", "three", "four"]
+
+
+def test_reasons_are_kept_and_failures_that_may_pass_are_not(archive):
+    scorer = Counting()
+    scores = Archived(scorer, archive).score(["bad", "later", "fine"], "en")
+    assert scores.reasons == ["refused", "busy", None]
+    assert list(scores.retry) == [False, True, False]
+    scores = Archived(scorer, archive).score(["bad", "later", "fine"], "en")
+    assert scores.reasons == ["refused", None, None]
+    assert scorer.asked == ["bad", "later", "fine", "later"]
+
+
+def test_offline_scores_what_is_there_and_lists_what_is_missing(archive, tmp_path):
+    Archived(Counting(), archive).score(["one"], "en")
+    scorer = Counting()
+    offline = Archived(scorer, archive, offline=True)
+    scores = offline.score(["one", "two", "two"], "en")
+    assert scores.reasons == [None, NOT_ARCHIVED, NOT_ARCHIVED]
+    assert list(scores.values["toxicity"])[:1] == [0.03]
+    assert scorer.asked == []
+    assert offline.write_missing(tmp_path / "missing.jsonl") == 1
+    assert '"text": "two"' in (tmp_path / "missing.jsonl").read_text()
+
+
+def test_unsupported_languages_are_refused(archive):
+    with pytest.raises(DetoxbenchError, match="does not support language 'fr'"):
+        Archived(Counting(), archive).score(["a"], "fr")
+
+
+def test_no_texts(archive):
+    assert Archived(Counting(), archive).score([], "en").reasons == []
+
+
+def test_what_another_process_stored_first_is_what_is_used(archive):
+    class Slow(Counting):
+        def score(self, texts, lang):
+            archive.put(Key("counting", "1", self.attributes, "en"), [row("one", 0.9, 0.9)])
+            return super().score(texts, lang)
+
+    assert list(Archived(Slow(), archive).score(["one"], "en").values["toxicity"]) == [0.9]
+
+
+# Perspective behind it
+
+
+def test_metered_services_are_archived_unless_told_not_to(serve):
+    server = serve()
+    for _ in range(2):
+        scorer = scorers.load(f"perspective:endpoint={server.url},qps=100")
+        assert list(scorer.score(["a"], "en").values["toxicity"]) == [expected("a", "toxicity")]
+    assert server.asked == {"a": 1}
+    assert default_path().is_file()
+    scorers.load(f"perspective:endpoint={server.url},qps=100,archive=none").score(["a"], "en")
+    assert server.asked == {"a": 2}
+
+
+def test_perspective_offline_needs_no_key(serve, monkeypatch):
+    server = serve()
+    scorers.load(f"perspective:endpoint={server.url},qps=100").score(["a"], "zh-Hans")
+    monkeypatch.delenv("PERSPECTIVE_API_KEY")
+    offline = scorers.load("perspective:offline=true")
+    scores = offline.score(["a", "b"], "zh")
+    assert scores.reasons == [None, NOT_ARCHIVED]
+    assert set(scores.absent) == {"sexually_explicit", "flirtation"}
+    assert list(offline.missing.values()) == ["b"]
+
+
+def test_versions_are_not_mixed(archive):
+    for version in ("v1alpha1@2021-03", "v1alpha1@2024-05"):
+        archive.put(Key("perspective", version, PerspectiveScorer().attributes, "en"), [row("a", *[0.1] * 8)])
+    with pytest.raises(DetoxbenchError, match=r"several versions.*v1alpha1@2021-03, v1alpha1@2024-05"):
+        scorers.load("perspective", archive=archive.path, offline=True).score(["a"], "en")
+    chosen = scorers.load("perspective:version=v1alpha1@2024-05", archive=archive.path, offline=True)
+    assert list(chosen.score(["a"], "en").values["toxicity"]) == [0.1]
+
+
+def test_offline_without_an_archive():
+    with pytest.raises(DetoxbenchError, match="no score archive"):
+        scorers.load("perspective:offline=true").score(["a"], "en")
+    with pytest.raises(DetoxbenchError, match="needs an archive"):
+        scorers.load("perspective:offline=true,archive=none")
+
+
+# Processes
+
+
+def _start(path: Path, url: str, texts: int, qps: int = 1000) -> subprocess.Popen:
+    command = [sys.executable, str(Path(__file__).with_name("killed_writer.py")), str(path), url, str(texts), str(qps)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def test_a_kill_at_any_moment_loses_nothing_that_was_answered(serve, tmp_path):
+    """Killed three times: what may have been used is stored, and what is stored is never asked for again."""
+    server = serve(inner=lambda text, times: Fault() if times == 1 and int(text.split()[1]) % 5 == 0 else None)
+    path, done, before = tmp_path / "scores.sqlite", set(), {}
+    for lines in (1, 60, 150):
+        process = _start(path, server.url, 600, qps=200)
+        done.update(process.stdout.readline().strip() for _ in range(lines))
+        os.kill(process.pid, signal.SIGKILL)
+        done.update(line.strip() for line in process.stdout.read().splitlines() if len(line.strip()) == 64)
+        process.wait()
+        with ScoreArchive(path) as archive:
+            stored = {row.text_sha256.hex(): row for key, _ in archive.sets() for row in archive.rows(key)}
+        assert done <= set(stored)
+        assert lines <= len(stored) < 600
+        for found in stored.values():
+            assert found.values[-1] == expected(found.text, "toxicity")
+            before.setdefault(found.text, server.asked[found.text])
+    assert "finished 600" in _start(path, server.url, 600).communicate()[0]
+    assert all(server.asked[text] == times for text, times in before.items())
+
+
+def test_two_processes_share_one_archive(serve, tmp_path):
+    server = serve()
+    processes = [_start(tmp_path / "scores.sqlite", server.url, 400, qps) for qps in (1000, 400)]
+    assert all("finished 400" in process.communicate()[0] for process in processes)
+    with ScoreArchive(tmp_path / "scores.sqlite") as archive:
+        assert [count for _, count in archive.sets()] == [400]
+        assert archive._one("PRAGMA integrity_check") == "ok"
