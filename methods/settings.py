@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 import pydantic
@@ -159,7 +159,8 @@ class Settings(pydantic.BaseModel):
 
 def bounds(field: FieldInfo) -> str:
     """What a field's value must be, in words: ``at least 0 and at most 1``."""
-    said = []
+    literal = get_origin(field.annotation) is Literal
+    said = [f"one of {', '.join(map(str, get_args(field.annotation)))}"] if literal else []
     for one in field.metadata:
         said += [text.format(getattr(one, key)) for kind, key, text in _BOUNDS if isinstance(one, kind)]
     return " and ".join(said)

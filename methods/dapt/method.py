@@ -27,7 +27,6 @@ ABOUT = base.About(
   year      = {2020},
   url       = {https://aclanthology.org/2020.acl-main.740}
 }""",
-    licence="authors' code: Apache-2.0",
     url="https://aclanthology.org/2020.acl-main.740",
 )
 

@@ -30,7 +30,6 @@ ABOUT = base.About(
   year      = {2021},
   url       = {https://aclanthology.org/2021.acl-long.522}
 }""",
-    licence="authors' code: Apache-2.0",
     url="https://aclanthology.org/2021.acl-long.522",
 )
 

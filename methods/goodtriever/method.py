@@ -30,7 +30,6 @@ ABOUT = base.About(
   year      = {2023},
   url       = {https://aclanthology.org/2023.findings-emnlp.339}
 }""",
-    licence="authors' code: Apache-2.0",
     url="https://aclanthology.org/2023.findings-emnlp.339",
 )
 

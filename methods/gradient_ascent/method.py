@@ -27,7 +27,6 @@ ABOUT = base.About(
   year      = {2023},
   url       = {https://aclanthology.org/2023.acl-long.805}
 }""",
-    licence="authors' code: MIT",
     url="https://aclanthology.org/2023.acl-long.805",
 )
 

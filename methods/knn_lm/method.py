@@ -30,7 +30,6 @@ ABOUT = base.About(
   year      = {2020},
   url       = {https://openreview.net/forum?id=HklBjCEKvH}
 }""",
-    licence="authors' code: MIT",
     url="https://openreview.net/forum?id=HklBjCEKvH",
 )
 DISCOURAGE = "discourage"

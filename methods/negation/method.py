@@ -27,7 +27,6 @@ ABOUT = base.About(
   year      = {2023},
   url       = {https://openreview.net/forum?id=6t0Kwf8-jrj}
 }""",
-    licence="authors' code: MIT",
     url="https://openreview.net/forum?id=6t0Kwf8-jrj",
 )
 

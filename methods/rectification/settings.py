@@ -23,7 +23,7 @@ class Training(settings.Settings):
     epochs: int = Field(3, ge=1, description="passes over the chosen continuations")
     learning_rate: float = Field(3e-4, gt=0, description="of AdamW without weight decay, for body and head")
     lr_scheduler_type: Literal["constant", "linear"] = Field(
-        "constant", description="constant, or linear: down to 0 at the end"
+        "constant", description="of the learning rate; linear: down to 0 at the end"
     )
     batch_size: int = Field(32, ge=1, description="continuations a step")
     gamma: float = Field(1.0, ge=0, le=1, description="discount")

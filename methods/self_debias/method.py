@@ -29,7 +29,6 @@ ABOUT = base.About(
   year    = {2021},
   url     = {https://aclanthology.org/2021.tacl-1.84}
 }""",
-    licence="authors' code: Apache-2.0",
     url="https://aclanthology.org/2021.tacl-1.84",
 )
 

@@ -17,17 +17,15 @@ from .settings import PART
 
 ABOUT = base.About(
     summary="Models fine-tuned on parts of a toxic corpus are averaged, and the base model moves away from them.",
-    paper="Kim et al., COLM 2024; Ilharco et al., ICLR 2023",
-    bibtex="""@inproceedings{ilharco2023editing,
-  title     = {Editing Models with Task Arithmetic},
-  author    = {Ilharco, Gabriel and Ribeiro, Marco Tulio and Wortsman, Mitchell and Gururangan, Suchin
-               and Schmidt, Ludwig and Hajishirzi, Hannaneh and Farhadi, Ali},
-  booktitle = {International Conference on Learning Representations},
-  year      = {2023},
-  url       = {https://openreview.net/forum?id=6t0Kwf8-jrj}
+    paper="Kim et al., COLM 2024",
+    bibtex="""@inproceedings{kim2024decoupling,
+  title     = {Decoupling Noise and Toxic Parameters for Language Model Detoxification by Task Vector Merging},
+  author    = {Kim, Yongmin and Kojima, Takeshi and Iwasawa, Yusuke and Matsuo, Yutaka},
+  booktitle = {First Conference on Language Modeling},
+  year      = {2024},
+  url       = {https://openreview.net/forum?id=TBNYjdOazs}
 }""",
-    licence="task arithmetic, authors' code: MIT",
-    url="https://openreview.net/forum?id=6t0Kwf8-jrj",
+    url="https://openreview.net/forum?id=TBNYjdOazs",
 )
 
 
