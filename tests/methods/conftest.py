@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from fit_world import Processes, World, save_model
 from tiny_models import GATED, OWN
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -176,3 +177,18 @@ def assert_same_scores(found: torch.Tensor, wanted: torch.Tensor, tolerance: flo
 @pytest.fixture(scope="session")
 def same_scores():
     return assert_same_scores
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def save_tiny():
+    return save_model
+
+
+@pytest.fixture(scope="session")
+def processes() -> Processes:
+    return Processes()
