@@ -143,7 +143,8 @@ def one_step(tmp_path_factory):
         patch.setenv("DETOXBENCH_CACHE", str(cache))
         for name in WEIGHTS:
             fit = METHODS[name].fit
-            few = {"max_steps": 1, **({"splits": 2} if "splits" in fit.settings.model_fields else {})}
+            splits = {"splits": 2} if "splits" in fit.settings.model_fields and not METHODS[name].fit_settings else {}
+            few = {"max_steps": 1, **splits}
             patch.setattr(METHODS[name], "fit", replace(fit, mini=Mini({**fit.mini.settings, **few})))
         yield cache
 
