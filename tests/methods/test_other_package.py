@@ -101,7 +101,8 @@ def test_fit_and_run(package):
     arguments = f"pretrained=mini,method=polite,lexicon={out / 'lexicon'},strength=3"
     package.run(
         sys.executable, "-m", "lm_eval", "run", "--model", "detox", "--model_args", arguments, "--tasks",
-        "rtp_multilingual_en", "--limit", 2, "--device", "cpu", "--metadata", json.dumps({"samples": 2, "fluency_model": "none"}),
+        "rtp_multilingual_en", "--limit", 2, "--device", "cpu", "--metadata",
+        json.dumps({"samples": 2, "fluency_model": "none"}),
         "--log_samples", "--output_path", package.folder / "run",
     )  # fmt: skip
     run = results.read(results.find(package.folder / "run")[-1])
