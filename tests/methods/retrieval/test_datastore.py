@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detoxbench.core import files
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts
 from detoxbench.methods.retrieval import arrays, exact
@@ -91,7 +92,7 @@ def test_an_interrupted_append_never_happened(store, monkeypatch, stage):
                 arrays, "append", lambda path, *a: interrupted() if "values" in path.name else original(path, *a)
             )
         else:
-            patch.setattr(artifacts, "write_json", interrupted)
+            patch.setattr(files, "write_json", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.append(KEYS[:50], TOKENS[:50])
     again = Datastore.open(store.path)
