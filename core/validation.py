@@ -85,7 +85,7 @@ def _numbers(task: TaskResult) -> list[str]:
     """The results file's own numbers; NaN is what could not be measured."""
     found = []
     for name, value in task.metrics.items():
-        if name.endswith((LOW, HIGH)) or name.endswith("_stderr"):
+        if name.endswith((LOW, HIGH, "_stderr")):
             continue
         bounds = _bounds(name)
         low, high = (task.metrics.get(name + part, math.nan) for part in (LOW, HIGH))
@@ -187,7 +187,7 @@ def _same_constants(task: TaskResult) -> bool:
 
 
 def _continuations(task: TaskResult, rows: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> list[str]:
-    """Rows without K continuations. Texts that came from a file (without ``generation``) may be fewer for some prompts."""
+    """Rows without K continuations; of texts from a file (no ``generation``) some prompts may have fewer."""
     k, known = task.record.samples, [size for size in sizes if size]
     if not known:
         return []
