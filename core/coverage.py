@@ -80,6 +80,7 @@ def incomparable(a: Coverage, b: Coverage, margin: float = COVERAGE_MARGIN) -> s
         a, b: of the same metric on the same prompts.
         margin: largest difference of the shares of prompts, and of generations, that is let pass.
     """
+    margin += 1e-9  # two shares of decimals, such as 1 and 0.95, differ by a little more than they do
     if abs(a.share - b.share) > margin and a.generations and b.generations:
         return f"rests on {a.share:.0%} of {a.generations} continuations against {b.share:.0%} of {b.generations}"
     if abs(a.prompt_share - b.prompt_share) > margin:

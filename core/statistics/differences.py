@@ -54,11 +54,11 @@ def paired_differences(
 ) -> list[Difference]:
     """The difference ``b - a`` of several metrics on the same prompts, by the sign-flip test and its inversion.
 
-    The null hypothesis is that a and b could be exchanged on every prompt. The test (``signflip``) is then exact for any
-    number of prompts and any distribution, the far tail included, and the interval holds 0 exactly if the test is not
-    significant. Where b has a's mean but another shape (many small falls, few large rises) it is what a t-test is: good
-    from some hundred prompts on. ``m`` prompts on which the two differ give no p-value below ``2^(1-m)``: fewer than
-    six measured prompts have no 95% interval.
+    The null hypothesis is that a and b could be exchanged on every prompt. The test (``signflip``) is then exact for
+    any number of prompts and any distribution, the far tail included, and the interval holds 0 exactly if the test is
+    not significant. Where b has a's mean but another shape (many small falls, few large rises) it is what a t-test is:
+    good from some hundred prompts on. ``m`` prompts on which the two differ give no p-value below ``2^(1-m)``, so that
+    fewer than six measured prompts have no 95% interval.
 
     A prompt that one of the two has not measured is left out of both, for that metric: a method whose hard prompts
     failed to be scored would gain by it. The order of the prompts does not matter, and exchanging a and b changes
@@ -177,7 +177,7 @@ def _differences(groups: Sequence[Pair], dimensions: int, confidence: float) -> 
 
 
 def _standard_errors(given: signflip.Scores, values: np.ndarray, groups: int) -> np.ndarray:
-    """[metrics]; NaN where they are 0 or a single prompt was measured. Those of several groups are stretched already."""
+    """[metrics]; NaN where 0 or of a single prompt. Scores of several groups are stretched already."""
     n = np.count_nonzero(given.beta > 0, axis=-1)
     stretch = n / np.maximum(n - 1, 1) if groups == 1 else np.ones(len(n))
     total = given.beta.sum(axis=-1)

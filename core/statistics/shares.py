@@ -2,8 +2,8 @@
 
 Where numerators count some of what denominators count (prompts, or generations of a prompt), a resample can only show
 what the sample has, so that the bootstrap of a rare event is too narrow and of an unseen one has no width. The exact
-binomial interval (Clopper and Pearson 1934) has neither fault; generations of a prompt are alike, so that it is taken at
-the number of independent ones that tell as much: the effective sample size, from the variance between prompts, with
+binomial interval (Clopper and Pearson 1934) has neither fault; generations of a prompt are alike, so that it is taken
+at the number of independent ones that tell as much: the effective sample size, from the variance between prompts, with
 Student's correction for their number (Korn and Graubard 1998, Survey Methodology 24).
 
 The variance of a rare event is itself hardly known: the design effect is shrunk towards the largest there is, all

@@ -9,9 +9,9 @@ contributing ``(n_a, d_a)`` to its ratio and of b ``(n_b, d_b)``, and b moved ba
 (``R``, the ratio of both together, does not change when prompts are exchanged). The test compares ``sum z_i`` with its
 ``2^m`` values under flipped signs. It is exact for any distribution, however skewed or heavy-tailed, and any number of
 prompts, as long as the exchange leaves the law alone (Fisher 1935; Hoeffding 1952); a studentized version is the same
-test, as ``sum z_i^2`` does not change. ``z_i`` is linear in ``delta`` and ``sum z_i(delta) = 0`` at the difference of the
-two ratios, so that the shifts which the test does not reject are an interval around it, which holds 0 exactly if
-the test of no difference is not significant.
+test, as ``sum z_i^2`` does not change. ``z_i`` is linear in ``delta`` and ``sum z_i(delta) = 0`` at the difference of
+the two ratios, so that the shifts which the test does not reject are an interval around it, which holds 0 exactly
+if the test of no difference is not significant.
 
 Up to ``ENUMERATED`` prompts all sign vectors are counted: the interval's bounds are the ordered subset means of
 Hartigan (1969). Beyond, the tail is the saddlepoint's (Lugannani and Rice 1980; Robinson 1982 for permutations), with
@@ -89,7 +89,7 @@ def combined(groups: list[Scores], estimates: np.ndarray) -> Scores:
 
 
 def tail(z: np.ndarray) -> np.ndarray:
-    """P(sum of z with random signs >= sum of z): [rows, prompts] -> [rows]; at least a half where the sum is below 0."""
+    """P(sum of z with random signs >= sum of z): [rows, prompts] -> [rows]; a half or more where the sum is below 0."""
     total = z.sum(axis=-1)
     found = np.empty(len(z))
     sizes = np.abs(z)
