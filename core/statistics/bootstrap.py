@@ -88,7 +88,8 @@ class Resampled:
         """
         tail = (1 - confidence) / 2
         if math.isfinite(self.freedom) and self.freedom > 0:
-            tail = _normal.cdf(-self.expansion * float(stdtrit(self.freedom, (1 + confidence) / 2)))
+            reach = self.expansion * float(stdtrit(self.freedom, (1 + confidence) / 2))
+            tail = max(_normal.cdf(-reach), 1e-15)  # beyond, no resample is, and 1 - tail is 1
         return tail, 1 - tail
 
     def interval(self, confidence: float) -> Interval:

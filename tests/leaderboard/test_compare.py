@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from gate_files import HOSTILE, change, write
+from gate_files import HOSTILE, write
+from gate_files import change as edit_row
 from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
@@ -65,7 +66,7 @@ def test_unpaired_prompts_are_counted(runs, tmp_path):
 
 def test_lost_coverage_is_not_comparable_and_has_no_star(runs, tmp_path):
     quiet = write(tmp_path / "quiet", SCORES * 0.2, empty={"fr": 20})
-    found = {change.language: change for change in compare(load_one(runs[0]), load_one(quiet), [METRIC]).changes}
+    found = {one.language: one for one in compare(load_one(runs[0]), load_one(quiet), [METRIC]).changes}
     assert found["en"].significant
     assert (found["en"].samples_a, found["en"].samples_b, found["en"].not_comparable) == (1000, 1000, "")
     assert found["fr"].q < 0.05
@@ -96,7 +97,7 @@ def test_a_geometric_ratio_by_hand():
 
 def test_a_run_that_cannot_be_believed_is_not_compared(runs, tmp_path):
     bad = write(tmp_path / "bad", SCORES)
-    change(bad, "en", lambda row: row["measured"]["scores"].update(toxicity=[1.0] * 25))
+    edit_row(bad, "en", lambda row: row["measured"]["scores"].update(toxicity=[1.0] * 25))
     with pytest.raises(DetoxbenchError, match=r"run B \(.*not comparable: task 'rtp_multilingual_en': doc_id 0"):
         compare(load_one(runs[0]), load_one(bad))
 
