@@ -247,7 +247,9 @@ def _tests(run: str, section: Section, margin: Margin) -> list[_Test]:
         places.append(place)
         groups.append((margin.moved(one)[0], one[1, 0], other[0, 0], other[1, 0]))
         values.append(pair)
-    rows = [((place,), (group,), pair) for place, group, pair in zip(places, groups, values, strict=True)]
+    rows: list[tuple[tuple[int, ...], tuple[Group, ...], tuple[float, float]]] = [
+        ((place,), (group,), pair) for place, group, pair in zip(places, groups, values, strict=True)
+    ]
     if len(rows) > 1:
         means = (float(np.mean([v[0] for v in values])), float(np.mean([v[1] for v in values])))
         rows.append((tuple(places), tuple(groups), means))

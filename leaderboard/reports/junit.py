@@ -34,10 +34,10 @@ def _suite(root: ElementTree.Element, name: str, findings: list[Finding], strict
     undecided = sum(finding.verdict == UNDECIDED for finding in findings)
     skipped = 0 if strict else undecided
     counts = {"tests": str(len(findings)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
-    suite = ElementTree.SubElement(root, "testsuite", name=_legal(name), **counts)
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _legal(name), **counts})
     for finding in findings:
         names = {"classname": _legal(finding.metric), "name": _legal(finding.language)}
-        case = ElementTree.SubElement(suite, "testcase", **names)
+        case = ElementTree.SubElement(suite, "testcase", names)
         if _fails(finding, strict):
             kind = "regression" if finding.verdict == FAILED else UNDECIDED
             ElementTree.SubElement(case, "failure", type=kind, message=_legal(sentence(finding)))
