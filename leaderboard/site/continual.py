@@ -117,7 +117,7 @@ def _cell(entry: Mapping[str, Any] | None, reach: float, higher: bool | None, ow
     if entry["p"] is not None and entry["p"] < SIGNIFICANT:
         css.append("sure")
     return {
-        "text": f"{value:+.{digits}f}", "range": f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}",
+        "text": f"{value:+.{digits}f}", "range": "" if entry["low"] is None else f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}",
         "css": " ".join(filter(None, css)),
     }  # fmt: skip
 
