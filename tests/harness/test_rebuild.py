@@ -16,7 +16,7 @@ from detoxbench.core.mini.rebuild.documents import BATCH, BLOCK, DESCRIPTION, IG
 from detoxbench.core.mini.rebuild.scorer import second_half
 from detoxbench.core.mini.splits import SHARES, split_of
 from detoxbench.core.segmentation import identify
-from detoxbench.methods.self_debias.method import method as self_debias
+from detoxbench.methods.self_debias import method as self_debias
 
 
 @pytest.fixture(scope="module")
