@@ -38,6 +38,8 @@ class Datastore:
 
     Attributes:
         path: its folder.
+        identity: of the model that the keys are from.
+        layer: the module that the keys are the input of; None for the architecture's own.
         manifest: the content of ``manifest.json``.
         count, dim: keys, and their length.
         keys, values: memory maps ``[count, dim]`` float16 and ``[count]`` int32.
@@ -51,6 +53,8 @@ class Datastore:
     def _read(self, manifest: dict[str, Any]) -> None:
         path = self.path
         self.manifest = manifest
+        self.identity = ModelIdentity(**manifest["model"])
+        self.layer: str | None = manifest["layer"]
         self.count: int = manifest["count"]
         self.dim: int = manifest["dim"]
         self.keys = arrays.open_rows(path / KEYS, "float16", (self.count, self.dim))
@@ -74,8 +78,11 @@ class Datastore:
         try:
             _verify(path, manifest)
             return cls(path, manifest, exact=exact)
-        except (KeyError, TypeError) as error:
-            raise DetoxbenchError(f"{path / artifacts.MANIFEST} is incomplete: {error}") from error
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+            if isinstance(error, DetoxbenchError):
+                raise
+            cause = " ".join(str(error).split())[:120] or type(error).__name__
+            raise DetoxbenchError(f"{path / artifacts.MANIFEST} is incomplete: {cause}") from error
 
     @classmethod
     def from_arrays(
@@ -188,7 +195,7 @@ class Datastore:
             DetoxbenchError: naming what differs.
         """
         name = f"{purpose} {self.path}"
-        stored, present = ModelIdentity(**self.manifest["model"]), ModelIdentity.of(model)
+        stored, present = self.identity, ModelIdentity.of(model)
         difference = stored.difference(present)
         if difference is None and stored.vocab_size is None and int(self.values.max()) >= (present.vocab_size or 0):
             difference = f"a token id of {int(self.values.max())}, with {present.vocab_size} tokens in the vocabulary"
@@ -197,10 +204,8 @@ class Datastore:
                 f"{name} was made with another model ('{stored.name}') than '{present.name}': {difference}; "
                 "fit one for this model"
             )
-        if (self.manifest["layer"] or key_layer(model)) != layer:
-            raise DetoxbenchError(
-                f"{name} was made from layer {self.manifest['layer'] or key_layer(model)}, not {layer}"
-            )
+        if (made_from := self.layer or key_layer(model)) != layer:
+            raise DetoxbenchError(f"{name} was made from layer {made_from}, not {layer}")
         if self.dim != (dim := key_dim(model, layer)):
             raise DetoxbenchError(f"{name} has keys of dimension {self.dim}, the model's are of dimension {dim}")
         if k > self.count:
