@@ -74,6 +74,12 @@ def save_tiny():
     return save_model
 
 
+@pytest.fixture
+def small_model(new_tiny):
+    """``small_model(kind, **config)``: a random model."""
+    return lambda kind, **changes: new_tiny(kind, 0, **changes)
+
+
 def _child(action: Callable[[], object], kill_at: int | None) -> None:
     replace, calls = os.replace, 0
 
