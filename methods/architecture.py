@@ -16,21 +16,23 @@ MLP_NAMES = ("mlp", "feed_forward", "ffn", "feedforward", "ff", "block_sparse_mo
 """What the part of a block that follows attention is called, the likeliest first."""
 MIXERS = re.compile(r"att|mixer|mamba|ssm|conv|recurrent|rglru|temporal|rwkv|lstm|delta|indexer", re.IGNORECASE)
 """In the name or class of what mixes positions: attention and state-space layers."""
+FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "final_norm", "norm_f")
+NOT_FINAL = ("layernorm_embedding",)
+"""Norms of the embeddings that stand behind the blocks (BART)."""
+OTHER_SENSES = re.compile(r"vision|visual|image|audio|speech", re.IGNORECASE)
 ATTENTION_OUTPUTS = ("o_proj", "out_proj", "wo", "c_proj", "dense", "output_proj", "dense_output", "Wo", "o_net")
-MLP_EXCEPTIONS = {"gpt_neo": "mlp"}
-"""``config.model_type`` -> child of the last block, where the rules below find another or none."""
 
 
 def decoder(model: PreTrainedModel) -> nn.Module:
     """The part of a causal LM that turns token ids into last hidden states: without head, and without encoders."""
-    found = model.get_decoder()
-    if found is None or found is model:
-        found = model.base_model
-    while (inner := getattr(found, "decoder", None)) is not None and isinstance(inner, nn.Module):
-        if not any(isinstance(module, nn.ModuleList) for module in inner.modules()):
-            break
+    found = next((one for one in (model.get_decoder(), model.base_model) if _has_list(one)), model)
+    while _has_list(inner := getattr(found, "decoder", None)):
         found = inner
     return found
+
+
+def _has_list(module: object) -> bool:
+    return isinstance(module, nn.Module) and any(isinstance(one, nn.ModuleList) for one in module.modules())
 
 
 def name_of(model: nn.Module, module: nn.Module) -> str:
@@ -39,7 +41,8 @@ def name_of(model: nn.Module, module: nn.Module) -> str:
 
 
 def blocks(model: PreTrainedModel) -> str:
-    """The list of blocks: of the decoder's lists that lie within no other, the longest.
+    """The list of blocks: of the decoder's lists that lie within no other the one that is as long as the configuration
+    says, else the largest.
 
     Raises:
         DetoxbenchError: where there is none.
@@ -49,10 +52,14 @@ def blocks(model: PreTrainedModel) -> str:
     for name, module in body.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) and not any(name.startswith(f"{one}.") for one in lists):
             lists[name] = module
-    # The last of equally long ones: encoders, if there are any, come first.
-    chosen = max(lists, key=lambda name: (_size(lists[name]), len(lists[name])), default=None)
+    layers = getattr(model.config.get_text_config(decoder=True), "num_hidden_layers", None)
+    chosen = max(
+        lists,
+        key=lambda name: (not OTHER_SENSES.search(name), len(lists[name]) == layers, _size(lists[name])),
+        default=None,
+    )
     if chosen is None:
-        raise DetoxbenchError(f"this {model.config.model_type} model has no list of blocks: name the module yourself")
+        raise DetoxbenchError(f"this {model.config.model_type} model has no list of blocks")
     return ".".join(filter(None, (name_of(model, body), chosen)))
 
 
@@ -71,7 +78,7 @@ def block_mlp(model: PreTrainedModel, index: int = -1) -> str:
     """
     name = block(model, index)
     parts = _parts(model.get_submodule(name))
-    for wanted in (MLP_EXCEPTIONS.get(model.config.model_type), *MLP_NAMES):
+    for wanted in MLP_NAMES:
         if wanted in parts:
             return f"{name}.{wanted}"
     pointwise = [part for part, module in parts.items() if not mixes(part, module)]
@@ -105,9 +112,11 @@ def mlp_output(model: PreTrainedModel, index: int = -1) -> list[str]:
     name = block(model, index)
     mlp = block_mlp(model, index)
     inside = model.get_submodule(mlp)
+    parts = _parts(model.get_submodule(name))
+    if mlp == f"{name}.intermediate" and "output" in parts:  # BERT's two halves
+        return [f"{name}.output.{key}" for key, value in parts["output"].named_parameters() if value.dim() >= 2]
     if _is_linear(inside):  # inlined in the block: the last of its linear layers
-        parts = [part for part, module in _parts(model.get_submodule(name)).items() if _is_linear(module)]
-        return [f"{name}.{parts[-1]}.weight"]
+        return [f"{name}.{[part for part, module in parts.items() if _is_linear(module)][-1]}.weight"]
     wanted = re.compile(r"(^|\.)(down_proj|w2|fc2|c_proj|fc_out|dense_4h_to_h|output_linear|wo|v_proj|proj|dense)\b")
     matrices = [key for key, parameter in inside.named_parameters() if parameter.dim() >= 2]
     found = [key for key in matrices if wanted.search(key)] or matrices[-1:]
@@ -138,10 +147,10 @@ def final_norm(model: PreTrainedModel) -> str | None:
     listed = blocks(model)
     parent = listed.rpartition(".")[0]
     children = dict(model.get_submodule(parent).named_children())
-    norms = [name for name, child in children.items() if _is_norm(child)]
+    norms = [name for name, child in children.items() if _is_norm(child) and name not in NOT_FINAL]
     behind = [name for name in norms if list(children).index(name) > list(children).index(listed.rpartition(".")[2])]
-    chosen = (behind or norms)[-1:]
-    return f"{parent}.{chosen[0]}".lstrip(".") if chosen else None
+    chosen = [name for name in norms if name in FINAL_NORMS] or behind or norms
+    return f"{parent}.{chosen[-1]}".lstrip(".") if chosen else None
 
 
 def mixes(name: str, module: nn.Module) -> bool:
