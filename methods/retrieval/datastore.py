@@ -8,7 +8,7 @@ not name is not part of the datastore. Keys and values are hashed a part an appe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ...core.errors import DetoxbenchError
 from .. import artifacts
 from ..identity import ModelIdentity
 from ..layers import key_dim, key_layer
-from . import arrays, index
+from . import arrays, index, temperature
 from .exact import ExactSearch
 from .knn import Neighbours
 
@@ -211,6 +211,18 @@ class Datastore:
         if k > self.count:
             raise DetoxbenchError(f"k={k}, but {name} has {self.count} keys: k must be at most that")
 
+    def warn_if_flat(self, k: int, wanted: float, purpose: str) -> None:
+        """Warn where the k neighbours weigh about the same at a temperature; see ``temperature``."""
+        temperature.warn_if_flat(self.manifest.get("neighbours"), k, wanted, f"{purpose} {self.path}")
+
+
+def layer_of(model: PreTrainedModel, name: str | None, stores: Iterable[Datastore]) -> str:
+    """The key layer for these datastores: as given, else the one that they remember, else the architecture's."""
+    remembered = next((store.layer for store in stores if store.layer), None)
+    if name is None and remembered in dict(model.named_modules()):
+        return str(remembered)
+    return key_layer(model, name)  # the datastore of another model is refused for that reason, later
+
 
 def _check_arrays(keys: np.ndarray, values: np.ndarray, vocab: int | None) -> None:
     if keys.ndim != 2 or values.shape != (len(keys),) or not keys.size:
@@ -241,7 +253,7 @@ def _grow(
     manifest["count"] = count = start + len(keys)
     manifest["parts"].append(part)
     stored = arrays.open_rows(folder / KEYS, "float16", (count, manifest["dim"]))
-    old = manifest["index"]
+    old, built = manifest["index"], None
     if not manifest["exact"] and count >= index.EXACT_BELOW:
         if old is None or retrain:
             built, trained = index.build(stored), count
@@ -260,6 +272,10 @@ def _grow(
             "trained_on": trained,
         }
         manifest["recall"] = recall(stored, index.ApproximateSearch(built))
+    search = ExactSearch(stored) if manifest["index"] is None else index.ApproximateSearch(built)
+    manifest["neighbours"] = temperature.measure(
+        stored, arrays.open_rows(folder / VALUES, "int32", (count,)), search.search, index.SEED
+    )
     files.write_json(folder / artifacts.MANIFEST, manifest)
     if old and old["file"] != manifest["index"]["file"]:
         with contextlib.suppress(OSError):
