@@ -272,12 +272,12 @@ def _grow(
             "trained_on": trained,
         }
         manifest["recall"] = recall(stored, index.ApproximateSearch(built))
-    search = ExactSearch(stored) if manifest["index"] is None else index.ApproximateSearch(built)
+    search = ExactSearch(stored) if built is None else index.ApproximateSearch(built)
     manifest["neighbours"] = temperature.measure(
         stored, arrays.open_rows(folder / VALUES, "int32", (count,)), search.search, index.SEED
     )
     files.write_json(folder / artifacts.MANIFEST, manifest)
-    if old and old["file"] != manifest["index"]["file"]:
+    if old and manifest["index"] and old["file"] != manifest["index"]["file"]:
         with contextlib.suppress(OSError):
             (folder / old["file"]).unlink()
 
