@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from detoxbench.core.registry import METHODS as REGISTERED
+
 VOCAB, DIM = 61, 16
-METHODS = ["dexperts", "goodtriever", "knn_lm", "rectification", "self_debias"]
+METHODS = [name for name in REGISTERED if REGISTERED[name].kind == "logit"]
 ARCHITECTURES = [
     "gpt2", "gpt_neo", "gpt_neox", "bloom", "opt", "llama", "mistral", "qwen2", "gemma2", "phi"
 ]  # fmt: skip

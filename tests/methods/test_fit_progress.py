@@ -91,10 +91,10 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("block", [61, 61 * 5, 1 << 25])
-def test_block_by_block_is_the_models_own_loss(small_model, kind, block, monkeypatch):
+def test_block_by_block_is_the_models_own_loss(new_tiny, kind, block, monkeypatch):
     """Value and gradients, for heads that cap or scale their scores too."""
     monkeypatch.setattr(loss, "BLOCK", block)
-    model = small_model(kind, **KINDS[kind])
+    model = new_tiny(kind, 0, **KINDS[kind])
     batch = finetune.collate([[3, 4, 5, 6, 7], [8, 9, 10]])
     wanted = model(**batch).loss
     wanted.backward()
@@ -113,8 +113,8 @@ def test_block_by_block_is_the_models_own_loss(small_model, kind, block, monkeyp
     )
 
 
-def test_scores_made_otherwise_are_held_whole(small_model):
-    model = small_model("gpt2")
+def test_scores_made_otherwise_are_held_whole(new_tiny):
+    model = new_tiny("gpt2", 0)
     model.lm_head.register_forward_hook(lambda module, args, output: output + 1)
     assert loss.body_and_head(model) is not None  # the hook is the head's
     forward = model.forward
