@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -17,6 +15,12 @@ from detoxbench.methods.training.progress import Plan, plan
 QUICK = finetune.Settings(
     epochs=1, learning_rate=5e-3, warmup_steps=0, batch_size=8, device_batch_size=4, block_size=16
 )
+
+
+def replace(settings, **changes):
+    return settings.model_copy(update=changes)
+
+
 COMMON = {"epochs": 3.0, "max_steps": -1, "batch_size": 512, "device_batch": 8, "processes": 1, "warmup_steps": 100}
 
 
