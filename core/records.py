@@ -139,6 +139,11 @@ class ModelRun(Record):
         method_arguments: as given.
         effective_arguments: all of the method's, those left to their defaults included.
         trained_with: scorers that the method's artifacts learned from.
+        sampling: the object that the sampler got (``core/sampling/settings.py``), of the first task's requests.
+        other_sampling: those of later requests that were drawn otherwise.
+        seed: of the sampling noise.
+        cut_prompts: prompts cut on the left, for the model has no room for them and the continuation.
+        cut_while_thinking: continuations that had not ended their thoughts when the length was spent; they are empty.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -148,7 +153,10 @@ class ModelRun(Record):
     effective_arguments: Mapping[str, Any] = {}
     trained_with: Sequence[str] = []
     sampling: Mapping[str, Any] = {}
+    other_sampling: Sequence[Mapping[str, Any]] = []
     seed: int | None = None
+    cut_prompts: int = 0
+    cut_while_thinking: int = 0
     versions: Mapping[str, str] = {}
     hardware: str = ""
     seconds: float | None = None

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..core.decoding import continuation, decode
 from ..core.errors import DetoxbenchError
 from . import base
 from .lm import DetoxifiedLM
@@ -128,8 +129,13 @@ def explain(
         if name != CAP:
             likeliest = parts[name].topk(min(top, len(parts[name])))
             chosen.update(dict.fromkeys(likeliest.indices[likeliest.values > 0].tolist()))
+    before = ids[0].tolist()
     tokens = [
-        Token(id=token, text=tokenizer.decode([token]), p={name: float(part[token]) for name, part in parts.items()})
+        Token(
+            id=token,
+            text=_after(tokenizer, before, token),
+            p={name: float(part[token]) for name, part in parts.items()},
+        )
         for token in sorted(chosen, key=lambda token: -float(parts[DETOXIFIED][token]))
     ]
     name = str(getattr(model, "name_or_path", ""))
@@ -169,8 +175,8 @@ def _parts(
         share = weights(near.distances, arguments.temperature)[0].tolist()
         stores[name] = [
             Neighbour(
-                context=context(store, row, tokenizer), token=tokenizer.decode([token]), distance=distance,
-                weight=weight, row=row,
+                context=context(store, row, tokenizer), distance=distance, weight=weight, row=row,
+                token=_after(tokenizer, _stored(store, row, tokenizer), token),
             )
             for row, token, distance, weight in sorted(
                 zip(near.ids[0].tolist(), near.tokens[0].tolist(), near.distances[0].tolist(), share, strict=True),
@@ -194,8 +200,13 @@ def _datastores(method: Any) -> dict[str, Datastore]:
     return dict(several) if several else {"datastore": one} if isinstance(one, Datastore) else {}
 
 
-def context(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, length: int = CONTEXT_TOKENS) -> str:
-    """The text before a stored token, from the tokens stored before it: a datastore keeps its texts' order.
+def _after(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int) -> str:
+    """A token's text where it follows others; special tokens are shown."""
+    return continuation(tokenizer, before, [token], skip_special_tokens=False)
+
+
+def _stored(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, length: int = CONTEXT_TOKENS) -> list[int]:
+    """The tokens before a stored one, of the same text: a datastore keeps its texts' order.
 
     The key of row i was read after the tokens ``…, values[i-2], values[i-1]`` of the same text, which ends at an end
     token.
@@ -203,4 +214,9 @@ def context(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, leng
     before = np.asarray(store.values[max(0, row - length) : row]).tolist()
     if tokenizer.eos_token_id in before:
         before = before[len(before) - before[::-1].index(tokenizer.eos_token_id) :]
-    return f"…{tokenizer.decode(before)}"
+    return before
+
+
+def context(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, length: int = CONTEXT_TOKENS) -> str:
+    """The text before a stored token."""
+    return f"…{decode(tokenizer, _stored(store, row, tokenizer, length), skip_special_tokens=False)}"
