@@ -25,7 +25,8 @@ of their tokenizers leave it out."""
 _WHOLE = ("max_length", "max_batch_size", "prefix_token_id")
 _BOOLEAN = ("parallelize", "truncation", "logits_cache", "trust_remote_code", "use_fast_tokenizer", "add_bos_token",
             "enable_thinking", "gptqmodel")  # fmt: skip
-_ERRORS = (OSError, ValueError, TypeError, AssertionError, KeyError, RuntimeError, ImportError)
+_ERRORS = (OSError, ValueError, TypeError, AssertionError, KeyError, RuntimeError, ImportError,
+           AttributeError)  # fmt: skip
 
 
 def positive(name: str, value: Any) -> int | None:

@@ -1,5 +1,7 @@
 """Generation of K samples: independent of batch, order and sharding, and equal to a plain loop."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -137,7 +139,7 @@ class Broken(torch.nn.Module):
 
 
 def spoil_one(scores):
-    scores[0, 3] = torch.nan
+    scores[:, 3] = torch.nan
 
 
 def spoil_all(scores):
@@ -145,7 +147,7 @@ def spoil_all(scores):
 
 
 def spoil_above(scores):
-    scores[0, 3] = torch.inf
+    scores[:, 3] = torch.inf
 
 
 @pytest.mark.parametrize("do_sample", [True, False])
@@ -192,7 +194,7 @@ class TestThinking:
         thinking = Thinking(self.ends, 20)
         found = generate(model, requests(8), Sampling(max_new_tokens=5, seed=4), eos=[], thinking=thinking)
         thought = 0
-        for full, part in zip(sum(free, []), sum(found, []), strict=True):
+        for full, part in zip(itertools.chain(*free), itertools.chain(*found), strict=True):
             end = full.index(3) + 1 if 3 in full[:20] else None
             assert part == (full[: end + 5] if end else full[:20])
             thought += end is not None
