@@ -22,7 +22,7 @@ from .explanation import Neighbour
 
 __all__ = [
     "About", "Arguments", "Artifact", "Auxiliary", "Fit", "Growth", "Importer", "LogitMethod", "Looking", "Made",
-    "Method", "Mini", "Parts", "PromptMethod", "Streams", "Use", "WeightMethod", "accepted", "parse_arguments",
+    "Method", "Mini", "Parts", "PromptMethod", "Streams", "Use", "WeightMethod", "parse_arguments",
 ]  # fmt: skip
 
 
