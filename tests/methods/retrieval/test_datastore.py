@@ -103,7 +103,7 @@ def test_an_interrupted_append_never_happened(store, monkeypatch, stage):
 
 
 def test_an_interrupted_start_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "write_json", lambda *args: 1 / 0)
+    monkeypatch.setattr(files, "write_json", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Datastore.from_arrays(tmp_path / "store", KEYS, TOKENS, model="m")
     assert list(tmp_path.iterdir()) == []
