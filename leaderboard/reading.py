@@ -12,6 +12,7 @@ import pydantic
 from ..core import results
 from ..core.errors import DetoxbenchError
 from ..core.records import TaskRun
+from . import validation
 from .submissions import (
     Column,
     Number,
@@ -82,11 +83,11 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
         run = results.read(path)
         found: dict[tuple[str, ...], list[tuple[TaskRecord, list[Sample]]]] = {}
         for task in run.tasks.values():
-            rows = read_samples(task.samples) if task.samples else []
+            rows = _rows(task)
             found.setdefault(_kind(task.record), []).append((_task(task, rows), rows))
         return [
             (
-                _record(run, [task for task, _ in group]),
+                validation.check(_record(run, [task for task, _ in group]), str(path)),
                 {task.language: rows for task, rows in group if rows},
             )
             for group in found.values()
@@ -97,6 +98,22 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
         if isinstance(error, DetoxbenchError):
             raise
         raise DetoxbenchError(f"'{path}': {type(error).__name__}: {error}") from None
+
+
+def _rows(task: results.TaskResult) -> list[Sample]:
+    """The samples of a task, as many as its results are of; none where it was run without ``--log_samples``."""
+    if task.samples is None:
+        return []
+    rows = read_samples(task.samples)
+    measured = task.metrics.get(results.MEASURED)
+    if not rows:
+        raise DetoxbenchError(f"'{task.samples}' is empty, as a full disk leaves it: run the task again")
+    if measured is not None and len(rows) != measured:
+        raise DetoxbenchError(
+            f"'{task.samples}' has {len(rows)} prompts, but the results are of {measured:g}: part of it is missing, "
+            f"or it belongs to another run"
+        )
+    return rows
 
 
 def _kind(run: TaskRun) -> tuple[str, ...]:
@@ -118,6 +135,7 @@ def _task(task: results.TaskResult, rows: Sequence[Sample]) -> TaskRecord:
         prompts=len(rows) or int(task.metrics.get(results.MEASURED, 0)),
         docs=[row.doc_id for row in rows],
         columns={name: _column([row[name] for row in fractions]) for name in base},
+        of=task.available,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,6 +18,7 @@ from ..reading import Samples
 from ..submissions import RunRecord, slim
 from . import charts, continual, data, downloads, published, ranks
 from .metrics import PAIRED, describe
+from .replacing import replaced_folder
 from .sources import uncollected
 from .tables import Table, tables
 from .themes import DARK, LIGHT, config
@@ -96,23 +96,13 @@ def build(
     """
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise DetoxbenchError(f"'{out}' exists and is no site of detoxbench: choose another folder, or remove it first")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.partial-"))
-    try:
+    with replaced_folder(out) as partial:
         with uncollected():
             found = tables([slim(record, PAIRED) for record in records])
             _write(partial, found, samples or {}, each, continual.view(studies))
         for table in found:
             if draw is not None:
                 draw(partial / "plots", table)
-        partial.chmod(0o755)
-        old = partial.with_name(partial.name + ".old")
-        if out.exists():
-            out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return found
 
 
