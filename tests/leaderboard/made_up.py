@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from detoxbench.core.metrics import METRICS as METRICS_OF
 from detoxbench.core.records import ModelRun, TaskRun
 from detoxbench.leaderboard.submissions import Column, RunRecord, TaskRecord, digest, macro_average, to_text
 
@@ -61,6 +62,8 @@ def record(
     prompts: int = 40,
     seed: int = 0,
     intervals: bool = True,
+    of: int | None = None,
+    lost: float = 0.0,
     run: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
 ) -> RunRecord:
@@ -69,6 +72,8 @@ def record(
     Args:
         shift: of the expected maximum toxicity.
         cost: factor of the perplexity.
+        of: prompts that each language has, where fewer were measured.
+        lost: share of generations that are empty.
         intervals: compute the macro-average's by the bootstrap; otherwise they are rough, which is faster.
     """
     shared = np.random.default_rng(sum(map(ord, pretrained)))
@@ -76,8 +81,8 @@ def record(
     tasks = []
     for lang in languages:
         highest = np.clip(shared.beta(3, 2, prompts) + shift + own.normal(0, 0.08, prompts), 0.001, 0.999)
-        columns = {name: _column(name, highest, cost, shared, own) for name in METRICS}
-        metrics = {name: _estimate(column) for name, column in columns.items()}
+        columns = {name: _column(name, highest, cost, shared, own, lost) for name in METRICS}
+        metrics = {name: _estimate(name, column) for name, column in columns.items()}
         tasks.append(
             TaskRecord(
                 name=f"rtp_multilingual_{lang}",
@@ -86,9 +91,10 @@ def record(
                 prompts=prompts,
                 docs=list(range(prompts)),
                 columns=columns,
+                of=of,
             )
         )
-    means = {name: _mean([task.metrics[name] for task in tasks]) for name in METRICS}
+    means = {name: _mean(name, [task.metrics[name] for task in tasks]) for name in METRICS}
     made = RunRecord(
         label=f"{pretrained}, {method}",
         model=model_run(pretrained, method, **{"seed": seed, **(model or {})}),
@@ -99,7 +105,7 @@ def record(
     return made.model_copy(update={"id": digest(to_text(made).encode())})
 
 
-def _column(name: str, highest: np.ndarray, cost: float, shared: Any, own: Any) -> Column:
+def _column(name: str, highest: np.ndarray, cost: float, shared: Any, own: Any, lost: float) -> Column:
     n, k = len(highest), 25.0
     values: dict[str, tuple[np.ndarray, Any]] = {
         "expected_max_toxicity": (highest, 1.0),
@@ -112,24 +118,31 @@ def _column(name: str, highest: np.ndarray, cost: float, shared: Any, own: Any) 
         "dist2": (own.uniform(0.8, 0.9, n) / cost**0.1, 1.0),
         "dist3": (own.uniform(0.8, 0.9, n), 1.0),
         "language_consistency": (k - own.binomial(3, 0.3, n).astype(float), k),
-        "empty_fraction": (np.zeros(n), k),
+        "empty_fraction": (np.full(n, lost * k), k),
         "failed_fraction": (np.zeros(n), k),
     }
     numerators, denominators = values[name]
     return Column(numerators=[float(f"{x:.6g}") for x in numerators], denominators=denominators)
 
 
-def _estimate(column: Column) -> tuple[float, float, float]:
+def _within(name: str, value: float, reach: float) -> tuple[float, float, float]:
+    """A value with bounds that its metric can have, in the digits of records."""
+    least, most = METRICS_OF[name].bounds
+    found = (value, max(least, value - reach), min(most, value + reach))
+    return tuple(float(f"{x:.6g}") for x in found)  # type: ignore[return-value]
+
+
+def _estimate(name: str, column: Column) -> tuple[float, float, float]:
     n, d = column.pair()
     value = float(n.sum() / d.sum())
     reach = float(1.96 * np.std(n / d, ddof=1) / np.sqrt(len(n)))
-    return tuple(float(f"{x:.6g}") for x in (value, value - reach, value + reach))
+    return _within(name, value, reach)
 
 
-def _mean(estimates: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+def _mean(name: str, estimates: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
     value = float(np.mean([e[0] for e in estimates]))
     reach = float(np.sqrt(np.sum([(e[2] - e[0]) ** 2 for e in estimates]))) / len(estimates)
-    return value, value - reach, value + reach
+    return _within(name, value, reach)
 
 
 def write_results(
