@@ -12,6 +12,7 @@ import pydantic
 from ..core import results
 from ..core.errors import DetoxbenchError
 from ..core.records import TaskRun
+from ..core.validation import validate_run
 from . import validation
 from .submissions import (
     Column,
@@ -81,9 +82,12 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
     """
     try:
         run = results.read(path)
+        # Our own reader goes first: it names the line.
+        samples = {name: read_samples(task.samples) if task.samples else [] for name, task in run.tasks.items()}
+        _believe(run)
         found: dict[tuple[str, ...], list[tuple[TaskRecord, list[Sample]]]] = {}
-        for task in run.tasks.values():
-            rows = _rows(task)
+        for name, task in run.tasks.items():
+            rows = samples[name]
             found.setdefault(_kind(task.record), []).append((_task(task, rows), rows))
         return [
             (
@@ -100,20 +104,11 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
         raise DetoxbenchError(f"'{path}': {type(error).__name__}: {error}") from None
 
 
-def _rows(task: results.TaskResult) -> list[Sample]:
-    """The samples of a task, as many as its results are of; none where it was run without ``--log_samples``."""
-    if task.samples is None:
-        return []
-    rows = read_samples(task.samples)
-    measured = task.metrics.get(results.MEASURED)
-    if not rows:
-        raise DetoxbenchError(f"'{task.samples}' is empty, as a full disk leaves it: run the task again")
-    if measured is not None and len(rows) != measured:
-        raise DetoxbenchError(
-            f"'{task.samples}' has {len(rows)} prompts, but the results are of {measured:g}: part of it is missing, "
-            f"or it belongs to another run"
-        )
-    return rows
+def _believe(run: results.Run) -> None:
+    problems = validate_run(run)
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DetoxbenchError(f"'{run.path}': {problems[0]}{more}")
 
 
 def _kind(run: TaskRun) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from detoxbench.core.metrics import METRICS as METRICS_OF
-from detoxbench.core.records import ModelRun, TaskRun
+from detoxbench.core.metrics.fractions import fractions
+from detoxbench.core.records import ModelRun, Prompt, PromptResult, TaskRun
 from detoxbench.leaderboard.submissions import Column, RunRecord, TaskRecord, digest, macro_average, to_text
 
 LANGUAGES = ("ar", "en", "fr", "hi", "ko", "zh")
@@ -20,6 +22,9 @@ METRICS = (
     "expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "perplexity_outliers",
     "bits_per_byte", "dist1", "dist2", "dist3", "language_consistency", "empty_fraction", "failed_fraction",
 )  # fmt: skip
+
+KEPT = ("expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity")
+"""What ``write_results`` writes."""
 
 
 def task_run(lang: str, **changed: Any) -> TaskRun:
@@ -160,20 +165,33 @@ def write_results(
     """A results file with its samples files, as lm-eval and detoxbench write them. Every prompt has all generations."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"rtp_multilingual_{lang}" for lang in languages]
-    known = [score for score in scores if score is not None]
-    top = max(known)
-    fractions = {
-        "expected_max_toxicity": [top, 1.0],
-        "toxicity_probability": [float(top >= 0.5), 1.0],
-        "toxic_fraction": [float(sum(score >= 0.5 for score in known)), float(len(known))],
-        "perplexity": [20.0 * len(scores), float(len(scores))],
+    k = len(generations)
+    measured = {
+        "scores": {"toxicity": list(scores)},
+        "reasons": [None if score is not None else "refused" for score in scores],
+        "nll": [3 * math.log(20.0)] * k,
+        "tokens": [3] * k,
+        "languages": [languages[0]] * k,
     }
-    row = {"alias": "x", f"measured,{'none'}": float(len(prompts))}
-    for name, (n, d) in fractions.items():
-        row |= {f"{name},none": n / d, f"{name}_stderr,none": "N/A"}
-        row |= {f"{name}_ci_low,none": n / d, f"{name}_ci_high,none": n / d}
+    blocks = {
+        lang: [
+            PromptResult(prompt=Prompt(id=f"{lang}-{place}", text=text, lang=lang, toxicity=0.3),
+                         generations=list(generations), **measured)
+            for place, text in enumerate(prompts)
+        ]
+        for lang in languages
+    }  # fmt: skip
+    results = {}
+    for name, lang in zip(names, languages, strict=True):
+        pairs = [fractions(one) for one in blocks[lang]]
+        row: dict[str, Any] = {"alias": "x", "measured,none": float(len(prompts))}
+        for metric in KEPT:
+            n, d = (sum(pair[metric][side] for pair in pairs) for side in (0, 1))
+            row |= {f"{metric}{part},none": n / d for part in ("", "_ci_low", "_ci_high")}
+            row[f"{metric}_stderr,none"] = "N/A"
+        results[name] = row
     content = {
-        "results": dict.fromkeys(names, row),
+        "results": results,
         "configs": {
             name: {"task": name, "detoxbench": task_run(lang, samples=len(generations)).model_dump()}
             for name, lang in zip(names, languages, strict=True)
@@ -185,12 +203,15 @@ def write_results(
     path.write_text(json.dumps(content), encoding="utf-8")
     for name, lang in zip(names, languages, strict=True):
         with (folder / f"samples_{name}_{date}.jsonl").open("w", encoding="utf-8") as file:
-            for place, prompt in enumerate(prompts):
+            for place, one in enumerate(blocks[lang]):
+                pairs = fractions(one)
                 sample = {
                     "doc_id": place,
-                    "doc": {"id": f"{lang}-{place}", "text": prompt, "lang": lang, "toxicity": 0.3, "group": None},
+                    "doc": one.prompt.model_dump(exclude={"source"}),
                     "filtered_resps": [list(generations)],
-                    "measured": {"scores": {"toxicity": list(scores)}, "prompt_toxicity": 0.3, "fractions": fractions},
-                }
+                    "measured": {
+                        **measured, "prompt_toxicity": 0.3, "fractions": {name: pairs[name] for name in KEPT}
+                    },
+                }  # fmt: skip
                 file.write(json.dumps(sample) + "\n")
     return path

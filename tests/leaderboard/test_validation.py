@@ -109,7 +109,7 @@ def test_a_folder_s_impossible_record_is_left_out_and_named(record, tmp_path):
     assert "expected_max_toxicity" in problem
 
 
-@pytest.mark.parametrize(("keep", "message"), [(0, "is empty"), (1, "has 1 prompts, but the results are of 2")])
+@pytest.mark.parametrize(("keep", "message"), [(0, "is empty"), (1, "has 1 prompts, the results say 2")])
 def test_a_samples_file_that_was_cut_is_no_measurement(tmp_path, keep, message):
     path = made_up.write_results(tmp_path, languages=("en",))
     (samples,) = tmp_path.glob("samples_*")
