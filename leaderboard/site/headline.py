@@ -24,7 +24,7 @@ def headline(found: Mapping[str, Any], table: Table) -> dict[str, str]:
         return {**words, "lead": _nothing(found, table)}
     losses = [_side(side) for side in found["sides"] if side["worse"]]
     words["title"] = (
-        f"{clean(found['method'])}: {_name(PRIMARY).lower()} {_share(found)}"
+        f"{clean(found['method'])}: {_name(PRIMARY)} {_share(found)}"
         + (f", but {_join(losses)}" if losses else ", at no significant cost")
     )  # fmt: skip
     change = [figures.signed(number, 3) for number in found["change"][:3]]
@@ -58,7 +58,9 @@ def _nothing(found: Mapping[str, Any], table: Table) -> str:
 
 
 def _name(metric: str) -> str:
-    return describe([metric])[metric].display_name
+    """Within a sentence: in small letters, names like Dist-2 as they are."""
+    name = describe([metric])[metric].display_name
+    return name if any(sign.isdigit() or sign.isupper() for sign in name[1:]) else name.lower()
 
 
 def _share(found: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@
       return {
         id: `${metric}.${scope}`, accessorFn: (row) => valueOf(row, metric, scope)?.[0] ?? undefined,
         sortUndefined: "last", sortingFn: byValue,
-        meta: { title: view.title(index, metric), scope, class: "metric", hint: description, descending: higher === true,
+        meta: { title: view.title(index, metric), scope: languages.length === 1 && scope === "macro" ? null : scope, class: "metric", hint: description, descending: higher === true,
           show: (row) => estimateCell(valueOf(row, metric, scope), range, row.base === null ? null : valueOf(rows[row.base], metric, scope)?.[0], digits) },
       };
     }));

@@ -2,7 +2,7 @@
 "use strict";
 detoxbench.table = (() => {
   const { el, number, interval, isolated, language } = detoxbench;
-  const WIDTH = 132, HEIGHT = 14, PAD = 5;
+  const WIDTH = 104, HEIGHT = 12, PAD = 5;
 
   // The interval on the column's scale, with the base's value as a faint line.
   function whisker([value, low, high], [least, most], reference) {
