@@ -132,6 +132,24 @@ class Table:
         return self.board.mini or MINI in (self.board.measurement.prompt_set, self.board.measurement.scorer)
 
 
+def obstacles(record: RunRecord) -> list[str]:
+    """Why a run will be shown and not ranked, whatever stands beside it; empty where nothing is in its way."""
+    row = _row(record)
+    found = []
+    if any(not task.columns for task in record.tasks):
+        found.append("not ranked: run without --log_samples")
+    if row.limited:
+        found.append("not ranked: only some of the prompts were measured (--limit)")
+    if row.self_judged:
+        found.append("not ranked: the method learned from the scorer that judges it, or the model is its own judge")
+    if row.method == BASE:
+        return found
+    uncovered = [name for name in row.tasks if lost(row, name) > MARGIN]
+    if uncovered:
+        found.append(f"not ranked unless its base is alike: empty or unscored continuations in {', '.join(uncovered)}")
+    return found
+
+
 def tables(records: Sequence[RunRecord]) -> list[Table]:
     """All boards, those with the most runs first; a run that is given twice is there once."""
     boards = group(list({record.id: record for record in records}.values()))
