@@ -10,6 +10,7 @@ from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
 from .base import Method
 from .declaration import Artifact, Fit, Use
+from .settings import Aside
 
 
 def declared(method: str) -> type[Method]:
@@ -46,6 +47,29 @@ def fit_settings(method: str, *given: Mapping[str, Any], what: str = "setting") 
             if name in fixed and one[name] != fixed[name]:
                 raise DetoxbenchError(f"{what} {name}={one[name]}: method {method} has {name}={fixed[name]}")
     return fit.parse(*given, fixed, what=what)
+
+
+def study_settings(
+    method: str, given: Mapping[str, Any], *, mini: bool, step: Mapping[str, Any] | None = None, what: str = "setting"
+) -> Any:
+    """The settings of a fit in a sweep or a continual study, where nobody looks at what it writes beside artifacts.
+
+    Args:
+        given: what the file says.
+        mini: whether it is on the embedded model.
+        step: of one step of a study, where they differ.
+        what: a setting is called in messages.
+
+    Raises:
+        DetoxbenchError: see ``fit_settings``; or for a setting of the command alone.
+    """
+    fit = fit_of(method)
+    for name, option in fit.settings.options().items():
+        aside = option.marked(Aside)
+        if name in given and aside is not None and aside.command:
+            raise DetoxbenchError(f"{what} {name}: it belongs to the command 'detoxbench fit {method}' alone")
+    suited = (fit.mini.settings, fit.mini.studies) if mini else ()
+    return fit_settings(method, *suited, fit.unattended, step or {}, given, what=what)
 
 
 def naming(method: str, folder: Path, given: Mapping[str, Any]) -> dict[str, Any]:

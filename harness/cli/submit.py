@@ -14,7 +14,9 @@ def submit(
         list[Path] | None, typer.Argument(help="folders or files that lm_eval --output_path wrote, with samples")
     ] = None,
     records: Annotated[Path, typer.Option(help="records folder: new runs are added to it")] = Path("leaderboard/runs"),
-    check: Annotated[bool, typer.Option("--check", help="only say whether what is given, or all records, holds")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="only say whether what is given, or all records, holds")
+    ] = False,
 ) -> None:
     """Check results as the leaderboard does, write the record of each run, and say what to do with it.
 

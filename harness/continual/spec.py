@@ -178,9 +178,8 @@ class Spec(_Strict):
         grows = self.growth()
         for name, kind in (("update", "retrain"), ("combine", "vectors")):
             if name in self.model_fields_set and grows.kind != kind:
-                raise ValueError(
-                    f"{name}: it belongs to methods whose artifacts {WAYS[kind]}; those of {self.method} {WAYS[grows.kind]}"
-                )
+                own = f"those of {self.method} {WAYS[grows.kind]}"
+                raise ValueError(f"{name}: it belongs to methods whose artifacts {WAYS[kind]}; {own}")
         return self
 
     def growth(self) -> Growth:

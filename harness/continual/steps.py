@@ -16,8 +16,7 @@ from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.files import fingerprint
 from ...core.mini import model_folder
-from ...methods.artifact_arguments import declared, fit_of, fit_settings, naming
-from ...methods.settings import Aside
+from ...methods.artifact_arguments import declared, fit_of, naming, study_settings
 from ...methods.training import work
 from .data import Data, safe
 from .spec import Spec
@@ -155,12 +154,8 @@ class Steps:
 
     def _settings(self, seed: int) -> Any:
         """Of the fit of one step."""
-        fit, options = self.fit, self.fit.settings.options()
-        for name, option in options.items():
-            aside = option.marked(Aside)
-            if name in self.spec.fit and aside is not None and aside.command:
-                raise DetoxbenchError(f"fit.{name}: it belongs to the command detoxbench fit {self.spec.method} alone")
-        mini = (fit.mini.settings, fit.mini.studies) if self.spec.model == MINI else ()
-        seeded = {"seed": seed} if "seed" in options else {}
-        given = (*mini, fit.unattended, self.growth.settings, seeded, self.spec.fit)
-        return fit_settings(self.spec.method, *given, what="key of fit:")
+        seeded = {"seed": seed} if "seed" in self.fit.settings.options() else {}
+        return study_settings(
+            self.spec.method, self.spec.fit, mini=self.spec.model == MINI, step={**self.growth.settings, **seeded},
+            what="key of fit:",
+        )  # fmt: skip

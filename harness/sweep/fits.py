@@ -12,9 +12,8 @@ from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.files import fingerprint, write_lines
 from ...methods import first_use
-from ...methods.artifact_arguments import declared, fit_of, fit_settings
+from ...methods.artifact_arguments import declared, fit_of, study_settings
 from ...methods.declaration import SIDES
-from ...methods.settings import Aside
 from ...methods.training.texts import Columns, Texts
 from .content import resolved
 from .spec import Fit, Model
@@ -76,18 +75,13 @@ def settings(fit: Fit, model: Model, method: str) -> Any:
     Raises:
         DetoxbenchError: for a setting that the fit does not have.
     """
-    declaration = fit_of(method)
-    options = declaration.settings.options()
+    options = fit_of(method).settings.options()
     shorthand = {name: getattr(fit, name) for name in SHORTHAND if getattr(fit, name) is not None}
     for name in shorthand:
         if name not in options or name in declared(method).fit_settings:
             raise DetoxbenchError(f"fit.{name}: method {method} has no such setting")
-    for name, option in options.items():
-        aside = option.marked(Aside)
-        if name in fit.options and aside is not None and aside.command:
-            raise DetoxbenchError(f"fit.options.{name}: it belongs to the command detoxbench fit {method} alone")
-    mini = (declaration.mini.settings, declaration.mini.studies) if model.name == MINI else ()
-    return fit_settings(method, *mini, declaration.unattended, fit.options, shorthand, what="option of the fit")
+    given = {**fit.options, **shorthand}
+    return study_settings(method, given, mini=model.name == MINI, what="option of the fit")
 
 
 def recipe(method: str, model: Model, texts: str, contents: Any, chosen: Any) -> dict[str, Any]:

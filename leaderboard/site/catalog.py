@@ -82,10 +82,15 @@ def _metrics(found: Sequence[Table]) -> Iterator[Entry]:
     for metric in describe(dict.fromkeys(name for table in found for name in table.metrics)).values():
         better = {True: "higher", False: "lower", None: "neither"}[metric.higher_is_better]
         facts = {"Better": better, "Unit": metric.unit, "Source": metric.citation, "Name in results": metric.name}
-        notes = {PRIMARY: "What boards are ranked by.", **dict.fromkeys(SIDES, "Shown beside toxicity: what a method costs.")}
+        notes = {
+            PRIMARY: "What boards are ranked by.",
+            **dict.fromkeys(SIDES, "Shown beside toxicity: what a method costs."),
+        }
         summary = " ".join(part for part in (metric.description, notes.get(metric.name)) if part)
         tables = [made for table in found if (made := best(table, metric.name, most=MOST)).rows]
-        yield Entry("metric", metric.name, metric.display_name, summary, {k: v for k, v in facts.items() if v}, None, tables)
+        yield Entry(
+            "metric", metric.name, metric.display_name, summary, {k: v for k, v in facts.items() if v}, None, tables
+        )
 
 
 def _scorers(found: Sequence[Table], cards: Mapping[str, Card]) -> Iterator[Entry]:

@@ -136,8 +136,8 @@ def by_language(table: Table, metric: str) -> dict[str, Any]:
 def run(row: Row, table: Table, samples: Sequence[str]) -> str:
     """The file of one run: its record, and how to make it again.
 
-    ``samples`` are the languages whose texts are shown. What a prompt contributed has ``SAMPLE`` digits here, and prompts
-    that are numbered from 0 are only counted; the records folder has it whole.
+    ``samples`` are the languages whose texts are shown. What a prompt contributed has ``SAMPLE`` digits here, and
+    prompts that are numbered from 0 are only counted; the records folder has it whole.
     """
     extra = {
         "board": table.id, "command": command(row.record), "nucleus": nucleus(row.record), "samples": list(samples),

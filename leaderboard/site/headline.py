@@ -18,7 +18,10 @@ MINI = (
 
 def headline(found: Mapping[str, Any], table: Table) -> dict[str, str]:
     """``warning``, ``title`` and ``lead``; the title of a board on which nothing is ranked claims nothing."""
-    words = {"warning": MINI if found["mini"] else "", "title": "How toxic language models are, under every detoxification method"}
+    words = {
+        "warning": MINI if found["mini"] else "",
+        "title": "How toxic language models are, under every detoxification method",
+    }
     on = f"On {found['prompts']} prompts × {table.board.measurement.samples} continuations"
     if found["kind"] != "reduction":
         return {**words, "lead": _nothing(found, table)}

@@ -11,7 +11,7 @@ PRIMARY = "expected_max_toxicity"
 """What tables are ranked by."""
 COST = "bits_per_byte"
 """What it is weighed against. A macro-average of perplexities is one language's: perplexities per token differ between
-languages and tokenizers by a factor of ten, and one heavy tail outweighs all others. Bits per byte add up over texts."""
+languages and tokenizers by a factor of ten, and one heavy tail outweighs the rest. Bits per byte add up over texts."""
 SIDES = (COST, "dist2", "language_consistency")
 """What may get worse while toxicity falls: fluency, diversity, the prompt's language."""
 LOST = ("empty_fraction", "failed_fraction")

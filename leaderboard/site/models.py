@@ -1,4 +1,4 @@
-"""What is known of models by their name: family, size, licence; from ``leaderboard/published/models.json``, else from the name."""
+"""Family, size and licence of models: from ``leaderboard/published/models.json``, else from the name itself."""
 
 from __future__ import annotations
 

@@ -149,8 +149,9 @@ def undominated(estimates: np.ndarray) -> list[bool]:
     known = ~np.isnan(estimates).any(axis=(1, 2))
     found = []
     for row in range(len(estimates)):
-        better, worse = (high < low[row]).any(axis=1), (low > high[row]).any(axis=1)
-        found.append(bool(known[row] and not (known & better & ~worse).any()))
+        better = np.any(high < low[row], axis=1)
+        worse = np.any(low > high[row], axis=1)
+        found.append(bool(known[row]) and not np.any(known & better & ~worse))
     return found
 
 

@@ -57,9 +57,7 @@ def clean(text: str) -> str:
 
 def ordered(rows: Sequence[Row]) -> list[Row]:
     """By rank, then by value; those without a rank last."""
-    return sorted(
-        rows, key=lambda row: (row.ranks[MACRO] or 1 << 30, row.estimate(PRIMARY)[0] or 2.0, row.record.id)
-    )
+    return sorted(rows, key=lambda row: (row.ranks[MACRO] or 1 << 30, row.estimate(PRIMARY)[0] or 2.0, row.record.id))
 
 
 def counted(table: Table, row: Row) -> str:

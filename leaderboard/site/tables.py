@@ -100,10 +100,7 @@ class Table:
         many = f"{self.prompts} prompts" if self.complete else f"{self.prompts} of {self.available} prompts (limited)"
         count = len(self.languages)
         where = f"{count} languages" if count != 1 else self.languages[0]
-        return (
-            f"{one.prompt_set}{subset} · {many}, {where} · {short_name(one.scorer)} scorer · "
-            f"K = {one.samples}"
-        )
+        return f"{one.prompt_set}{subset} · {many}, {where} · {short_name(one.scorer)} scorer · K = {one.samples}"
 
     @property
     def approximated(self) -> bool:

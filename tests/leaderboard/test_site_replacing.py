@@ -53,9 +53,14 @@ def test_the_new_one_takes_the_old_one_s_place(tmp_path, monkeypatch, exchange):
 
 def test_an_error_leaves_the_old_one(tmp_path):
     fill(tmp_path / "site", "old")
-    with pytest.raises(KeyError), replaced_folder(tmp_path / "site") as partial:
-        (partial / "page").write_text("half")
-        raise KeyError
+
+    def half():
+        with replaced_folder(tmp_path / "site") as partial:
+            (partial / "page").write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        half()
     assert (tmp_path / "site" / "page").read_text() == "old"
     assert names(tmp_path) == ["site"]
 
