@@ -15,7 +15,9 @@ from ..core.records import TaskRun
 from ..core.validation import validate_run
 from . import validation
 from .submissions import (
+    DIGITS,
     Column,
+    Estimate,
     Number,
     RunRecord,
     TaskRecord,
@@ -105,7 +107,7 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
 
 
 def _believe(run: results.Run) -> None:
-    problems = validate_run(run)
+    problems = list(validate_run(run))
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise DetoxbenchError(f"'{run.path}': {problems[0]}{more}")
@@ -124,9 +126,7 @@ def _task(task: results.TaskResult, rows: Sequence[Sample]) -> TaskRecord:
     return TaskRecord(
         name=task.name,
         run=task.record,
-        metrics={
-            name: tuple(rounded(task.metrics.get(name + part, math.nan)) for part in ("", LOW, HIGH)) for name in names
-        },
+        metrics={name: _estimate(task.metrics, name) for name in names},
         prompts=len(rows) or int(task.metrics.get(results.MEASURED, 0)),
         docs=[row.doc_id for row in rows],
         columns={name: _column([row[name] for row in fractions]) for name in base},
@@ -134,9 +134,13 @@ def _task(task: results.TaskResult, rows: Sequence[Sample]) -> TaskRecord:
     )
 
 
+def _estimate(metrics: Mapping[str, float], name: str) -> Estimate:
+    value, low, high = (rounded(metrics.get(name + part, math.nan)) for part in ("", LOW, HIGH))
+    return value, low, high
+
+
 def _column(pairs: Sequence[tuple[float, float]]) -> Column:
-    numerators = [rounded(pair[0]) for pair in pairs]
-    denominators = [rounded(pair[1]) for pair in pairs]
+    numerators, denominators = ([float(f"{pair[side]:.{DIGITS}g}") for pair in pairs] for side in (0, 1))
     same = len(set(denominators)) == 1
     return Column(numerators=numerators, denominators=denominators[0] if same else denominators)
 

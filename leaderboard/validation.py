@@ -41,7 +41,7 @@ def check(record: RunRecord, where: str) -> RunRecord:
     Raises:
         DetoxbenchError: naming ``where`` it comes from and the first of its problems.
     """
-    found = problems(record)
+    found = list(problems(record))
     if found:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise DetoxbenchError(f"'{where}': {found[0]}{more}")

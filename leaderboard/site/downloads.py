@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from pyarrow import csv, parquet
 
 from .catalog import Entry
 from .metrics import PRIMARY
@@ -51,14 +50,14 @@ def write(folder: Path, name: str, table: Table) -> None:
     """``NAME.csv``, packed by gzip where the board is large, and ``NAME.parquet``."""
     folder.mkdir(parents=True, exist_ok=True)
     found = columns(table) or {column: [] for column in SCHEMA.names}
-    pa.parquet.write_table(pa.table(found, schema=SCHEMA), folder / f"{name}.parquet", compression="zstd")
+    parquet.write_table(pa.table(found, schema=SCHEMA), folder / f"{name}.parquet", compression="zstd")
     safe = {column: [cell(text) for text in found[column]] for column in ("model", "method", "language", "metric")}
     whole = pa.table({**found, **safe}, schema=SCHEMA)
     if packed(table):
         with pa.CompressedOutputStream(str(folder / f"{name}.csv.gz"), "gzip") as file:
-            pa.csv.write_csv(whole, file)
+            csv.write_csv(whole, file)
     else:
-        pa.csv.write_csv(whole, folder / f"{name}.csv")
+        csv.write_csv(whole, folder / f"{name}.csv")
 
 
 def packed(table: Table) -> bool:

@@ -43,7 +43,8 @@ def draw(folder: Path, table: Table) -> list[Path]:
         if spec is not None:
             for suffix, convert in (("svg", vl_convert.vegalite_to_svg), ("png", vl_convert.vegalite_to_png)):
                 path = folder / f"{table.id}-{name}.{suffix}"
-                content = convert(spec, vl_version=VERSION, **({"scale": SCALE} if suffix == "png" else {}))
+                options: dict[str, Any] = {"scale": SCALE} if suffix == "png" else {}
+                content = convert(spec, vl_version=VERSION, **options)
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
                 written.append(path)
     return written

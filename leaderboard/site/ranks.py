@@ -146,7 +146,7 @@ def undominated(estimates: np.ndarray) -> list[bool]:
             the front and beats nobody.
     """
     low, high = estimates[..., 1], estimates[..., 2]
-    known = ~np.isnan(estimates).any(axis=(1, 2))
+    known: np.ndarray = np.logical_not(np.isnan(estimates).any(axis=(1, 2)))
     found = []
     for row in range(len(estimates)):
         better = np.any(high < low[row], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from .metrics import COMPARED, LOST, MARGIN, PRIMARY, SIDES, describe
 
 MACRO = "macro"
 BASE = "none"
+NOTHING: Estimate = (None, None, None)
 Change = tuple[float | None, float | None, float | None, float | None]
 """Of a metric against the base: difference, lower and upper bound, p-value adjusted over languages."""
 
@@ -59,8 +61,8 @@ class Row:
         """Value and bounds; None where there is none."""
         if language != MACRO:
             task = self.tasks.get(language)
-            return task.metrics.get(metric, (None,) * 3) if task and language not in self.missing else (None,) * 3
-        return (None,) * 3 if self.missing else self.record.macro.get(metric, (None,) * 3)
+            return task.metrics.get(metric, NOTHING) if task and language not in self.missing else NOTHING
+        return NOTHING if self.missing else self.record.macro.get(metric, NOTHING)
 
     @property
     def limited(self) -> list[str]:
@@ -332,7 +334,7 @@ def _set_changes(table: Table) -> None:
 
 def _adjust(changes: dict[str, Change]) -> None:
     languages = [scope for scope in changes if scope != MACRO]
-    adjusted, _ = benjamini_hochberg([changes[scope][3] for scope in languages])
+    adjusted, _ = benjamini_hochberg([math.nan if (p := changes[scope][3]) is None else p for scope in languages])
     for scope, p in zip(languages, adjusted.tolist(), strict=True):
         changes[scope] = (*changes[scope][:3], p)
 
