@@ -91,8 +91,10 @@ def test_a_limited_run_is_made_again_with_its_limit():
 
 @pytest.mark.parametrize(
     ("used", "own", "expected"),
-    [(1.0, 0.9, "method itself keeps the nucleus of 0.9"), (1.0, None, "asked for top-p 0.9; the texts were drawn with top-p 1"),
-     (0.9, None, "sampler kept the nucleus of 0.9"), (0.9, 0.8, "nucleus of 0.8 of the base model, and the sampler 0.9")],
+    [(1.0, 0.9, "method itself keeps the nucleus of 0.9"),
+     (1.0, None, "asked for top-p 0.9; the texts were drawn with top-p 1"),
+     (0.9, None, "sampler kept the nucleus of 0.9"),
+     (0.9, 0.8, "nucleus of 0.8 of the base model, and the sampler 0.9")],
 )  # fmt: skip
 def test_the_nucleus_in_force_is_said(used, own, expected):
     model = {"sampling": {"top_p": used}, "method_arguments": {} if own is None else {"filter_p": own}}
