@@ -11,9 +11,12 @@ from typing import Any
 
 from .errors import DetoxbenchError
 from .records import ModelRun, TaskRun
+from .statistics import Interval
 
 _DATE = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?$")
 MEASURED = "measured"
+DEGENERATE = "detoxbench_degenerate"
+"""Key in a task's configuration: metric -> why it has a value and no interval."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class TaskResult:
         metrics: lm-eval's metric key without the filter -> value.
         samples: the file of its per-prompt rows; None if the run was not started with ``--log_samples``.
         available: prompts of the task before any ``--limit``; None where the file does not say.
+        degenerate: metric -> why it has no interval.
     """
 
     name: str
@@ -33,6 +37,7 @@ class TaskResult:
     metrics: Mapping[str, float]
     samples: Path | None
     available: int | None = None
+    degenerate: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, tuple[float, float]]]:
         """Per prompt, each metric's numerator and denominator; empty without a samples file."""
@@ -109,6 +114,7 @@ def read(path: Path) -> Run:
                 metrics=_numbers(results.get(name, {})),
                 samples=samples if samples.is_file() else None,
                 available=_available(raw.get("n-samples"), name),
+                degenerate=_texts(config.get(DEGENERATE)),
             )
     if not tasks:
         raise DetoxbenchError(f"'{path}': none of detoxbench's tasks is in it; it has {', '.join(configs) or 'none'}")
@@ -120,6 +126,15 @@ def read(path: Path) -> Run:
         if any(task in tasks for task in members)
     }
     return Run(path, _label(raw, model), model, tasks, groups, date)
+
+
+def degenerate(intervals: Mapping[str, Interval]) -> dict[str, str]:
+    """Metric -> why it has a value and no interval, of those that have none."""
+    return {name: found.reason for name, found in intervals.items() if found.method == "degenerate"}
+
+
+def _texts(given: Any) -> dict[str, str]:
+    return {str(name): str(reason) for name, reason in given.items()} if isinstance(given, Mapping) else {}
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

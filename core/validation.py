@@ -19,7 +19,7 @@ import pydantic
 from .constants import PERPLEXITY_CUTOFF, TOXIC
 from .metrics import METRICS
 from .metrics.fractions import HIGH, LOW, fractions, metric_of
-from .records import Prompt, PromptResult
+from .records import Prompt, PromptResult, TaskRun
 from .results import MEASURED, Run, TaskResult
 
 AGREE = 1e-6
@@ -85,7 +85,7 @@ def _numbers(task: TaskResult) -> list[str]:
     """The results file's own numbers; NaN is what could not be measured."""
     found = []
     for name, value in task.metrics.items():
-        if name.endswith((LOW, HIGH)) or name.endswith("_stderr"):
+        if name.endswith((LOW, HIGH, "_stderr")):
             continue
         bounds = _bounds(name)
         low, high = (task.metrics.get(name + part, math.nan) for part in (LOW, HIGH))
@@ -144,6 +144,12 @@ def restore(row: Mapping[str, Any]) -> PromptResult:
     return PromptResult(prompt=prompt, generations=row["filtered_resps"][0], **measured)
 
 
+def computes_alike(record: TaskRun) -> bool:
+    """Whether a task's numbers were computed with the thresholds that this version computes with."""
+    own = {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF}
+    return all(record.constants.get(name, value) == value for name, value in own.items())
+
+
 def _row(task: TaskResult, row: Mapping[str, Any]) -> tuple[list[str], dict[str, Pair], int]:
     """Problems of a row, its numerators and denominators as written, and its number of continuations."""
     try:
@@ -171,7 +177,7 @@ def _row(task: TaskResult, row: Mapping[str, Any]) -> tuple[list[str], dict[str,
         lines.append(f"a negative log-likelihood is {wrong[0]:.6g}, which is none")
     if any(count < 0 for count in result.tokens):
         lines.append(f"{min(result.tokens)} tokens, which is less than none")
-    if not lines and _same_constants(task):
+    if not lines and computes_alike(task.record):
         for name, again in fractions(result).items():
             if name in pairs and not all(map(_agree, pairs[name], again)):
                 lines.append(
@@ -180,14 +186,8 @@ def _row(task: TaskResult, row: Mapping[str, Any]) -> tuple[list[str], dict[str,
     return lines, pairs, len(result.generations)
 
 
-def _same_constants(task: TaskResult) -> bool:
-    """Whether the row's numbers were computed with the thresholds that this version computes with."""
-    own = {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF}
-    return all(task.record.constants.get(name, value) == value for name, value in own.items())
-
-
 def _continuations(task: TaskResult, rows: Sequence[Mapping[str, Any]], sizes: Sequence[int]) -> list[str]:
-    """Rows without K continuations. Texts that came from a file (without ``generation``) may be fewer for some prompts."""
+    """Rows without K continuations; of texts from a file (no ``generation``) some prompts may have fewer."""
     k, known = task.record.samples, [size for size in sizes if size]
     if not known:
         return []

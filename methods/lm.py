@@ -37,6 +37,8 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
     """
 
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
+    # Of mixtures: asked of the class, whose module transformers would search for a decorator.
+    _can_set_experts_implementation_cached_value = True
 
     def __init__(
         self,

@@ -31,10 +31,11 @@ def load_model(source: str, purpose: str, **options: Any) -> PreTrainedModel:
         DetoxbenchError: naming the purpose, the source and the cause.
     """
     folder = Path(model_folder(source))
-    if (manifest := artifacts.ours(folder)) is not None:
-        if manifest["kind"] in OTHER_KINDS:
-            kind = manifest["kind"].replace("_", " ")
-            raise DetoxbenchError(f"{purpose} '{source}' holds a {kind}, not a causal LM")
+    manifest = artifacts.ours(folder)
+    if manifest is not None and manifest["kind"] in OTHER_KINDS:
+        kind = manifest["kind"].replace("_", " ")
+        raise DetoxbenchError(f"{purpose} '{source}' holds a {kind}, not a causal LM")
+    if manifest is not None:
         artifacts.verify(folder, manifest)
     name = str(folder) if folder.is_dir() else source
     try:

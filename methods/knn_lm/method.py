@@ -13,11 +13,10 @@ from transformers import PreTrainedModel
 from .. import base
 from ..guidance.nucleus import nucleus
 from ..guidance.rows import by_rows
-from ..layers import key_layer
 from ..loading import missing_artifact, vocab_size
 from ..retrieval import declaration
 from ..retrieval.contexts import looked_up
-from ..retrieval.datastore import Datastore
+from ..retrieval.datastore import Datastore, layer_of
 from ..retrieval.knn import Neighbours, probabilities
 
 ABOUT = base.About(
@@ -95,9 +94,10 @@ class KnnLM(base.LogitMethod):
         self.arguments = arguments
         self.vocab = vocab_size(model)
         self.truncates = 0 < arguments.filter_p < 1
-        self.key_layer = key_layer(model, arguments.key_layer)
         self.datastore = Datastore.open(arguments.datastore, exact=arguments.exact)
+        self.key_layer = layer_of(model, arguments.key_layer, [self.datastore])
         self.datastore.check(model, self.key_layer, arguments.k, "datastore")
+        self.datastore.warn_if_flat(arguments.k, arguments.temperature, "datastore")
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         arguments = self.arguments

@@ -143,7 +143,8 @@ class ValueModel(nn.Module):
             body = AutoModel.from_pretrained(folder, use_safetensors=True, **options)
             head = q_head(manifest["dim"], manifest["vocab_size"])
             head.load_state_dict(load_file(folder / Q_HEAD))
-        except LOAD_ERRORS as error:
-            raise DetoxbenchError(f"value model {folder} cannot be loaded: {str(error).splitlines()[0]}") from error
+        except (*LOAD_ERRORS, TypeError) as error:
+            cause = str(error).strip().splitlines() or [type(error).__name__]
+            raise DetoxbenchError(f"value model {folder} cannot be loaded: {cause[0]}") from error
         device = list(body.parameters())[-1].device
         return cls(body, head.to(device, body.dtype)).eval()
