@@ -37,7 +37,9 @@
     const ties = new Map();
     for (const row of rows) ties.set(rankOf(row), (ties.get(rankOf(row)) ?? 0) + 1);
     const fixed = [
-      { id: "rank", accessorFn: (row) => rankOf(row) ?? undefined, sortUndefined: "last", sortingFn: "basic",
+      // Within a tie by value, however one came to this order.
+      { id: "rank", accessorFn: (row) => rankOf(row) ?? undefined, sortUndefined: "last",
+        sortingFn: (a, b) => rankOf(a.original) - rankOf(b.original) || (valueOf(a.original, index.primary, rankScope())?.[0] ?? 0) - (valueOf(b.original, index.primary, rankScope())?.[0] ?? 0),
         meta: { title: "Rank", class: "rank", show: (row) => rankCell(row, ties) } },
       { id: "name", accessorFn: (row) => row.title, sortingFn: "text",
         meta: { title: "Method", class: "name", head: true, show: nameCell } },
