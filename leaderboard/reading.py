@@ -22,9 +22,10 @@ from .submissions import (
     RunRecord,
     TaskRecord,
     Weight,
+    averages,
+    bounded,
     digest,
     first_error,
-    macro_average,
     rounded,
     to_text,
 )
@@ -131,6 +132,7 @@ def _task(task: results.TaskResult, rows: Sequence[Sample]) -> TaskRecord:
         docs=[row.doc_id for row in rows],
         columns={name: _column([row[name] for row in fractions]) for name in base},
         of=task.available,
+        degenerate={name: why for name, why in task.degenerate.items() if name in names},
     )
 
 
@@ -146,5 +148,13 @@ def _column(pairs: Sequence[tuple[float, float]]) -> Column:
 
 
 def _record(run: results.Run, tasks: list[TaskRecord]) -> RunRecord:
-    record = RunRecord(label=run.label, model=run.model, date=run.date, tasks=tasks, macro=macro_average(tasks))
+    found = averages(tasks)
+    record = RunRecord(
+        label=run.label,
+        model=run.model,
+        date=run.date,
+        tasks=tasks,
+        macro={name: bounded(interval) for name, interval in found.items()},
+        degenerate=results.degenerate(found),
+    )
     return record.model_copy(update={"id": digest(to_text(record).encode())})
