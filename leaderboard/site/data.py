@@ -130,9 +130,8 @@ def _change(change: Change) -> list[Any]:
 
 def by_language(table: Table, metric: str) -> dict[str, Any]:
     """One metric in every language, [rows, languages]; ranks where it is what runs are ranked by."""
-    content: dict[str, Any] = {
-        "values": [[_triple(row.estimate(metric, name)) for name in table.languages] for row in table.rows]
-    }
+    each = [row.estimate(metric, name) for row in table.rows for name in table.languages]
+    content: dict[str, Any] = {"values": packing.estimates(each)}
     reasons = [{name: why for name in table.languages if (why := row.reasons(name).get(metric))} for row in table.rows]
     if any(reasons):
         content["reasons"] = reasons

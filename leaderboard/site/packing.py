@@ -1,34 +1,53 @@
-"""Records -> what a page loads of them: what tasks share is there once, columns are packed.
+"""Numbers and records -> what a page loads of them: short, and the same number always the same.
 
-A column is what each prompt contributed, over all tasks one after the other. Counts below 64 are one character each;
-other numbers keep ``SAMPLE`` digits, as a decimal exponent and a whole number, in two bytes of base64. The grid is that
-of decimal numbers and the same in every run, so that equal numbers stay equal: a prompt on which two runs agree is seen
-as such. What fits neither way is a plain list. ``static/records.js`` unpacks.
+Counts below 64 are one character each. Other numbers are decimals: a whole number and a power of ten, in two bytes with
+``SAMPLE`` digits (what a prompt contributed) or in three with all that records have (estimates), as base64. The grid is
+that of decimal numbers and the same in every run, so that a prompt on which two runs agree is seen as such. What fits
+neither way is a plain list. Of a record, what its tasks share is there once. ``static/packing.js`` unpacks.
 """
 
 from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..submissions import RunRecord, TaskRecord
+from ..submissions import DIGITS, Estimate, RunRecord, TaskRecord
 
 SAMPLE = 4
 """Digits of what a prompt contributed: enough to compare two runs by, on pages that hold thousands of them."""
 SIGNS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 """The 64 counts."""
-LEAST, MANTISSAS = 1000, 9000
-"""Whole numbers of four digits: the first, and how many there are."""
-EXPONENTS = 7
-"""Powers of ten that two bytes have room for beside them."""
+
+
+@dataclass(frozen=True)
+class Decimals:
+    """Whole numbers of ``digits`` digits and a power of ten, in so many bytes; all 0 is zero, all 1 is null."""
+
+    sign: str
+    bytes: int
+    digits: int
+
+    @property
+    def least(self) -> int:
+        """The first whole number of so many digits."""
+        return 10 ** (self.digits - 1)
+
+    @property
+    def exponents(self) -> int:
+        """Powers of ten that there is room for."""
+        return (256**self.bytes - 2) // (9 * self.least)
+
+
+SHORT, LONG = Decimals("d", 2, SAMPLE), Decimals("e", 3, DIGITS)
 
 
 def record(given: RunRecord) -> dict[str, Any]:
-    """A record as ``data/r-ID.js`` holds it: ``tasks`` without columns and without what all their runs share."""
+    """A record as ``data/r-ID.js`` holds it: ``tasks`` without numbers and without what all their runs share."""
     content = given.model_dump(mode="json", exclude={"tasks"})
     runs = [task.run.model_dump(mode="json") for task in given.tasks]
     shared = {name: value for name, value in runs[0].items() if all(run.get(name) == value for run in runs)}
@@ -37,20 +56,19 @@ def record(given: RunRecord) -> dict[str, Any]:
     return {
         **content,
         "run": shared,
-        "metrics": metrics,
         "tasks": [
-            _task(task, {name: value for name, value in run.items() if name not in shared}, metrics)
+            _task(task, {name: value for name, value in run.items() if name not in shared})
             for task, run in zip(given.tasks, runs, strict=True)
         ],
+        "metrics": {name: estimates(task.metrics.get(name) for task in given.tasks) for name in metrics},
         "columns": {name: _columns(given.tasks, name) for name in columns},
     }
 
 
-def _task(task: TaskRecord, own: dict[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
+def _task(task: TaskRecord, own: dict[str, Any]) -> dict[str, Any]:
     found = task.model_dump(mode="json", exclude={"run", "metrics", "columns", "docs"})
     numbered = task.docs == list(range(len(task.docs)))
-    estimates = [task.metrics.get(name) for name in metrics]
-    return {**found, "run": own, "metrics": estimates, "docs": len(task.docs) if numbered else task.docs}
+    return {**found, "run": own, "docs": len(task.docs) if numbered else task.docs}
 
 
 def _columns(tasks: Sequence[TaskRecord], name: str) -> dict[str, Any]:
@@ -66,37 +84,48 @@ def _columns(tasks: Sequence[TaskRecord], name: str) -> dict[str, Any]:
     return found if len(having) == len(tasks) else {**found, "in": having}
 
 
-def pack(numbers: Sequence[float]) -> str | list[Any]:
-    """Numbers -> ``"c…"`` (counts), ``"d<least exponent>:…"`` (decimals) or a list, all with ``SAMPLE`` digits.
+def estimates(found: Iterable[Estimate | None]) -> str | list[Any]:
+    """Values and bounds, three numbers each, with all digits of records; null where there is none."""
+    return pack([number for one in found for number in one or (None, None, None)], LONG)
+
+
+def pack(numbers: Sequence[float | None], form: Decimals = SHORT) -> str | list[Any]:
+    """Numbers -> ``"c…"`` (counts), ``"d<least exponent>:…"`` (``"e…"`` in three bytes) or a list.
 
     >>> pack([0, 3, 63]), pack([0.0, 0.125, 2.5])
     ('cAD_', 'd-4:AAAA+ykF')
     """
-    values = np.asarray(numbers, dtype=float)
-    if len(values) == 0 or not (np.isfinite(values).all() and (values >= 0).all()):
-        return [_short(number) for number in numbers]
-    if (values < len(SIGNS)).all() and (values == np.floor(values)).all():
+    values = np.array([math.nan if number is None else number for number in numbers], dtype=float)
+    known = values[~np.isnan(values)]
+    if len(known) == 0 or not (np.isfinite(known).all() and (known >= 0).all()):
+        return [_short(number, form.digits) for number in values.tolist()]
+    if len(known) == len(values) and (values < len(SIGNS)).all() and (values == np.floor(values)).all():
         return "c" + "".join(SIGNS[int(value)] for value in values)
-    parts = [_decimal(value) for value in values.tolist()]
-    exponents = [exponent for whole, exponent in parts if whole]
+    parts = [_decimal(value, form.digits) for value in values.tolist()]
+    exponents = [exponent for whole, exponent in parts if whole] or [0]
     least = min(exponents)
-    if max(exponents) - least >= EXPONENTS:
-        return [_short(number) for number in numbers]
-    codes = [1 + (exponent - least) * MANTISSAS + whole - LEAST if whole else 0 for whole, exponent in parts]
-    packed = base64.b64encode(np.asarray(codes, dtype=">u2").tobytes()).decode("ascii")
-    return f"d{least}:{packed}"
+    if max(exponents) - least >= form.exponents:
+        return [_short(number, form.digits) for number in values.tolist()]
+    content = b"".join(_code(whole, exponent - least, form).to_bytes(form.bytes, "big") for whole, exponent in parts)
+    return f"{form.sign}{least}:{base64.b64encode(content).decode('ascii')}"
 
 
-def _decimal(value: float) -> tuple[int, int]:
-    """``whole`` of four digits and ``exponent`` of ``whole * 10**exponent``; 0 and 0 for nothing."""
-    if value == 0:
-        return 0, 0
-    mantissa, _, exponent = f"{value:.{SAMPLE - 1}e}".partition("e")
-    return int(mantissa.replace(".", "")), int(exponent) - SAMPLE + 1
+def _code(whole: int | None, step: int, form: Decimals) -> int:
+    if whole is None:
+        return 256**form.bytes - 1
+    return 1 + step * 9 * form.least + whole - form.least if whole else 0
 
 
-def _short(number: float) -> float | int | None:
+def _decimal(value: float, digits: int) -> tuple[int | None, int]:
+    """``whole`` and ``exponent`` of ``whole * 10**exponent``; 0 for zero, None for NaN."""
+    if value == 0 or math.isnan(value):
+        return (0 if value == 0 else None), 0
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    return int(mantissa.replace(".", "")), int(exponent) - digits + 1
+
+
+def _short(number: float, digits: int) -> float | int | None:
     if not math.isfinite(number):
         return None
-    value = float(f"{number:.{SAMPLE}g}")
+    value = float(f"{number:.{digits}g}")
     return int(value) if value == int(value) else value

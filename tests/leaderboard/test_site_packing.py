@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 
 import made_up
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,17 +13,20 @@ from detoxbench.leaderboard.site import packing
 
 
 def unpack(packed):
-    """What ``static/records.js`` does; ``tests/leaderboard/browser`` runs the script itself."""
+    """What ``static/packing.js`` does; ``tests/leaderboard/browser`` runs the script itself."""
     if isinstance(packed, list):
         return packed
     if packed[0] == "c":
         return [packing.SIGNS.index(sign) for sign in packed[1:]]
     head, body = packed[1:].split(":")
-    codes = np.frombuffer(base64.b64decode(body), dtype=">u2").astype(int)
-    found = []
-    for code in codes.tolist():
-        step, whole = divmod(code - 1, packing.MANTISSAS)
-        found.append(float(f"{packing.LEAST + whole}e{int(head) + step}") if code else 0.0)
+    form = {"d": packing.SHORT, "e": packing.LONG}[packed[0]]
+    content, found = base64.b64decode(body), []
+    for place in range(0, len(content), form.bytes):
+        code = int.from_bytes(content[place : place + form.bytes], "big")
+        step, whole = divmod(code - 1, 9 * form.least)
+        nothing = None if code else 0.0
+        known = 0 < code < 256**form.bytes - 1
+        found.append(float(f"{form.least + whole}e{int(head) + step}") if known else nothing)
     return found
 
 
@@ -40,11 +42,20 @@ def test_by_hand():
     ids=["none", "negative", "too wide", "wide", "below 0"],
 )
 def test_what_does_not_fit_is_a_list(numbers):
-    assert packing.pack(numbers) == [packing._short(number) for number in numbers]
+    assert packing.pack(numbers) == numbers
 
 
 def test_what_is_no_number_is_null():
-    assert packing.pack([float("nan"), 1.0]) == [None, 1]
+    assert unpack(packing.pack([None, 1.0])) == [None, 1.0]
+    assert packing.pack([None, -1.0]) == [None, -1.0]
+    assert unpack(packing.pack([None])) == [None]
+
+
+@given(st.lists(st.one_of(st.none(), st.tuples(*[st.floats(0, 1e4)] * 3)), min_size=1, max_size=10))
+def test_estimates_keep_six_digits(given):
+    each = [number for one in given for number in one or (None, None, None)]
+    expected = [None if number is None else float(f"{number:.6g}") for number in each]
+    assert unpack(packing.estimates(given)) == expected
 
 
 @given(st.lists(st.floats(0, 1e4), max_size=40))

@@ -1,7 +1,7 @@
 // Two runs on the prompts that both have measured.
 "use strict";
 (() => {
-  const { records, isolated, plain, number, signed, bounds, language, state, remember, view, statistics } = detoxbench;
+  const { packing, isolated, plain, number, signed, bounds, language, state, remember, view, statistics } = detoxbench;
   const byId = (id) => document.getElementById(id);
   const SHOWN = 6000, MARGIN = 0.05 + 1e-9;
 
@@ -60,7 +60,7 @@
       const [first, second, metric] = [byId("a").value, byId("b").value, byId("metric").value];
       const mine = ++turn;
       byId("status").textContent = "Comparing…";
-      const [a, b] = await Promise.all([first, second].map((id) => records(id)));
+      const [a, b] = await Promise.all([first, second].map((id) => packing.run(id)));
       if (mine !== turn) return;
       const groups = pairs(a.record, b.record, metric);
       const languages = Object.keys(groups).sort();

@@ -1,7 +1,7 @@
 // The overview: what the board found, and its runs in a table.
 "use strict";
 (() => {
-  const { el, load, plain, isolated, places, language, state, remember, view } = detoxbench;
+  const { el, plain, isolated, places, language, state, remember, view } = detoxbench;
   const { create, draw, estimateCell, byValue } = detoxbench.table;
   const PAGE = 50;
   const byId = (id) => document.getElementById(id);
@@ -119,7 +119,7 @@
     if (languages.every((scope) => scope === "macro")) return;
     await Promise.all([...new Set([...metrics, index.primary])].map(async (metric) => {
       if (rows[0]?.by?.[metric] || !board.metrics.includes(metric)) return;
-      const shard = await load(`m-${board.id}-${metric}`);
+      const shard = await detoxbench.packing.metric(board, metric);
       rows.forEach((row, place) => {
         row.by ??= {};
         row.by[metric] = Object.fromEntries(board.languages.map((tag, at) => [tag, shard.values[place][at]]));

@@ -1,7 +1,7 @@
 // One run: its numbers by language, how to make it again, where it comes from.
 "use strict";
 (() => {
-  const { el, load, records, isolated, visible, plain, interval, language, state, remember, view } = detoxbench;
+  const { el, load, packing, isolated, visible, plain, interval, language, state, remember, view } = detoxbench;
   const byId = (id) => document.getElementById(id);
 
   // A record's block as a list of definitions, nested blocks as dotted names.
@@ -23,12 +23,12 @@
       byId("lead").replaceChildren("Choose one in the ", el("a", { href: "index.html" }, "overview"), ".");
       return;
     }
-    const { record, extra } = await records(id);
+    const { record, extra } = await packing.run(id);
     const board = index.boards.find((found) => found.id === extra.board);
     const { rows } = await load(`b-${board.id}`);
     const row = rows.find((found) => found.id === id);
     const base = row.base !== null && rows[row.base] !== row ? rows[row.base] : null;
-    const other = base ? (await records(base.id)).record : null;
+    const other = base ? (await packing.run(base.id)).record : null;
     document.title = `${view.rowName(row)} · detoxbench`;
     byId("eyebrow").replaceChildren("Run · ", isolated(board.title), board.mini ? el("span", { class: "badge", text: "mini" }) : "");
     const page = index.pages.method[row.method];

@@ -112,8 +112,11 @@ def test_columns_are_unpacked_as_they_were_packed(page):
         [0.0, 1e-7],
     ]
     for column in columns:
-        found = page.evaluate("packed => detoxbench.records.numbers(packed)", packing.pack(column))
+        found = page.evaluate("packed => detoxbench.packing.numbers(packed)", packing.pack(column))
         assert found == [float(f"{number:.4g}") for number in column]
+    estimates = [(0.123456, 0.1, 0.2), (98765.4, None, None), None, (0.0, 0.0, 1e-9)]
+    found = page.evaluate("packed => detoxbench.packing.estimates(packed)", packing.estimates(estimates))
+    assert found == [list(one) if one else None for one in estimates]
 
 
 def test_adjusted_p_values(page):
