@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from ..core import files, mini
 from ..core.constants import MINI
+from ..core.folders import cache_folder
 from ..core.mini import corpus
 from ..core.mini.splits import split_of
 from .dexperts import fit as dexperts
@@ -23,7 +24,6 @@ from .rectification import fit as rectification
 from .rectification import sarsa
 from .retrieval import fit as goodtriever
 from .training import work
-from .training.cache import cache_folder
 from .training.texts import SIDES, Texts
 
 FORMAT = 1

@@ -26,7 +26,7 @@ def completed(model: PreTrainedModel, method: str, arguments: Mapping[str, Any])
 def effective(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Every argument with the value in force, defaults included, as JSON can hold it. Fits that lie in the cache are
     named without it: their names hold a hash of all that they depend on, and the cache lies elsewhere elsewhere."""
-    from .training.cache import cache_folder
+    from ..core.folders import cache_folder
 
     parsed = base.parse_arguments(method, METHODS[method], arguments)
     return {name: _plain(getattr(parsed, name), cache_folder()) for name in type(parsed).model_fields}

@@ -10,7 +10,7 @@ import typer
 from ...core.errors import DetoxbenchError
 
 COMMANDS = {
-    "archive": ("archive:app", "The score archive: export, import, statistics."),
+    "archive": ("archive:app", "The score archive: export, import, statistics, repair."),
     "calibrate": ("calibrate:app", "Fit a map from one scorer to another's scale."),
     "score": ("score:score", "Score generation files with one or several scorers; metrics with intervals."),
     "agreement": ("agreement:agreement", "How well scorers agree on one file."),

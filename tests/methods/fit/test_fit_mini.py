@@ -7,9 +7,9 @@ import json
 import pytest
 
 from detoxbench.core import mini as embedded
+from detoxbench.core.folders import CACHE
 from detoxbench.methods import first_use as mini
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.training.cache import CACHE
 from detoxbench.methods.training.texts import Texts
 
 
