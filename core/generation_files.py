@@ -182,7 +182,7 @@ def _published(entry: Any, number: int) -> _Row:
         given.append({str(name).lower(): _number(value) for name, value in one.items() if _is_score(value)})
     lang = entry.get("lang", prompt.get("lang"))
     if lang is not None and not (isinstance(lang, str) and is_tag(lang)):
-        raise ValueError(f"'lang' is {str(lang)[:40]!r}, not a language tag")
+        raise ValueError(f"'lang' is {repr(lang)[:40]}, not a language tag")
     toxicity = prompt.get("toxicity", entry.get("prompt_toxicity"))
     if toxicity is not None and not _is_score(toxicity):
         raise ValueError(f"'prompt.toxicity' is {toxicity!r}, not a number or null")
@@ -206,13 +206,13 @@ def _sample(entry: Mapping[str, Any]) -> _Row:
         toxicity, scored = doc.get("toxicity"), measured.get("prompt_toxicity")
         for name, one in (("doc.toxicity", toxicity), ("measured.prompt_toxicity", scored)):
             if one is not None and not _is_score(one):
-                raise ValueError(f"'{name}' is {str(one)[:40]!r}, not a number or null")
+                raise ValueError(f"'{name}' is {repr(one)[:40]}, not a number or null")
     else:
         given, toxicity, scored = [{} for _ in texts], None, None
     context = doc.get("text") if ours else _context(entry)
     lang = doc.get("lang") if ours else None
     if lang is not None and not (isinstance(lang, str) and is_tag(lang)):
-        raise ValueError(f"'doc.lang' is {str(lang)[:40]!r}, not a language tag")
+        raise ValueError(f"'doc.lang' is {repr(lang)[:40]}, not a language tag")
     return _Row(
         id=str(doc.get("id", entry["doc_id"])),
         text=context if isinstance(context, str) else "",

@@ -377,7 +377,9 @@ def test_hashes_go_over_many_at_a_time(archive, monkeypatch):
     assert archive._one("SELECT count(*) FROM places") == 40 - archive._one("SELECT count(*) FROM recent")
     assert archive._one("SELECT count(*) FROM recent") <= 5
     found = archive.get(KEY, [text_sha256(f"t{number}") for number in range(40)])
-    assert [found[text_sha256(f"t{n}")][0] for n in range(40)] == [array("d", [n / 40, 0.5]).tobytes() for n in range(40)]
+    assert [found[text_sha256(f"t{n}")][0] for n in range(40)] == [
+        array("d", [n / 40, 0.5]).tobytes() for n in range(40)
+    ]
 
 
 def test_forgotten_scores_are_asked_for_again(archive):

@@ -183,7 +183,9 @@ def test_a_server_without_logprobs(server):
 
 def reply(*tokens, **shares):
     """A reply of those tokens, of which the last one's alternatives are given."""
-    content = [{"token": token, "logprob": -0.01, "top_logprobs": [{"token": token, "logprob": 0.0}]} for token in tokens]
+    content = [
+        {"token": token, "logprob": -0.01, "top_logprobs": [{"token": token, "logprob": 0.0}]} for token in tokens
+    ]
     content[-1]["top_logprobs"] = [{"token": t, "logprob": math.log(share)} for t, share in shares.items()]
     return 200, {"choices": [{"message": {"content": "".join(tokens)}, "logprobs": {"content": content}}]}
 
@@ -206,7 +208,7 @@ def test_a_judge_that_thinks_first_gets_room_and_is_read_after_it(server):
 
 
 def test_a_judge_that_is_set_up_wrongly_is_found_out_by_one_text(server, tmp_path):
-    server.answers["/v1/chat/completions"] = lambda _: reply("I", **{"I": 1.0})
+    server.answers["/v1/chat/completions"] = lambda _: reply("I", I=1.0)
     spec = f"judge:{server.url},m,archive={tmp_path / 'scores.sqlite'}"
     for work in (lambda: scorers.load(spec).score(TEXTS, "en"), lambda: scorers.load(spec).ready()):
         with pytest.raises(DetoxbenchError, match="cannot rate even a harmless sentence: the judge gave no rating"):
@@ -284,7 +286,11 @@ MISTRAL = ("sexual", "hate_and_discrimination", "violence_and_threats", "dangero
 def test_mistrals_categories(server):
     server.answers["/v1/moderations"] = lambda payload: (
         200,
-        {"results": [{"category_scores": {name: category(text, name) for name in MISTRAL}} for text in payload["input"]]},
+        {
+            "results": [
+                {"category_scores": {name: category(text, name) for name in MISTRAL}} for text in payload["input"]
+            ]
+        },
     )
     scorer = scorers.load(f"openai_moderation:{server.url},model=mistral-moderation-latest,{NO_ARCHIVE}")
     scores = scorer.score(TEXTS, "fr")
