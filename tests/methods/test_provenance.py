@@ -14,7 +14,7 @@ from detoxbench import tasks
 from detoxbench.core import mini
 from detoxbench.core.folders import CACHE
 from detoxbench.methods import provenance
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
 
 
