@@ -45,7 +45,9 @@ class Conventional(Wrapper):
     prompt and text as one text; one that judges the ``response`` gets both.
     """
 
-    direction = "higher"
+    @property
+    def direction(self) -> str:  # type: ignore[override]
+        return "higher"
 
     @property
     def version(self) -> str:  # type: ignore[override]

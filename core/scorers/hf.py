@@ -23,8 +23,8 @@ TOXIC_LABELS = ("toxic", "toxicity")
 MAX = "max"
 """As ``label``: the largest of all harmful labels."""
 HARMLESS = frozenset(
-    "neutral nontoxic nottoxic notoxic nothate nonhate nonhateful nothateful notoffensive nonoffensive inoffensive safe normal "
-    "none no ok okay clean benign acceptable other neither appropriate negative "
+    "neutral nontoxic nottoxic notoxic nothate nonhate nonhateful nothateful notoffensive nonoffensive inoffensive "
+    "safe normal none no ok okay clean benign acceptable other neither appropriate negative "
     "male female transgender othergender heterosexual homosexualgayorlesbian bisexual othersexualorientation christian "
     "jewish muslim hindu buddhist atheist otherreligion black white asian latino otherraceorethnicity "
     "physicaldisability intellectualorlearningdisability psychiatricormentalillness otherdisability".split()

@@ -11,7 +11,9 @@ from .wrapper import Wrapper
 class AnyLanguage(Wrapper):
     """``on_unsupported=nan``: the wrapped scorer under its own name and version, with ``languages`` None."""
 
-    languages = None
+    @property
+    def languages(self) -> frozenset[str] | None:  # type: ignore[override]
+        return None
 
     def _nothing(self, texts: Sequence[str], lang: str) -> Scores:
         return unscored(self.attributes, f"language '{lang}' is not supported by {self.name}", len(texts))

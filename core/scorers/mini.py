@@ -35,7 +35,7 @@ def features(texts: Sequence[str]):
     vectorizer = HashingVectorizer(
         preprocessor=lambda text: unicodedata.normalize("NFKC", text).casefold(),
         analyzer="char_wb", ngram_range=NGRAMS, n_features=COLUMNS,
-        alternate_sign=False, binary=True, norm=None, dtype=np.float32,
+        alternate_sign=False, binary=True, norm=None, dtype=np.float32,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     return vectorizer.transform([well_formed(text) for text in texts])
 

@@ -22,7 +22,9 @@ FORMATS = ("auto", "parquet", "perspective", "ptp", "scored")
 
 Archive = Annotated[
     Path | None,
-    typer.Option("--archive", help="the archive; $DETOXBENCH_ARCHIVE, or scores.sqlite in $DETOXBENCH_HOME or your data folder"),
+    typer.Option(
+        "--archive", help="the archive; $DETOXBENCH_ARCHIVE, or scores.sqlite in $DETOXBENCH_HOME or your data folder"
+    ),
 ]
 
 

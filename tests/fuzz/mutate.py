@@ -23,8 +23,9 @@ from detoxbench.harness.cli import main
 
 BUDGET = int(os.environ.get("DETOXBENCH_FUZZ", "20"))
 VALUES = (
-    None, True, False, 0, -1, 1, 0.5, -3.5, 10**400, 2**63, 1e308, float("nan"), float("inf"), "", "x",
-    "a\ud800b", "\x00", "../../etc", "x" * 5000, "1e999", [], {}, [[]], {"a": {}}, [None], [1, "a", {}], {"text": None}, {"value": "x"},
+    None, True, False, 0, -1, 1, 0.5, -3.5, 10**400, 2**63, 1e308, float("nan"), float("inf"), "", "x", "a\ud800b",
+    "\x00", "../../etc", "x" * 5000, "1e999", [], {}, [[]], {"a": {}}, [None], [1, "a", {}], {"text": None},
+    {"value": "x"},
 )  # fmt: skip
 """What a field may hold that nobody expects."""
 KEYS = ("text", "lang", "scores", "value", "", "../x", "doc_id", "languages", "\ud800")
