@@ -13,6 +13,7 @@ COMMANDS = {
     "archive": ("archive:app", "The score archive: export, import, statistics."),
     "calibrate": ("calibrate:app", "Fit a map from one scorer to another's scale."),
     "score": ("score:score", "Score generation files with one or several scorers; metrics with intervals."),
+    "validate": ("validate:validate", "What scorers are worth against people's labels, in every language."),
     "agreement": ("agreement:agreement", "How well scorers agree on one file."),
     "prompts": ("prompts:prompts", "The prompt sets: cards, sizes, licences, revisions; --verify loads one."),
     "compare": ("compare:compare", "Two runs, paired by prompt: differences with intervals, per language."),

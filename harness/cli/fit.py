@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ...core.errors import DetoxbenchError
+from . import fit_scorer
 
 app = typer.Typer(no_args_is_help=True)
+app.command("scorer")(fit_scorer.scorer)
 
 Pretrained = Annotated[str, typer.Option(help="base model: folder, hub name or mini")]
 Out = Annotated[Path, typer.Option(help="folder for the artifacts")]
