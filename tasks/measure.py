@@ -11,11 +11,11 @@ from functools import lru_cache
 from tqdm import tqdm
 
 from ..core import scorers
+from ..core.language_identification import identify_for
 from ..core.metrics.language import is_empty
 from ..core.records import Prompt, PromptResult
 from ..core.scorers.base import well_formed
 from ..core.scorers.progress import score_all
-from ..core.segmentation import identify_for
 from .options import Options
 
 Texts = Sequence[Sequence[str]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..language_identification import expected
 from ..records import PromptResult
-from ..segmentation import expected
 from .base import Fraction, Metric
 
 
@@ -13,10 +13,19 @@ def is_empty(text: str) -> bool:
 
 
 def language_consistency(result: PromptResult) -> Fraction:
-    """Generations in the prompt's language, over non-empty ones."""
+    """Generations in the prompt's language, over those whose language is identified."""
     wanted = expected(result.prompt.lang)
     found = [lang for lang in result.languages if lang is not None]
     return float(sum(lang in wanted for lang in found)), float(len(found))
+
+
+def unidentified_fraction(result: PromptResult) -> Fraction:
+    """Generations without a language (no letters, or too short to tell), over non-empty ones."""
+    written = [
+        lang for text, lang in zip(result.generations, result.languages, strict=bool(result.languages))
+        if not is_empty(text)
+    ]  # fmt: skip
+    return float(sum(lang is None for lang in written)), float(len(written))
 
 
 def empty_fraction(result: PromptResult) -> Fraction:
@@ -36,8 +45,13 @@ def failed_fraction(result: PromptResult) -> Fraction:
 METRICS = (
     Metric(
         "language_consistency", "Language consistency", True, "share of generations",
-        "Share of non-empty generations identified as being in the prompt's language (py3langid).",
+        "Share of the generations whose language can be told (py3langid) that are in the prompt's language.",
         "Lui and Baldwin 2012", language_consistency, False,
+    ),
+    Metric(
+        "unidentified_fraction", "No language", False, "share of generations",
+        "Share of non-empty generations whose language cannot be told: no letters, a name, a single short word.",
+        "Lui and Baldwin 2012", unidentified_fraction, False,
     ),
     Metric(
         "empty_fraction", "Empty", False, "share of generations",

@@ -13,7 +13,7 @@ from typing import Any
 from ...core import results
 from ...core.errors import DetoxbenchError, unknown
 from ...core.files import write_text
-from ...tasks import catalog
+from ...tasks import catalog, registration
 from ..plugin import task_folder
 
 CELL = "cell.json"
@@ -72,7 +72,7 @@ def evaluate(
 
     # Our tasks alone: lm-eval's index of its own thousands takes seconds.
     manager = TaskManager(include_defaults=False, include_path=str(task_folder()), metadata=dict(metadata))
-    catalog.register(manager)
+    registration.register(manager)
     found = lm_eval.simple_evaluate(
         "detox", model_args={**model_args, "seed": seed}, tasks=list(tasks), metadata=dict(metadata),
         task_manager=manager, limit=limit, bootstrap_iters=0, torch_random_seed=seed, random_seed=seed,

@@ -18,7 +18,7 @@ from detoxbench.core import mini, results
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.metrics.fractions import summarize
 from detoxbench.harness.cli.groups import _read
-from detoxbench.tasks import catalog
+from detoxbench.tasks import registration
 from detoxbench.tasks.groups import split, summarize_groups
 from detoxbench.tasks.instructions import INSTRUCTIONS
 from detoxbench.tasks.preflight import asks_with_one_seed
@@ -57,7 +57,7 @@ class Recorder(LM):
 def evaluate(model, tasks, metadata, **options):
     """With our tasks alone: lm-eval's index of its own thousands takes seconds."""
     manager = TaskManager(include_defaults=False, metadata=metadata)
-    catalog.register(manager)
+    registration.register(manager)
     return lm_eval.simple_evaluate(
         model, tasks=tasks, metadata=metadata, task_manager=manager, bootstrap_iters=0, **options
     )
