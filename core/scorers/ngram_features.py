@@ -31,29 +31,69 @@ LONGEST = 10_000
 _P = np.uint64(0x9E3779B97F4A7C15)
 _P_INVERSE = np.uint64(pow(int(_P), -1, 2**64))
 _SPACE, _END = 32, 10
-_DIGITS = regex.compile(r"\p{Nd}")
-_RUNS = regex.compile(r"(.)\1{2,}")
-_REPEATS = regex.compile(r"(\p{L})\1+")
-_BETWEEN = regex.compile(r"[^\p{L}\p{M}\p{N}'’*@$\n]+")
-_MARKS = regex.compile(r"\p{Mn}+")
-_DISGUISE = str.maketrans({"@": "a", "$": "s", "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "*": None})
+_DISGUISE = {"@": "a", "$": "s", "0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t"}
+_IGNORED = ord("*")
+
+
+@lru_cache(maxsize=8)
+def _is(pattern: str) -> np.ndarray:
+    """Whether each code point matches a pattern of one character: bool [code points]."""
+    every = "".join(map(chr, range(0xD800))) + " " * 0x800 + "".join(map(chr, range(0xE000, 0x110000)))
+    found = np.zeros(len(every), dtype=bool)
+    for match in regex.finditer(f"(?:{pattern})+", every):
+        found[slice(*match.span())] = True
+    return found
+
+
+@lru_cache(maxsize=1)
+def _undisguised() -> np.ndarray:
+    """Code point -> the letter that it may stand for, or itself."""
+    found = np.arange(0x110000, dtype=np.uint32)
+    for sign, letter in _DISGUISE.items():
+        found[ord(sign)] = ord(letter)
+    return found
+
+
+def _codes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
+
+
+def _text(codes: np.ndarray) -> str:
+    return codes.astype("<u4").tobytes().decode("utf-32-le")
+
+
+def _as_before(codes: np.ndarray) -> np.ndarray:
+    """Whether each code is the one before it: bool [codes]."""
+    return np.concatenate([[False], codes[1:] == codes[:-1]])
+
+
+def _spaced(codes: np.ndarray) -> np.ndarray:
+    """A space for every run of what is neither part of a word nor the end of a text."""
+    apart = ~_is(r"[\p{L}\p{M}\p{N}'’*@$\n]")[codes]
+    return np.where(apart, _SPACE, codes)[~(apart & np.concatenate([[False], apart[:-1]]))]
 
 
 def normalised(texts: Sequence[str]) -> str:
-    """The texts, one a line: compatible forms and cases made one, digits as they are, other signs as spaces."""
+    """The texts, one a line: compatible forms and cases made one, of a run of one character two left."""
     blob = "\n".join(" ".join(well_formed(text[:LONGEST]).split()) for text in texts)
-    return _RUNS.sub(r"\1\1", unicodedata.normalize("NFKC", blob).casefold())
+    codes = _codes(unicodedata.normalize("NFKC", blob).casefold())
+    again = _as_before(codes)
+    third = again & np.concatenate([[False], again[:-1]]) & (codes != _END)
+    return _text(codes[~third])
 
 
-def as_written(blob: str) -> str:
-    """The view that keeps accents; one digit stands for all."""
-    return _BETWEEN.sub(" ", _DIGITS.sub("0", blob))
+def as_written(blob: str) -> np.ndarray:
+    """The view that keeps accents, as codes; one digit stands for all."""
+    codes = _codes(blob)
+    return _spaced(np.where(_is(r"\p{Nd}")[codes], ord("0"), codes))
 
 
-def undisguised(blob: str) -> str:
-    """The view without accents, letters written as signs, and repeated letters."""
-    plain = unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFD", blob)))
-    return _REPEATS.sub(r"\1", _BETWEEN.sub(" ", plain.translate(_DISGUISE)))
+def undisguised(blob: str) -> np.ndarray:
+    """The view without accents, letters written as signs, and repeated letters, as codes."""
+    codes = _codes(unicodedata.normalize("NFD", blob))
+    plain = _codes(unicodedata.normalize("NFC", _text(codes[~_is(r"\p{Mn}")[codes]])))
+    codes = _spaced(_undisguised()[plain[plain != _IGNORED]])
+    return codes[~(_as_before(codes) & _is(r"\p{L}")[codes])]
 
 
 @lru_cache(maxsize=256)
@@ -68,10 +108,11 @@ def _mixed(hashes: np.ndarray) -> np.ndarray:
     return hashes ^ (hashes >> np.uint64(33))
 
 
-def _spans(blob: str, salt: np.uint64) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _spans(view: np.ndarray, salt: np.uint64) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Text and column of every n-gram, kind by kind: both [n-grams]."""
-    padded = " " + blob.replace("\n", " \n ") + " "
-    codes = np.frombuffer(padded.encode("utf-32-le"), dtype="<u4").astype(np.uint64)
+    ends = np.flatnonzero(view == _END)
+    # A space at the beginning and at the end of every text.
+    codes = np.insert(view, np.concatenate([[0], ends, ends + 1, [len(view)]]), _SPACE).astype(np.uint64)
     count = len(codes)
     rows = np.cumsum(codes == _END)
     with np.errstate(over="ignore"):

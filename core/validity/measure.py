@@ -24,6 +24,8 @@ RESAMPLES = 2_000
 """Quantiles of 2,000 draws are within a few thousandths of those of 10,000, and every figure here sorts all texts."""
 CHUNK = 64
 """Resamples at a time."""
+KEPT = 2**26
+"""Counts of clusters in all resamples that are held in memory, two bytes each."""
 COMPARED = ("auc", "average_precision", "spearman", "kappa", "expected_calibration_error")
 """Figures whose difference between two scorers is tested."""
 MACRO = "macro"
@@ -81,11 +83,7 @@ def measure(
     raw = ratings_of(texts)
     ratings = None if raw is None else np.floor(np.nanmean(np.where(_rated(raw)[:, None], raw, 1.0), axis=1) + 0.5)
 
-    def draws() -> Iterator[np.ndarray]:
-        rng, clusters = np.random.default_rng(seed), int(owner.max()) + 1
-        for start in range(0, resamples, CHUNK):
-            drawn = rng.integers(0, clusters, size=(min(CHUNK, resamples - start), clusters))
-            yield np.stack([np.bincount(row, minlength=clusters) for row in drawn]).astype(float)
+    draws = _draws(owner, resamples, seed)
 
     def on(places: np.ndarray, column: Column) -> figures.Figure:
         rated = None if raw is None or ratings is None or not _rated(raw[places]).all() else ratings[places]
@@ -116,6 +114,26 @@ def measure(
         found["comparisons"].append(_compare(one, other, here, on, owner, draws))
         on_measured(1)
     return found
+
+
+def _draws(owner: np.ndarray, resamples: int, seed: int) -> Draws:
+    """A function that gives the same draws each time: how often each cluster is there, [``CHUNK``, clusters]."""
+    clusters = int(owner.max()) + 1
+
+    def drawn() -> Iterator[np.ndarray]:
+        rng = np.random.default_rng(seed)
+        for start in range(0, resamples, CHUNK):
+            rows = rng.integers(0, clusters, size=(min(CHUNK, resamples - start), clusters))
+            yield np.stack([np.bincount(row, minlength=clusters) for row in rows]).astype(np.uint16)
+
+    # They serve every language, scorer and group: kept where they are small, drawn again where they are not.
+    kept = list(drawn()) if clusters * resamples <= KEPT else None
+
+    def draws() -> Iterator[np.ndarray]:
+        for counts in drawn() if kept is None else kept:
+            yield counts.astype(float)
+
+    return draws
 
 
 def _rated(raw: np.ndarray) -> np.ndarray:

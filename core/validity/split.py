@@ -25,8 +25,8 @@ def part_of(cluster: str) -> str:
     Args:
         cluster: data set and name of the text in it, such as ``rtp_lx/17``.
 
-    >>> part_of("rtp_lx/0"), part_of("rtp_lx/1")
-    ('train', 'test')
+    >>> part_of("rtp_lx/0"), part_of("rtp_lx/5")
+    ('train', 'calibration')
     """
     draw = int.from_bytes(hashlib.sha256(f"detoxbench.split.{VERSION}\0{cluster}".encode()).digest()[:8], "big") / 2**64
     upto = 0.0

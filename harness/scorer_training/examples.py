@@ -14,6 +14,8 @@ from ...core.validity.labelled import LabelledText
 from ...core.validity.split import part_of
 
 IDENTITIES = Path(__file__).with_name("identities.yaml")
+MORE = 5
+"""Times that a whole sentence counts."""
 NEUTRAL = 0.0
 """Target of a sentence that names a group and says nothing against it."""
 
@@ -97,9 +99,12 @@ def shared(examples: Examples, share: float) -> np.ndarray:
 def identities(langs: Sequence[str]) -> list[tuple[str, str]]:
     """Text and language of every neutral sentence with a group's name, in the languages that the file has."""
     content = yaml.safe_load(IDENTITIES.read_text(encoding="utf-8"))
-    return [
-        (sentence.replace("{group}", group), lang)
-        for lang in langs
-        for sentence in content.get(lang, {}).get("sentences", ())
-        for group in content[lang]["groups"]
-    ]
+    found = []
+    for lang in langs:
+        own = content.get(lang, {})
+        filled = [
+            sentence.replace("{group}", group) for sentence in own.get("sentences", ()) for group in own["groups"]
+        ]
+        # A sentence about one person is written once and counts like one that is written for several groups.
+        found += [(text, lang) for text in filled + MORE * list(own.get("more", ()))]
+    return found

@@ -35,14 +35,16 @@ class Settings:
         penalties: strengths of the L2 penalty to choose from: the weights' sum of squares times half of it.
         share: of a target that comes from the text's translations (``examples.shared``).
         identities: weight of each neutral sentence with a group's name; 0 leaves them out.
+        topics: directions in which the translations of one text agree (``topics``); 0 for none.
         least: texts that an n-gram must be in.
         kept: weights that are kept at most, those of the largest size.
         iterations: of L-BFGS at most.
     """
 
-    penalties: tuple[float, ...] = (0.1, 0.03, 0.01)
+    penalties: tuple[float, ...] = (0.2, 0.1)
     share: float = 0.5
-    identities: float = 0.3
+    identities: float = 0.2
+    topics: int = 64
     least: int = 2
     kept: int = 1_200_000
     iterations: int = 80
@@ -97,6 +99,31 @@ def regression(
     return found.x[:columns], found.x[columns:]
 
 
+def topics(x: Any, clusters: np.ndarray, number: int) -> np.ndarray:
+    """What n-grams of different languages have in common, float32 [columns, number]: ``x @ topics`` says what texts are
+    about.
+
+    A cluster's row is the sum of its texts' n-grams, weighted by ``idf ** 2``, of unit length: all that its
+    translations say. A text is described by its products with those rows, and those by their principal directions
+    (latent semantic analysis over translations; Dumais et al. 1997), scaled so that all topics of a text together are
+    about as long as its n-grams are.
+    """
+    from scipy import sparse
+
+    names, owner = np.unique(clusters, return_inverse=True)
+    idf = np.log(x.shape[0] / np.maximum(np.bincount(x.indices, minlength=x.shape[1]), 1))
+    member = sparse.csr_matrix((np.ones(len(owner), np.float32), (owner, np.arange(len(owner)))))
+    rows = (member @ x @ sparse.diags(idf**2)).tocsr()
+    lengths = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
+    rows = sparse.diags(1 / np.where(lengths > 0, lengths, 1)) @ rows
+    products = (x @ rows.T).toarray()
+    products -= products.mean(axis=0)
+    _, directions = np.linalg.eigh(products.T @ products)
+    directions = directions[:, ::-1][:, : min(number, len(names))]
+    scale = (products @ directions).std() * np.sqrt(directions.shape[1])
+    return np.asarray(rows.T @ (directions / (scale if scale > 0 else 1.0)), dtype=np.float32)
+
+
 def table_of(
     examples: Examples, parts: Sequence[str], x: Any, settings: Settings, penalty: float, shared: bool
 ) -> np.ndarray:
@@ -120,9 +147,17 @@ def table_of(
     whole = sparse.vstack(blocks).tocsr()
     kept = np.flatnonzero(np.bincount(whole.indices, minlength=x.shape[1]) >= settings.least)
     numbers = np.unique(owners, return_inverse=True)[1]
+    whole = whole[:, kept]
+    back = None
+    if shared and settings.topics > 0:
+        back = topics(whole[: len(chosen)], examples.clusters[chosen], settings.topics)
+        whole = sparse.hstack([whole, sparse.csr_matrix((whole @ back).astype(np.float32))]).tocsr()
     found, _ = regression(
-        whole[:, kept], np.concatenate(targets), np.concatenate(weights), numbers, penalty, settings.iterations
+        whole, np.concatenate(targets), np.concatenate(weights), numbers, penalty, settings.iterations
     )
+    if back is not None:
+        # Topics are sums of n-grams, and so are weights of topics weights of n-grams.
+        found = found[: len(kept)] + back @ found[len(kept) :]
     table = np.zeros(x.shape[1])
     table[kept] = found
     return table
