@@ -95,7 +95,9 @@ def measure(
         scored = np.isfinite(column.scores)
         by_lang = {lang: places[scored[places]] for lang, places in here.items()}
         sampled = {
-            lang: _sample(on(places, column), owner[places], draws) for lang, places in by_lang.items() if len(places)
+            lang: _centred(_sample(on(places, column), owner[places], draws))
+            for lang, places in by_lang.items()
+            if len(places)
         }
         entry: dict[str, Any] = {"name": column.name, "version": column.version, **column.about}
         if column.seconds is not None:
@@ -155,7 +157,22 @@ def _sample(figure: figures.Figure, owner: np.ndarray, draws: Draws) -> Sampled:
     """Draws in which nothing of these texts is left give NaN."""
     value = figure(np.ones((1, len(owner))))[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return Sampled(value, np.concatenate([figure(counts[:, owner]) for counts in draws()], axis=1))
+        replicates = np.concatenate([figure(counts[:, owner]) for counts in draws()], axis=1)
+    return Sampled(value, replicates)
+
+
+def _centred(sampled: Sampled) -> Sampled:
+    """With the calibration error's draws moved to lie about its value.
+
+    A sum of absolute gaps grows with any noise, and draws have noise of their own on top of the sample's: left where
+    they are, they would lie above the value, all of them where texts are few.
+    """
+    row, replicates = figures.NAMES.index("expected_calibration_error"), sampled.replicates.copy()
+    kept = np.isfinite(replicates[row])
+    if kept.any() and math.isfinite(sampled.values[row]):
+        moved = replicates[row] + sampled.values[row] - replicates[row][kept].mean()
+        replicates[row] = np.maximum(moved, 0.0)
+    return Sampled(sampled.values, replicates)
 
 
 def _interval(value: float, replicates: np.ndarray) -> dict[str, float | None]:
@@ -253,7 +270,7 @@ def _annotators(
     for lang, all_places in here.items():
         places = all_places[several[all_places]]
         if len(places):
-            sampled[lang] = _sample(_agreement(raw[places], cut), owner[places], draws)
+            sampled[lang] = _centred(_sample(_agreement(raw[places], cut), owner[places], draws))
     if not sampled:
         return None
     return {
@@ -286,7 +303,7 @@ def _compare(
     shared = {lang: places[both[places]] for lang, places in here.items() if both[places].any()}
     sampled = {}
     for lang, places in shared.items():
-        a, b = (_sample(on(places, column), owner[places], draws) for column in (one, other))
+        a, b = (_centred(_sample(on(places, column), owner[places], draws)) for column in (one, other))
         sampled[lang] = Sampled(b.values - a.values, b.replicates - a.replicates)
     found: dict[str, Any] = {"reference": one.name, "scorer": other.name, "languages": {}, MACRO: {}}
     for lang, places in shared.items():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import DetoxbenchError
-from ...core.files import new_folder, write_json
+from ...core.files import new_folder, write_json, write_text
 from ...core.scorers import ngram_features
 from ...core.scorers.ngram import CARD, FEATURES, KIND, SCHEMA, WEIGHTS, NgramScorer, margins_of
 from ...core.validity import figures, split
@@ -23,6 +23,7 @@ from . import cards
 from . import examples as data
 from .examples import Examples
 
+README = "README.md"
 LEAST = 20
 """Texts of the calibration part that a language needs for an offset of its own."""
 
@@ -43,7 +44,7 @@ class Settings:
 
     penalties: tuple[float, ...] = (0.2, 0.1)
     share: float = 0.5
-    identities: float = 0.2
+    identities: float = 0.1
     topics: int = 64
     least: int = 2
     kept: int = 1_200_000
@@ -254,7 +255,7 @@ def fit(
     checks: Sequence[tuple[Mapping[str, Any], Sequence[LabelledText]]] = (),
     say: Callable[[str], object] = lambda _: None,
 ) -> NgramScorer:
-    """Fit, and write ``weights.safetensors`` and ``card.json`` into a new folder.
+    """Fit, and write ``weights.safetensors``, ``card.json`` and ``README.md`` into a new folder.
 
     Args:
         sets: card and texts of each label set.
@@ -324,5 +325,9 @@ def fit(
             folder / WEIGHTS,
         )
         write_json(folder / CARD, card)
-        write_json(folder / CARD, {**card, **cards.validity(NgramScorer(folder), sets, checks, say)})
+        card |= cards.validity(NgramScorer(folder), sets, checks, say)
+        write_json(folder / CARD, card)
+        write_text(folder / README, cards.readme(card))
+        # safetensors writes for the owner alone; whoever may read the card may read the weights.
+        (folder / WEIGHTS).chmod((folder / CARD).stat().st_mode)
     return NgramScorer(out, f"ngram:{out.resolve().name}")

@@ -150,6 +150,8 @@ def test_measure():
     assert guess["macro"]["figures"]["auc"]["low"] < 0.5 < guess["macro"]["figures"]["auc"]["high"]
     assert some["languages"]["fr"]["unscored"] > 0
     assert "texts_per_second" not in some
+    error = guess["languages"]["fr"]["figures"]["expected_calibration_error"]
+    assert error["low"] < error["value"] < error["high"]
     women = best["groups"]["target"]["women"]["fr"]
     assert women["failure_rate"]["value"] == women["false_positive_rate"]["value"] == 0
     assert found["annotators"]["macro"]["figures"]["auc"]["value"] > 0.5

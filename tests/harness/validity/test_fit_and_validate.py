@@ -63,6 +63,9 @@ def test_fit(labelled, fitted, tmp_path):
     assert scorer.card["sources"][0]["licence"] == "yours"
     assert scorer.card["texts"]["test"] == sum(part_of(row["cluster"]) == "test" for row in rows())
     assert set(load_file(fitted / "weights.safetensors")) == {"columns", "weights", "scales"}
+    page = (fitted / "README.md").read_text()
+    assert "| fr | file (test) |" in page
+    assert "(yours)" in page
     again = tmp_path / "again"
     fit_scorer([str(labelled)], again)
     assert scorers.load(f"ngram:{again}").version == scorer.version
@@ -70,6 +73,22 @@ def test_fit(labelled, fitted, tmp_path):
         fit_scorer([str(labelled)], again)
     with pytest.raises(DetoxbenchError, match="unknown kind of scorer 'ngrams': did you mean 'ngram'"):
         fit_scorer([str(labelled)], tmp_path / "other", kind="ngrams")
+
+
+def test_checks_are_apart(labelled, tmp_path):
+    """What it is measured on beside its own sets says nothing of its validity in the language."""
+    cases = tmp_path / "french.csv"
+    cases.write_text(
+        "functionality,test_case,label_gold,target_ident,templ_id\n"
+        "ident_neutral_nh,soleil pain,non-hateful,women,1\nderog_neg_emote_h,jardin,hateful,women,2\n",
+        encoding="utf-8",
+    )
+    fit_scorer([str(labelled)], tmp_path / "out", check=[f"hatecheck={tmp_path}"], penalty=[0.1])
+    card = scorers.load(f"ngram:{tmp_path / 'out'}").card
+    assert set(card["validity"]["fr"]) == {"file"}
+    assert card["checks"]["fr"]["hatecheck"]["part"] == "all"
+    assert card["identities"]["hatecheck"]["women"]["fr"]["value"] == 0
+    assert "| women | 0.00 |" in (tmp_path / "out" / "README.md").read_text()
 
 
 def test_too_little_to_fit_on(tmp_path):
