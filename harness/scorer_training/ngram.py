@@ -42,7 +42,7 @@ class Settings:
         iterations: of L-BFGS at most.
     """
 
-    penalties: tuple[float, ...] = (0.2, 0.1)
+    penalties: tuple[float, ...] = (0.3, 0.1, 0.03)
     share: float = 0.5
     identities: float = 0.1
     topics: int = 64
