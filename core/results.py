@@ -11,9 +11,12 @@ from typing import Any
 
 from .errors import DetoxbenchError
 from .records import ModelRun, TaskRun
+from .statistics import Interval
 
 _DATE = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?$")
 MEASURED = "measured"
+DEGENERATE = "detoxbench_degenerate"
+"""Key in a task's configuration: metric -> why it has a value and no interval."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,14 @@ class TaskResult:
         record: what its numbers depend on.
         metrics: lm-eval's metric key without the filter -> value.
         samples: the file of its per-prompt rows; None if the run was not started with ``--log_samples``.
+        degenerate: metric -> why it has no interval.
     """
 
     name: str
     record: TaskRun
     metrics: Mapping[str, float]
     samples: Path | None
+    degenerate: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, tuple[float, float]]]:
         """Per prompt, each metric's numerator and denominator; empty without a samples file."""
@@ -106,6 +111,7 @@ def read(path: Path) -> Run:
                 record=TaskRun(**config["detoxbench"]),
                 metrics=_numbers(results.get(name, {})),
                 samples=samples if samples.is_file() else None,
+                degenerate=_texts(config.get(DEGENERATE)),
             )
     if not tasks:
         raise DetoxbenchError(f"'{path}': none of detoxbench's tasks is in it; it has {', '.join(configs) or 'none'}")
@@ -117,6 +123,15 @@ def read(path: Path) -> Run:
         if any(task in tasks for task in members)
     }
     return Run(path, _label(raw, model), model, tasks, groups, date)
+
+
+def degenerate(intervals: Mapping[str, Interval]) -> dict[str, str]:
+    """Metric -> why it has a value and no interval, of those that have none."""
+    return {name: found.reason for name, found in intervals.items() if found.method == "degenerate"}
+
+
+def _texts(given: Any) -> dict[str, str]:
+    return {str(name): str(reason) for name, reason in given.items()} if isinstance(given, Mapping) else {}
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from .files import write_lines, write_text
 from .records import ModelRun, TaskRun
-from .results import MEASURED
+from .results import DEGENERATE, MEASURED, degenerate
 from .statistics import Interval
 
 LOW, HIGH = "_ci_low", "_ci_high"
@@ -70,7 +70,10 @@ def write_run(
     content = {
         "results": {task.name: _row(task) for task in tasks},
         "group_subtasks": {name: list(members) for name, members in (groups or {}).items()},
-        "configs": {name: {"task": name, "detoxbench": block} for name, block in blocks.items()},
+        "configs": {
+            task.name: {"task": task.name, "detoxbench": blocks[task.name], DEGENERATE: degenerate(task.metrics)}
+            for task in tasks
+        },
         "higher_is_better": {task.name: dict(task.higher_is_better) for task in tasks},
         "n-samples": {
             task.name: {"original": len(task.samples), "effective": len(task.samples)} for task in tasks

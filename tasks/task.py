@@ -20,6 +20,7 @@ from ..core.constants import FAILED_SHARE_WARNING, PERPLEXITY_CUTOFF, TOXIC
 from ..core.metrics import METRICS
 from ..core.metrics.fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
 from ..core.records import Prompt, PromptResult, TaskRun
+from ..core.results import DEGENERATE, degenerate
 from ..core.statistics import Interval
 from . import prompts as prompt_sets
 from .catalog import tasks
@@ -193,11 +194,13 @@ class ToxicityTask(ConfigurableTask):
 
     def dump_config(self) -> dict[str, Any]:
         """lm-eval's record of the task, with what its numbers depend on under ``detoxbench``, and under
-        ``detoxbench_groups`` the results per value of each grouping (see ``groups.py``)."""
+        ``detoxbench_groups`` the results per value of each grouping (see ``groups.py``), under
+        ``detoxbench_degenerate`` the metrics without an interval and why."""
         config = super().dump_config()
         config["metadata"] = {key: entry for key, entry in (config.get("metadata") or {}).items() if key != "password"}
         groups = {"detoxbench_groups": self._groups} if self._groups else {}
-        return {**config, "detoxbench": self.run_record().model_dump(), **groups}
+        without = {DEGENERATE: reasons} if (reasons := degenerate(self._intervals)) else {}
+        return {**config, "detoxbench": self.run_record().model_dump(), **groups, **without}
 
     def _prompt_set(self) -> str:
         """What tables call the prompts: a set's parts are sets of their own, which share no table."""

@@ -38,7 +38,7 @@ def scorer(
         float, typer.Option(min=0, help="weight of our neutral sentences with names of groups; 0: none")
     ] = ngram.Settings.identities,
 ) -> None:
-    """OUT/weights.safetensors and OUT/card.json, used as ``ngram:OUT``. Texts are split by cluster into train, dev,
+    """OUT/weights.safetensors, OUT/card.json and OUT/README.md, used as ``ngram:OUT``. Texts are split by cluster into train, dev,
     calibration and test, so that translations stay together; the card has sources, licences and the AUC on test."""
     if kind not in KINDS:
         raise unknown("kind of scorer", kind, KINDS)
@@ -68,3 +68,10 @@ def scorer(
     typer.echo(
         f"use it: --scorer ngram:{out}; measure it: detoxbench validate --scorer ngram:{out} --labels … --part test"
     )
+
+
+def command() -> Any:
+    """``scorer`` as a command of a group that makes its commands itself."""
+    app = typer.Typer(add_completion=False)
+    app.command("scorer")(scorer)
+    return typer.main.get_command(app)
