@@ -38,8 +38,9 @@ def scorer(
         float, typer.Option(min=0, help="weight of our neutral sentences with names of groups; 0: none")
     ] = ngram.Settings.identities,
 ) -> None:
-    """OUT/weights.safetensors, OUT/card.json and OUT/README.md, used as ``ngram:OUT``. Texts are split by cluster into train, dev,
-    calibration and test, so that translations stay together; the card has sources, licences and the AUC on test."""
+    """OUT/weights.safetensors, OUT/card.json and OUT/README.md, used as ``ngram:OUT``. Texts are split by cluster into
+    train, dev, calibration and test, so that translations stay together; the card has sources, licences and validity
+    on test."""
     if kind not in KINDS:
         raise unknown("kind of scorer", kind, KINDS)
 
