@@ -128,15 +128,19 @@ def _spans(view: np.ndarray, salt: np.uint64) -> Iterator[tuple[np.ndarray, np.n
 
         gaps = np.concatenate([[0], np.cumsum((codes == _SPACE) | (codes == _END))])
         ends = np.concatenate([[0], np.cumsum(codes == _END)])
+        spoken = np.zeros(0, dtype=bool)
         for size in SIZES:
             start = np.arange(count - size + 1)
             if size == 1:
                 start = start[gaps[1:] == gaps[:-1]]
+                spoken = np.zeros(int(rows[-1]) + 1, dtype=bool)
+                spoken[rows[start]] = True
             else:
                 inside = ends[start + size] == ends[start]
                 if size > 2:
                     inside &= gaps[start + size - 1] == gaps[start + 1]
-                start = start[inside]
+                # A text without a word has no n-gram, not even of the spaces around it.
+                start = start[inside & spoken[rows[start]]]
             yield rows[start], columns(start, start + size, size)
         spaces = np.flatnonzero(codes == _SPACE)
         for words in WORDS:
