@@ -146,7 +146,7 @@ def _spans(view: np.ndarray, salt: np.uint64) -> Iterator[tuple[np.ndarray, np.n
         for words in WORDS:
             start, end = spaces[:-words], spaces[words:]
             # Between two texts there are two spaces with an end between them: no word, and no pair of words.
-            inside = (rows[start] == rows[end]) & (end - start > 1)
+            inside = (rows[start] == rows[end]) & (end - start > 1) & spoken[rows[start]]
             start, end = start[inside], end[inside]
             yield rows[start], columns(start, end + 1, 100 + words)
 
