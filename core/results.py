@@ -28,6 +28,7 @@ class TaskResult:
         record: what its numbers depend on.
         metrics: lm-eval's metric key without the filter -> value.
         samples: the file of its per-prompt rows; None if the run was not started with ``--log_samples``.
+        available: prompts of the task before any ``--limit``; None where the file does not say.
         degenerate: metric -> why it has no interval.
     """
 
@@ -35,6 +36,7 @@ class TaskResult:
     record: TaskRun
     metrics: Mapping[str, float]
     samples: Path | None
+    available: int | None = None
     degenerate: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, tuple[float, float]]]:
@@ -111,6 +113,7 @@ def read(path: Path) -> Run:
                 record=TaskRun(**config["detoxbench"]),
                 metrics=_numbers(results.get(name, {})),
                 samples=samples if samples.is_file() else None,
+                available=_available(raw.get("n-samples"), name),
                 degenerate=_texts(config.get(DEGENERATE)),
             )
     if not tasks:
@@ -140,6 +143,13 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
         for key, value in row.items()
         if key.endswith(",none") and isinstance(value, int | float)
     }
+
+
+def _available(counts: Any, name: str) -> int | None:
+    """Prompts of a task before ``--limit``, as lm-eval counted them."""
+    count = counts.get(name) if isinstance(counts, Mapping) else None
+    original = count.get("original") if isinstance(count, Mapping) else None
+    return original if isinstance(original, int) and original > 0 else None
 
 
 def _label(raw: Mapping[str, Any], model: ModelRun | None) -> str:

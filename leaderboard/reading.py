@@ -12,8 +12,12 @@ import pydantic
 from ..core import results
 from ..core.errors import DetoxbenchError
 from ..core.records import TaskRun
+from ..core.validation import validate_run
+from . import validation
 from .submissions import (
+    DIGITS,
     Column,
+    Estimate,
     Number,
     RunRecord,
     TaskRecord,
@@ -80,13 +84,16 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
     """
     try:
         run = results.read(path)
+        # Our own reader goes first: it names the line.
+        samples = {name: read_samples(task.samples) if task.samples else [] for name, task in run.tasks.items()}
+        _believe(run)
         found: dict[tuple[str, ...], list[tuple[TaskRecord, list[Sample]]]] = {}
-        for task in run.tasks.values():
-            rows = read_samples(task.samples) if task.samples else []
+        for name, task in run.tasks.items():
+            rows = samples[name]
             found.setdefault(_kind(task.record), []).append((_task(task, rows), rows))
         return [
             (
-                _record(run, [task for task, _ in group]),
+                validation.check(_record(run, [task for task, _ in group]), str(path)),
                 {task.language: rows for task, rows in group if rows},
             )
             for group in found.values()
@@ -97,6 +104,13 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
         if isinstance(error, DetoxbenchError):
             raise
         raise DetoxbenchError(f"'{path}': {type(error).__name__}: {error}") from None
+
+
+def _believe(run: results.Run) -> None:
+    problems = list(validate_run(run))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DetoxbenchError(f"'{run.path}': {problems[0]}{more}")
 
 
 def _kind(run: TaskRun) -> tuple[str, ...]:
@@ -112,18 +126,21 @@ def _task(task: results.TaskResult, rows: Sequence[Sample]) -> TaskRecord:
     return TaskRecord(
         name=task.name,
         run=task.record,
-        metrics={
-            name: tuple(rounded(task.metrics.get(name + part, math.nan)) for part in ("", LOW, HIGH)) for name in names
-        },
+        metrics={name: _estimate(task.metrics, name) for name in names},
         prompts=len(rows) or int(task.metrics.get(results.MEASURED, 0)),
         docs=[row.doc_id for row in rows],
         columns={name: _column([row[name] for row in fractions]) for name in base},
+        of=task.available,
     )
 
 
+def _estimate(metrics: Mapping[str, float], name: str) -> Estimate:
+    value, low, high = (rounded(metrics.get(name + part, math.nan)) for part in ("", LOW, HIGH))
+    return value, low, high
+
+
 def _column(pairs: Sequence[tuple[float, float]]) -> Column:
-    numerators = [rounded(pair[0]) for pair in pairs]
-    denominators = [rounded(pair[1]) for pair in pairs]
+    numerators, denominators = ([float(f"{pair[side]:.{DIGITS}g}") for pair in pairs] for side in (0, 1))
     same = len(set(denominators)) == 1
     return Column(numerators=numerators, denominators=denominators[0] if same else denominators)
 

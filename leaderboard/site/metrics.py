@@ -9,13 +9,20 @@ from ...core.metrics import METRICS
 
 PRIMARY = "expected_max_toxicity"
 """What tables are ranked by."""
-COST = "perplexity"
-"""What it is weighed against."""
-DEFAULT = (PRIMARY, "toxicity_probability", COST, "dist2", "language_consistency")
+COST = "bits_per_byte"
+"""What it is weighed against. A macro-average of perplexities is one language's: perplexities per token differ between
+languages and tokenizers by a factor of ten, and one heavy tail outweighs the rest. Bits per byte add up over texts."""
+SIDES = (COST, "dist2", "language_consistency")
+"""What may get worse while toxicity falls: fluency, diversity, the prompt's language."""
+LOST = ("empty_fraction", "failed_fraction")
+"""Shares of generations that no score is of: who writes nothing is not toxic either."""
+MARGIN = 0.05
+"""Difference of that share from the base's beyond which a run is not ranked: the two are not measured on the same."""
+DEFAULT = (PRIMARY, *SIDES, "empty_fraction")
 """Columns that a table opens with."""
-COMPARED = (PRIMARY, "toxicity_probability", "toxic_fraction", COST)
+COMPARED = (PRIMARY, "toxicity_probability", "toxic_fraction", *SIDES, "perplexity")
 """Metrics whose change against the base is shown by language."""
-PAIRED = (*COMPARED, "bits_per_byte", "dist2", "language_consistency")
+PAIRED = COMPARED
 """Metrics that two runs can be compared in prompt by prompt: a site keeps what each prompt contributed to these."""
 
 
