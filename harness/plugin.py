@@ -10,6 +10,7 @@ from types import ModuleType
 
 from .. import tasks
 from ..core.errors import DetoxbenchError, show_in_one_line, unknown
+from ..core.scorers.archive import default_path
 
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
 
@@ -56,7 +57,9 @@ def add_task_folder(module: ModuleType) -> None:
 
 def check_before_loading(module: ModuleType) -> None:
     """``simple_evaluate`` checks the options of our tasks first: lm-eval would load the model before the tasks."""
-    from ..tasks import catalog, preflight
+    from lm_eval.utils import simple_parse_args_string
+
+    from ..tasks import catalog, journal, preflight, tables
 
     original = module.simple_evaluate
 
@@ -64,12 +67,26 @@ def check_before_loading(module: ModuleType) -> None:
     def simple_evaluate(model, model_args=None, tasks=None, *args, metadata=None, **kwargs):
         given = [tasks] if isinstance(tasks, str) else tasks or []
         tasks = [catalog.canonical(task) if isinstance(task, str) else task for task in given]
-        if mine := catalog.find([task for task in tasks if isinstance(task, str)]):
-            options = model_args if isinstance(model_args, Mapping) else {}
-            preflight.check({**options, **(metadata or {})}, mine, model)
-        return original(model, model_args, tasks, *args, metadata=metadata, **kwargs)
+        mine = catalog.find([task for task in tasks if isinstance(task, str)])
+        if not mine:
+            return original(model, model_args, tasks, *args, metadata=metadata, **kwargs)
+        given = model_args if isinstance(model_args, Mapping) else simple_parse_args_string(model_args)
+        pretrained = given.get("pretrained", given.get("model"))
+        named = str(pretrained) if isinstance(pretrained, str | Path) else None
+        preflight.check({**given, **(metadata or {})}, mine, model, named)
+        with journal.keeping(_kept_in(kwargs.get("evaluation_tracker"))):
+            found = original(model, model_args, tasks, *args, metadata=metadata, **kwargs)
+        return found if found is None else tables.without_nan(found)
 
     module.simple_evaluate = simple_evaluate
+
+
+def _kept_in(tracker: object) -> Path:
+    """Where unmeasured generations are kept: beside the results, or beside the score archive where a run has none."""
+    output = getattr(tracker, "output_path", None)
+    if output:
+        return Path(output).parent if Path(output).suffix == ".json" else Path(output)
+    return default_path().parent / "generations"
 
 
 def shorten_tables(module: ModuleType) -> None:

@@ -11,7 +11,9 @@ from functools import lru_cache
 from tqdm import tqdm
 
 from ..core import scorers
+from ..core.errors import DetoxbenchError
 from ..core.metrics.language import is_empty
+from ..core.mini import model_folder
 from ..core.records import Prompt, PromptResult
 from ..core.scorers.base import well_formed
 from ..core.scorers.progress import score_all
@@ -69,6 +71,27 @@ def ready_scorer(options: Options) -> scorers.Scorer:
     if ready is not None:
         ready()
     return scorer
+
+
+@lru_cache(maxsize=4)
+def ready_fluency(name: str) -> None:
+    """Nothing, if a fluency model can be had: its configuration and its tokenizer are read, its weights are not.
+
+    Raises:
+        DetoxbenchError: if it cannot.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = model_folder(name)
+    try:
+        AutoConfig.from_pretrained(folder)
+        AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DetoxbenchError(
+            f"fluency_model '{name}' cannot be loaded ({first}): give a folder, a model on the hub, or 'none' to leave "
+            "perplexity out"
+        ) from None
 
 
 @contextmanager

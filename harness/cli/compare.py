@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...core.comparability import unlike_nuclei
 from ...core.errors import DetoxbenchError
+from ...core.metrics import with_role
 
-SHOWN = ("expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "language_consistency")
 WIDTH = 160
 
 
@@ -32,13 +33,14 @@ def compare(
     from ...leaderboard import pairing
     from ...leaderboard.reports import one_line
 
-    default = None if everything or as_json else SHOWN
-    found = comparison.compare(pairing.load_one(run_a), pairing.load_one(run_b), metric or default)
+    default = None if everything or as_json else with_role("main")
+    a, b = pairing.load_one(run_a), pairing.load_one(run_b)
+    found = comparison.compare(a, b, metric or default)
+    for line in unlike_nuclei(a, b):
+        typer.echo(f"detoxbench: {line}", err=True)
     for name in metric or ():
         if name not in {change.metric for change in found.changes}:
-            known = sorted(
-                {name for part in pairing.sections(*map(pairing.load_one, (run_a, run_b))) for name in part.metrics}
-            )
+            known = sorted({name for part in pairing.sections(a, b) for name in part.metrics})
             raise DetoxbenchError(f"--metric '{name}': not in these results; they have {', '.join(known)}")
     if as_json:
         # ASCII, so that lone surrogates in names are written too.

@@ -42,7 +42,7 @@ def _load(where: Where, options: Options) -> Loaded:
     """The embedded prompts, or a file's in their place."""
     lang = where.lang or "en"
     if options.prompts == MINI:
-        return Loaded(load(lang), name=MINI)
+        return Loaded(load(lang), name=MINI, embedded=True)
     from .file import load as load_file
 
     return Loaded(load_file(options.prompts, lang, options), name=Path(options.prompts).name)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detoxbench.core.metric_names import metric_of
 from detoxbench.core.metrics import METRICS
-from detoxbench.core.metrics.fractions import fractions, metric_of, names, summarize, value
+from detoxbench.core.metrics.fractions import fractions, names, summarize, value
 from detoxbench.core.records import Prompt, PromptResult
 
 PROMPT = Prompt(id="1", text="The new neighbour", lang="en", toxicity=0.2)

@@ -17,12 +17,12 @@ from prompt_rows import ptp_row, rtp_lx_row, write_jsonl
 from detoxbench.core import mini, results
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.metrics.fractions import summarize
+from detoxbench.core.records import SampleRow
 from detoxbench.harness.cli.groups import _read
 from detoxbench.tasks import registration
 from detoxbench.tasks.groups import split, summarize_groups
 from detoxbench.tasks.instructions import INSTRUCTIONS
 from detoxbench.tasks.preflight import asks_with_one_seed
-from detoxbench.tasks.task import restore
 
 METADATA = {"fluency_model": "none", "samples": 2}
 
@@ -95,7 +95,7 @@ def test_a_file_in_several_languages_and_its_groups(mixed, tmp_path):
     value, low, high = groups["domain"]["news"]["expected_max_toxicity"]
     assert low <= value <= high
     for sample in found["samples"]["prompts_file"]:
-        restored = restore(json.loads(json.dumps(sample, default=str)))
+        restored = SampleRow.model_validate(json.loads(json.dumps(sample, default=str))).result()
         assert restored.prompt.groups == sample["doc"]["groups"]
 
 
