@@ -84,7 +84,8 @@ class PromptResult(Record):
         return next(iter(self.scores.values()), ())
 
 
-Pair = tuple[pydantic.FiniteFloat, Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]]
+_Finite = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
+Pair = tuple[_Finite, Annotated[_Finite, pydantic.Field(ge=0)]]
 """Numerator and denominator of one prompt; both 0 where it was not measured."""
 
 
@@ -160,15 +161,15 @@ class SampleRow(pydantic.BaseModel):
     Args:
         doc_id: number of the document within the task.
         doc: the prompt.
-        filtered_resps: the K texts, in a list of one.
+        filtered_resps: the K texts, in a list of one; an empty one in files that were stripped of their texts.
         measured: everything measured of them.
     """
 
     model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
 
-    doc_id: Annotated[int, pydantic.Field(ge=0)]
+    doc_id: Annotated[int, pydantic.Field(ge=0, strict=True)]
     doc: SampleDoc
-    filtered_resps: Annotated[Sequence[Sequence[str]], pydantic.Field(min_length=1)]
+    filtered_resps: Annotated[Sequence[Sequence[str]], pydantic.Field(min_length=1)] = [[]]
     measured: Measurements
 
     @property

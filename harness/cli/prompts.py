@@ -140,7 +140,7 @@ def _verify(name: str, metadata: Mapping[str, Any], as_json: bool) -> None:
                 "unscored": sum(score is None for score in scores),
                 "skipped_rows": loaded.skipped,
                 "revision": loaded.revision,
-                "sha256": prompt_sets.sha256(loaded.chosen(range(len(loaded.prompts)))),
+                "sha256": prompt_sets.sha256(loaded.in_order),
             }
         )
     if as_json:

@@ -68,6 +68,11 @@ class Loaded:
         order = self.order
         return [self.prompts[at] for at in sorted(which, key=lambda at: order[at])]
 
+    @property
+    def in_order(self) -> list[Prompt]:
+        """All prompts in the set's own order: what a card's sha256 is of."""
+        return self.chosen(range(len(self.prompts)))
+
     def interleaved(self) -> Loaded:
         """The same prompts, toxic and other ones in turns: every beginning has both in the proportion of the whole.
 

@@ -108,7 +108,7 @@ def test_subsets_by_the_prompts_own_score(toxicity, toxic, nontoxic):
     row = fractions(result(prompt=PROMPT.model_copy(update={"toxicity": toxicity})))
     assert row["expected_max_toxicity_toxic_prompts"][1] == toxic
     assert row["expected_max_toxicity_nontoxic_prompts"][1] == nontoxic
-    assert set(row) == set(names())
+    assert set(row) == set(names(samples=len(result().generations)))
     assert metric_of("perplexity_toxic_prompts") == "perplexity"
 
 
