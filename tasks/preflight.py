@@ -102,10 +102,10 @@ def refuse_embedded(options: Options, real: str | None) -> None:
     if real is None:
         return
     if source(options.scorer) == MINI:
-        known = ["hf:OWNER/MODEL", *(name for name in ("ngram", "perspective") if name in SCORERS)]
+        known = ", ".join("hf:OWNER/MODEL" if name == "hf" else name for name in SCORERS if name != MINI)
         raise DetoxbenchError(
-            f"scorer '{options.scorer}' knows the embedded corpus alone and says nothing of {real}; choose one of "
-            f"{', '.join(known)}: --metadata '{{\"scorer\": …}}' ({', '.join(SCORERS)})"
+            f"scorer '{options.scorer}' knows the embedded corpus alone and says nothing of {real}; choose another: "
+            f'--metadata \'{{"scorer": "hf:OWNER/MODEL"}}\', of {known}'
         )
     if options.fluency_model == MINI:
         raise DetoxbenchError(

@@ -24,7 +24,7 @@ from detoxbench.tasks.groups import split, summarize_groups
 from detoxbench.tasks.instructions import INSTRUCTIONS
 from detoxbench.tasks.preflight import asks_with_one_seed
 
-METADATA = {"fluency_model": "none", "samples": 2}
+METADATA = {"scorer": "fixture:de+en+fr+sv", "fluency_model": "none", "samples": 2}
 
 
 class Recorder(LM):
