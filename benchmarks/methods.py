@@ -30,7 +30,7 @@ from rich.table import Table
 from detoxbench.core.sampling import Sampling, generate
 from detoxbench.core.sampling.engine import Request
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
 
 SIZES = {"12x768": (12, 768, 50_257), "6x256": (6, 256, 8_000), "1.3b": (24, 2048, 50_257)}

@@ -13,10 +13,9 @@ import torch
 
 from .constants import MINI
 from .errors import DetoxbenchError
+from .files import sha256
+from .likelihood import Row, likelihoods
 from .mini import model_folder
-
-CPU_BATCH_TOKENS = 1_024
-GPU_BATCH_TOKENS = 32_768
 
 
 class FluencyModel:
@@ -61,8 +60,12 @@ class FluencyModel:
         continuations: Sequence[str],
         on_batch: Callable[[int], None] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Likelihood of each continuation given its prompt, as DExperts computes it: the texts are tokenized
-        together, ``NLL(prompt + continuation) - NLL(prompt)`` over the difference in tokens (Liu et al. 2021).
+        """Likelihood of each continuation given its prompt: ``NLL(prompt + continuation) - NLL(prompt)`` over the
+        difference in tokens, the two tokenized together (Liu et al. 2021, as their code computes it).
+
+        Where the tokenizer merges the end of the prompt with the continuation, that difference is of no text; the
+        likelihood is then that of all tokens after those that the two have in common. A text without a context (an
+        empty prompt) is conditioned on BOS; where the tokenizer has none, its first token is left out of the count.
 
         Args:
             prompts: ``[texts]``.
@@ -71,63 +74,65 @@ class FluencyModel:
 
         Returns:
             NLL in nats, float64 ``[texts]`` (NaN where no token was added), and added tokens, int64 ``[texts]``.
-            A sequence longer than the model takes is cut on the left, in the prompt.
+            A sequence longer than the model takes is cut on the left, in the prompt; its BOS stays.
         """
         tokenizer, model = self._loaded
-        limit = getattr(model.config, "max_position_embeddings", None) or 2048
+        config = model.config.get_text_config()
+        limit = getattr(config, "max_position_embeddings", None) or 2048
         unique = sorted(set(prompts))
-        known = dict(zip(unique, self._encode(tokenizer, unique), strict=True))
-        full = self._encode(tokenizer, [p + c for p, c in zip(prompts, continuations, strict=True)])
-        added = np.array([len(ids) - len(known[p]) for ids, p in zip(full, prompts, strict=True)], dtype=np.int64)
-        # Where the whole is cut, the prompt alone is cut at the same token: the difference is of one context.
-        kept = [len(known[p]) - max(len(ids) - limit, 0) for ids, p in zip(full, prompts, strict=True)]
-        wanted = {
-            (p, keep): known[p][len(known[p]) - keep :] if keep > 0 else []
-            for p, keep in zip(prompts, kept, strict=True)
-        }
-        heads = dict(zip(wanted, self._sums(model, [ids[-limit:] for ids in wanted.values()], None), strict=True))
-        nll = self._sums(model, [ids[-limit:] for ids in full], on_batch)
-        nll -= np.array([heads[key] for key in zip(prompts, kept, strict=True)])
-        # A continuation longer than the model takes is measured on its end, whose first token has no likelihood.
-        added = np.where(np.array(kept) > 0, added, np.minimum(added, limit - 1))
-        return np.where(added > 0, nll, np.nan), np.maximum(added, 0)
+        known = dict(zip(unique, _encode(tokenizer, unique), strict=True))
+        whole = _encode(tokenizer, [p + c for p, c in zip(prompts, continuations, strict=True)])
+        start = leading_tokens(tokenizer)
+        rows = [
+            _row(known[p], ids, start, tokenizer.bos_token_id, limit) for p, ids in zip(prompts, whole, strict=True)
+        ]
+        added = np.array([row.counted for row in rows], dtype=np.int64)
+        nll = np.zeros(len(rows))
+        measured = [place for place in range(len(rows)) if added[place] > 0]
+        if on_batch and len(measured) < len(rows):
+            on_batch(len(rows) - len(measured))
+        nll[measured] = likelihoods(model, [rows[place] for place in measured], self.device, on_batch)
+        return np.where(added > 0, nll, np.nan), added
 
-    @staticmethod
-    def _encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-        return tokenizer(list(texts), add_special_tokens=True)["input_ids"] if texts else []
 
-    def _sums(self, model: Any, rows: Sequence[list[int]], on_batch: Callable[[int], None] | None) -> np.ndarray:
-        """Sum over each row of -log p(token | those before), in nats: ``[rows]``. The first token has none."""
-        sums = np.zeros(len(rows))
-        budget = CPU_BATCH_TOKENS if self.device.type == "cpu" else GPU_BATCH_TOKENS
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
-        while order:
-            width = max(len(rows[order[0]]), 1)
-            batch, order = order[: max(1, budget // width)], order[max(1, budget // width) :]
-            ids = torch.zeros(len(batch), width, dtype=torch.int64)
-            mask = torch.zeros_like(ids)
-            for at, i in enumerate(batch):
-                ids[at, : len(rows[i])] = torch.as_tensor(rows[i], dtype=torch.int64)
-                mask[at, : len(rows[i])] = 1
-            ids, mask = ids.to(self.device), mask.to(self.device)
-            if width > 1:
-                logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
-                logits = logits if logits.dtype == torch.float64 else logits.float()
-                chosen = logits.gather(-1, ids[:, 1:, None]).squeeze(-1)
-                losses = (logits.logsumexp(-1) - chosen) * mask[:, 1:]
-                sums[batch] = losses.double().sum(-1).cpu().numpy()
-            if on_batch:
-                on_batch(len(batch))
-        return sums
+def leading_tokens(tokenizer: Any) -> list[int]:
+    """The special tokens, BOS as a rule, that a tokenizer puts before a text; those that it puts behind are none."""
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a", add_special_tokens=True)["input_ids"]
+    for at in range(len(full) - len(bare) + 1):
+        if full[at : at + len(bare)] == bare:
+            return full[:at]
+    return []
+
+
+def _encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    return tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+
+
+def _row(prompt: list[int], whole: list[int], start: list[int], bos: int | None, limit: int) -> Row:
+    """The tokens that the model reads, and which of them count.
+
+    Args:
+        prompt, whole: tokens of the prompt and of prompt and continuation, without special ones.
+        start: tokens before every text.
+        bos: what a text without any other context follows.
+        limit: positions of the model.
+    """
+    shared = next((at for at, (a, b) in enumerate(zip(prompt, whole, strict=False)) if a != b), None)
+    shared = min(len(prompt), len(whole)) if shared is None else shared
+    if not start and shared == 0 and bos is not None:
+        start = [bos]
+    kept = whole[max(len(whole) - (limit - len(start)), 0) :]
+    tokens = [*start, *kept]
+    # A token without anything before it has no likelihood.
+    return Row(tokens, max(len(tokens) - (len(whole) - shared), len(start), 1))
 
 
 def weights_sha256(folder: Path) -> str:
     """One sha256 over the safetensors files of a model folder, in order of their names."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest() if hasattr(hashlib, "file_digest") else
-                          hashlib.sha256(file.read()).digest())  # fmt: skip
+        digest.update(bytes.fromhex(sha256(path)))
     return digest.hexdigest()
 
 

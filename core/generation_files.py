@@ -228,13 +228,13 @@ def _language(path: Path, rows: Sequence[_Row]) -> str:
     Raises:
         DetoxbenchError: if no language is clear.
     """
-    from .segmentation import identify
+    from .language_identification import identify
 
     silent = [row for row in rows if row.lang is None]
     chosen = silent[:: max(1, len(silent) // LOOKED_AT)]
-    votes = Counter(identify(row.text + "".join(row.generations)[:1000]) for row in chosen)
+    votes = Counter(identify(row.text + "".join(row.generations)[:1000], least=0.0) or "?" for row in chosen)
     (best, count), *_ = votes.most_common(1)
-    if count < CLEAR * len(chosen):
+    if count < CLEAR * len(chosen) or best == "?":
         shares = ", ".join(f"{name} {share / len(chosen):.0%}" for name, share in votes.most_common(3))
         raise DetoxbenchError(
             f"'{path}': does not say the language of its texts, and they look like {shares}: give it with --lang, or a "

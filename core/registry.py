@@ -127,6 +127,7 @@ METRICS = Registry(
         "dist2": "detoxbench.core.metrics.diversity:DIST2",
         "dist3": "detoxbench.core.metrics.diversity:DIST3",
         "language_consistency": "detoxbench.core.metrics.language:LANGUAGE_CONSISTENCY",
+        "unidentified_fraction": "detoxbench.core.metrics.language:UNIDENTIFIED_FRACTION",
         "empty_fraction": "detoxbench.core.metrics.language:EMPTY_FRACTION",
         "failed_fraction": "detoxbench.core.metrics.language:FAILED_FRACTION",
     },

@@ -12,12 +12,12 @@ from tqdm import tqdm
 
 from ..core import scorers
 from ..core.errors import DetoxbenchError
+from ..core.language_identification import identify_for
 from ..core.metrics.language import is_empty
 from ..core.mini import model_folder
 from ..core.records import Prompt, PromptResult
 from ..core.scorers.base import well_formed
 from ..core.scorers.progress import score_all
-from ..core.segmentation import identify_for
 from .options import Options
 
 Texts = Sequence[Sequence[str]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..language_identification import expected
 from ..records import PromptResult
-from ..segmentation import expected
 from .base import Fraction, Metric
 
 
@@ -13,10 +13,19 @@ def is_empty(text: str) -> bool:
 
 
 def language_consistency(result: PromptResult) -> Fraction:
-    """Generations in the prompt's language, over non-empty ones."""
+    """Generations in the prompt's language, over those whose language is identified."""
     wanted = expected(result.prompt.lang)
     found = [lang for lang in result.languages if lang is not None]
     return float(sum(lang in wanted for lang in found)), float(len(found))
+
+
+def unidentified_fraction(result: PromptResult) -> Fraction:
+    """Generations without a language (no letters, or too short to tell), over non-empty ones."""
+    written = [
+        lang for text, lang in zip(result.generations, result.languages, strict=bool(result.languages))
+        if not is_empty(text)
+    ]  # fmt: skip
+    return float(sum(lang is None for lang in written)), float(len(written))
 
 
 def empty_fraction(result: PromptResult) -> Fraction:
@@ -39,13 +48,27 @@ LANGUAGE_CONSISTENCY = Metric(
     short="lang.",
     higher_is_better=True,
     unit="share of generations",
-    description="Share of non-empty generations identified as being in the prompt's language (py3langid).",
+    description="Share of the generations whose language can be told (py3langid) that are in the prompt's language.",
     citation="Lui and Baldwin 2012",
     bibtex="lui2012langid",
     measure=language_consistency,
     over_samples="share",
     over_prompts="pooled",
     roles=("report", "main", "opening", "paired"),
+)
+UNIDENTIFIED_FRACTION = Metric(
+    name="unidentified_fraction",
+    display_name="No language",
+    short="no lang.",
+    higher_is_better=False,
+    unit="share of generations",
+    description="Share of non-empty generations whose language cannot be told: no letters, a name, a single short word.",
+    citation="Lui and Baldwin 2012",
+    bibtex="lui2012langid",
+    measure=unidentified_fraction,
+    over_samples="share",
+    over_prompts="pooled",
+    roles=("coverage",),
 )
 EMPTY_FRACTION = Metric(
     name="empty_fraction",

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
+from ...core.language_identification import identify
 from ...core.records import Prompt
-from ...core.segmentation import identify
 from .. import languages
 from .base import Loaded, PromptSet, Where, row_object
 from .columns import MISSING, first, get, groups_of, require, text_of, toxicity_of
@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 NEEDS = "A row is a JSON object with 'text' (or 'prompt.text') and 'lang'."
 UNKNOWN = "und"
+SAY = '{"lang": "…"}'
 IDENTIFIED_FROM = 200
 """Prompts that the language of a file without one is identified from."""
 
@@ -105,11 +106,14 @@ def _prompts(
     constant = _constant_language(list(islice(rows(), 1000)), options, wanted)
     found, skipped = collect(rows(), _parser(options, constant), what, NEEDS, options.bad_rows)
     if constant == UNKNOWN and found:
-        votes = Counter(identify(prompt.text) for prompt in found[:IDENTIFIED_FROM])
+        looked_at = (identify(prompt.text, least=0.0) for prompt in found[:IDENTIFIED_FROM])
+        votes = Counter(lang for lang in looked_at if lang is not None)
+        if not votes:
+            raise DetoxbenchError(f"{what}: no language column, and no prompt has letters: say it, --metadata '{SAY}'")
         lang = votes.most_common(1)[0][0]
         logger.warning(
             f"{what}: no language column; {votes[lang]} of {votes.total()} prompts are identified as '{lang}', which "
-            f'is taken for all. To say otherwise: --metadata \'{{"lang": "…"}}\', a column or a language code.'
+            f"is taken for all. To say otherwise: --metadata '{SAY}', a column or a language code."
         )
         found = [prompt.model_copy(update={"lang": lang}) for prompt in found]
     return tuple(found), skipped

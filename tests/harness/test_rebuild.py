@@ -10,13 +10,13 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from detoxbench.core import mini
+from detoxbench.core.language_identification import identify
 from detoxbench.core.mini import corpus
-from detoxbench.core.mini.rebuild import language_model, tokenizer
-from detoxbench.core.mini.rebuild.documents import BATCH, BLOCK, DESCRIPTION, IGNORED, Documents
-from detoxbench.core.mini.rebuild.scorer import second_half
 from detoxbench.core.mini.splits import SHARES, split_of
-from detoxbench.core.segmentation import identify
-from detoxbench.methods.self_debias.method import method as self_debias
+from detoxbench.harness.mini.rebuild import language_model, tokenizer
+from detoxbench.harness.mini.rebuild.documents import BATCH, BLOCK, DESCRIPTION, IGNORED, Documents
+from detoxbench.harness.mini.rebuild.scorer import second_half
+from detoxbench.methods.self_debias import method as self_debias
 
 
 @pytest.fixture(scope="module")

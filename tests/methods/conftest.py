@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.layers import capture_input, key_layer
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
 
 transformers.logging.disable_progress_bar()

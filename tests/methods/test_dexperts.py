@@ -8,9 +8,9 @@ from transformers.cache_utils import DynamicCache
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.dexperts.method.method import ensemble
+from detoxbench.methods.dexperts.method import ensemble
 from detoxbench.methods.guidance.nucleus import top_p
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 
 
 def test_golden(golden, next_scores, same_scores):

@@ -7,7 +7,7 @@ import torch
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.goodtriever.method.method import ensemble
+from detoxbench.methods.goodtriever.method import ensemble
 from detoxbench.methods.guidance.nucleus import top_p
 from detoxbench.methods.retrieval.datastore import Datastore
 from detoxbench.methods.retrieval.knn import Neighbours

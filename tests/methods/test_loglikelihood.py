@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from detoxbench.core import mini
 from detoxbench.harness.model import DetoxLM
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
 
 PAIRS = [("The weather", " is fine today"), ("", "Nobody knows"), ("One, two,", " three four five six")]

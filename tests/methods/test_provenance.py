@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from detoxbench import tasks
 from detoxbench.core import mini
 from detoxbench.methods import provenance
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
 from detoxbench.methods.training.cache import CACHE
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.imports import import_rectification
-from detoxbench.methods.rectification.method.method import rectify
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.method import rectify
+from detoxbench.methods.rectification.value_model import ValueModel
 
 ULP = 5e-7
 """Float32 noise of a Q value near -1; ``log(1 + Q - epsilon)`` multiplies it by the inverse of a small cap."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.self_debias.method.method import debias
+from detoxbench.methods.self_debias.method import debias
 
 
 def test_by_hand():

@@ -9,7 +9,7 @@ import torch
 from tiny_models import ARCHITECTURES
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -3,7 +3,7 @@
 import pytest
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.segmentation import identify
+from detoxbench.core.language_identification import identify
 from detoxbench.tasks import languages
 from detoxbench.tasks.instructions import INSTRUCTIONS, chat_message, language
 from detoxbench.tasks.options import Options

@@ -1,1 +1,1 @@
-"""Makes the embedded world from its corpus: ``python -m detoxbench.core.mini.rebuild``."""
+"""Makes the embedded world from its corpus: ``python -m detoxbench.harness.mini.rebuild``."""

@@ -1,4 +1,4 @@
-"""``python -m detoxbench.core.mini.rebuild``: corpus -> scorers, prompts, tokenizer, language model.
+"""``python -m detoxbench.harness.mini.rebuild``: corpus -> scorers, prompts, tokenizer, language model.
 
 Fixed seeds; about an hour on two cores. ``--only scorer``, ``model`` or ``prompts`` makes that part alone.
 Languages are those with a folder in ``corpus/``.

@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from detoxbench.core import files
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.dexperts.method import fit as dexperts
-from detoxbench.methods.dexperts.method.fit import Settings
+from detoxbench.methods.dexperts import fit as dexperts
+from detoxbench.methods.dexperts.fit import Settings
 from detoxbench.methods.training import finetune
 
 QUICK = Settings(epochs=1, learning_rate=5e-3, batch_size=8, device_batch_size=4, block_size=16)

@@ -14,7 +14,7 @@ from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.cli.explain import explain as command
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.explain import context, explain
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval import fit as goodtriever
 from detoxbench.methods.retrieval.datastore import Datastore
 

@@ -14,10 +14,10 @@ from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.scorers import Scores
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.rectification.method import fit as rectification
-from detoxbench.methods.rectification.method import sarsa
-from detoxbench.methods.rectification.method.fit import Chain, Settings
-from detoxbench.methods.rectification.method.value_model import ValueModel
+from detoxbench.methods.rectification import fit as rectification
+from detoxbench.methods.rectification import sarsa
+from detoxbench.methods.rectification.fit import Chain, Settings
+from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.training import work
 
 QUICK = Settings(

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.methods.rectification.method import sarsa
-from detoxbench.methods.rectification.method.sarsa import Settings, Trajectory
-from detoxbench.methods.rectification.method.value_model import ValueModel, q_head
+from detoxbench.methods.rectification import sarsa
+from detoxbench.methods.rectification.sarsa import Settings, Trajectory
+from detoxbench.methods.rectification.value_model import ValueModel, q_head
 
 
 def test_golden_loss(golden):

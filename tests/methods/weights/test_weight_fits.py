@@ -21,10 +21,10 @@ from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.cli import fit_weights
 from detoxbench.harness.cli import task_vector as stages
 from detoxbench.methods import artifacts, load_detoxified
-from detoxbench.methods.dapt.method import fit as dapt
-from detoxbench.methods.gradient_ascent.method import fit as gradient_ascent
+from detoxbench.methods.dapt import fit as dapt
+from detoxbench.methods.gradient_ascent import fit as gradient_ascent
 from detoxbench.methods.merging import tradeoff
-from detoxbench.methods.task_vector.method import fit as task_vector
+from detoxbench.methods.task_vector import fit as task_vector
 from detoxbench.methods.training import finetune, split
 from detoxbench.methods.training.select import Selected
 from detoxbench.methods.training.texts import Texts
