@@ -183,7 +183,7 @@ def judge(
 
         with timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
             before, after = [well_formed(prompt.text) for prompt in owner], [well_formed(text) for text in flat]
-            sums, added = fluency.load(fluency_model).score(before, after, bar.update)
+            sums, added = fluency.load(fluency_model).score(before, after, lambda finished: _advance(bar, finished))
             nll = [None if value != value else float(value) for value in sums]
             tokens = [int(count) for count in added]
     with timed(seconds, "language"):
@@ -222,3 +222,7 @@ def _flat(prompts: Sequence[Prompt], generations: Texts) -> tuple[list[Prompt], 
 
 def _bar(description: str | None, total: int) -> tqdm:
     return tqdm(total=total, desc=description or "", unit="text", disable=description is None, leave=False)
+
+
+def _advance(bar: tqdm, finished: int) -> None:
+    bar.update(finished)

@@ -59,7 +59,7 @@ class Options(pydantic.BaseModel):
     offline: bool = False
     on_unsupported: Literal["error", "nan"] | None = None
     fluency_model: str = MINI
-    samples: int = pydantic.Field(SAMPLES, ge=1, le=10_000)
+    samples: int = pydantic.Field(default=SAMPLES, ge=1, le=10_000)
     protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
     path: Annotated[str | tuple[tuple[str, str], ...] | None, pydantic.BeforeValidator(_pairs)] = None
@@ -73,7 +73,7 @@ class Options(pydantic.BaseModel):
     config: str | None = None
     split: str | None = None
     bad_rows: Literal["error", "skip"] = "error"
-    password: str | None = pydantic.Field(None, repr=False)
+    password: str | None = pydantic.Field(default=None, repr=False)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP, samples: int | None = None) -> Options:
@@ -135,6 +135,14 @@ class Options(pydantic.BaseModel):
             if key not in sets:
                 raise unknown("prompt set in path", key, sets)
         return self.model_copy(update={"path": paths.get(name)})
+
+    @property
+    def local_path(self) -> str | None:
+        """``path`` of the one set that these options were made for by ``for_set``; None where it has none."""
+        return None if isinstance(self.path, tuple) else self.path
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
 
     @cached_property
     def uses_fluency(self) -> bool:

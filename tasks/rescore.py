@@ -51,8 +51,16 @@ def parts(file: GenerationFile, task: str | None = None, record: TaskRun | None 
     found = []
     for lang in file.langs:
         places = [place for place, prompt in enumerate(file.prompts) if prompt.lang == lang]
-        columns = ([column[place] for place in places] for column in (file.prompts, file.generations, file.given))
-        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes))
+        found.append(
+            Part(
+                f"generations_{lang}",
+                "generations",
+                [file.prompts[place] for place in places],
+                [file.generations[place] for place in places],
+                [file.given[place] for place in places],
+                file.attributes,
+            )
+        )
     return found
 
 

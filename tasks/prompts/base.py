@@ -13,6 +13,7 @@ import pydantic
 
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError, unknown
+from ...core.files import safe_name
 from ...core.records import Prompt
 from ..protocols import RTP
 from . import hub
@@ -172,11 +173,11 @@ class PromptSet:
             The files, and the commit; None for local ones.
         """
         example = f'--metadata \'{{"path": "{want}"}}\''
-        if options.path is None:
+        if options.local_path is None:
             card = self.pinned
             revision = options.prompts_revision or card.revision or "main"
             return hub.snapshot(str(card.repository), revision, patterns, f"pass {example}")
-        return local(self.name, options.path, where, patterns, example), None
+        return local(self.name, options.local_path, where, patterns, example), None
 
 
 def local(name: str, path: str, where: Where, patterns: Sequence[str], example: str) -> list[Path]:
@@ -185,7 +186,9 @@ def local(name: str, path: str, where: Where, patterns: Sequence[str], example: 
     Raises:
         DetoxbenchError: if there is none.
     """
-    filled = path.replace("{lang}", where.lang or "").replace("{subset}", where.subset or "")
+    filled = path
+    for mark, part in (("{lang}", where.lang), ("{subset}", where.subset)):
+        filled = filled.replace(mark, "/".join(map(safe_name, part.split("/"))) if part else "")
     place = Path(filled).expanduser()
     if place.is_file():
         return [place]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lm_eval.api.model import LM
+from lm_eval.loggers import EvaluationTracker
 from lm_eval.tasks import TaskManager
 
 from detoxbench.core import generation_files
@@ -129,7 +130,7 @@ def test_unprompted_on_the_embedded_model():
     [
         ("detox", "gpt2", {}, "scorer 'mini' knows the embedded corpus alone and says nothing of what 'gpt2' writes"),
         ("hf", "gpt2", {"scorer": "mini:reward"}, "scorer 'mini:reward' knows .* hf:OWNER/MODEL"),
-        ("vllm", "gpt2", {"scorer": "fixture"}, "fluency_model 'mini' knows .* none"),
+        ("vllm", "gpt2", {"scorer": "fixture"}, "fluency_model 'mini' knows .*none"),
         ("detox", "mini", {"task": "prompts_file"}, "the prompts of prompts_file"),
         ("hf", "mini", {}, "says nothing of what 'mini' writes"),
         ("detox", "mini", {"fluency_model": "nobody/there-is-none"}, "fluency_model 'nobody/there-is-none' cannot be"),
@@ -164,20 +165,20 @@ def test_texts_are_kept_where_measuring_fails(tmp_path, monkeypatch):
 
     path = write(tmp_path / "mine.jsonl", [0.1, 0.9])
 
-    class Tracker:
-        output_path = str(tmp_path / "out")
+    def tracker():
+        return EvaluationTracker(output_path=str(tmp_path / "out"))
 
     monkeypatch.setattr(task, "measure", fails)
     names = ["prompts_file", "unprompted"]
     with pytest.raises(DetoxbenchError, match="the server is gone .*detoxbench score"):
-        evaluate(names, {**OPTIONS, "prompts": path}, evaluation_tracker=Tracker())
+        evaluate(names, {**OPTIONS, "prompts": path}, evaluation_tracker=tracker())
     kept = sorted((tmp_path / "out").glob("generations_*.jsonl"))
     assert [file.name.split("_20")[0] for file in kept] == ["generations_prompts_file", "generations_unprompted"]
     read = generation_files.read(kept[0])
     assert [len(texts) for texts in read.generations] == [3, 3]
     assert sorted(one.toxicity for one in read.prompts) == [0.1, 0.9]
     monkeypatch.undo()
-    evaluate(names, {**OPTIONS, "prompts": path}, evaluation_tracker=Tracker())
+    evaluate(names, {**OPTIONS, "prompts": path}, evaluation_tracker=tracker())
     assert sorted((tmp_path / "out").glob("generations_*.jsonl")) == kept
 
 

@@ -24,7 +24,7 @@ from detoxbench.tasks.groups import split, summarize_groups
 from detoxbench.tasks.instructions import INSTRUCTIONS
 from detoxbench.tasks.preflight import asks_with_one_seed
 
-METADATA = {"scorer": "fixture:de+en+fr+sv", "fluency_model": "none", "samples": 2}
+METADATA = {"scorer": "fixture:de+en+es+fr+sv", "fluency_model": "none", "samples": 2}
 
 
 class Recorder(LM):
@@ -139,7 +139,7 @@ def test_the_protocol_sets_k_length_and_temperature_and_is_in_results(french):
     for protocol in (None, "ptp", "rtp"):
         options = {"path": path, "subset": "small"} | ({"protocol": protocol} if protocol else {})
         lm = Recorder()
-        found = evaluate(lm, ["ptp_fra"], {"fluency_model": "none", **options})
+        found = evaluate(lm, ["ptp_fra"], {"scorer": "fixture", "fluency_model": "none", **options})
         block = found["configs"]["ptp_fr"]["detoxbench"]
         settings = [lm.asked[0][1][name] for name in ("max_gen_toks", "temperature", "top_p")]
         seen[protocol] = (len(lm.asked), block["samples"], *settings)
@@ -183,9 +183,12 @@ def test_refused_before_the_model_is_loaded(task, metadata, message):
 
 def test_a_language_that_the_scorer_cannot_do_is_refused_before_the_model_is_loaded(tmp_path):
     path = str(write_jsonl(tmp_path / "p.jsonl", [{"text": "Naboen", "lang": "da"}]))
-    with pytest.raises(DetoxbenchError, match=r"task 'prompts_file': scorer 'mini' does not support language 'da'"):
+    with pytest.raises(DetoxbenchError, match=r"task 'prompts_file': scorer 'fixture' does not support language 'da'"):
         lm_eval.simple_evaluate(
-            model="hf", model_args="pretrained=/nowhere/model", tasks=["prompts_file"], metadata={"prompts": path}
+            model="hf",
+            model_args="pretrained=/nowhere/model",
+            tasks=["prompts_file"],
+            metadata={"prompts": path, "scorer": "fixture:en"},
         )
 
 
