@@ -92,6 +92,8 @@ METHODS = Registry(
     },
     "detoxbench.methods",
 )
+STUDIED = "goodtriever"
+"""The method of a continual study that names none: the one of "From One to Many" (Pozzobon et al. 2024)."""
 PROMPTS = Registry(
     "prompt set",
     {

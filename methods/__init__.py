@@ -1,5 +1,24 @@
-"""Detoxification methods, one file each: ``load_detoxified(pretrained, method, **arguments)``."""
+"""Detoxification methods, a folder each: ``load_detoxified(pretrained, method, **arguments)``."""
 
-from .lm import load_detoxified
+from __future__ import annotations
 
-__all__ = ["load_detoxified"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .lm import load_detoxified
+    from .retrieval.datastore import Datastore
+
+__all__ = ["Datastore", "load_detoxified"]
+
+
+def __getattr__(name: str) -> Any:
+    """On first use, since torch and transformers take seconds to import."""
+    if name == "load_detoxified":
+        from .lm import load_detoxified
+
+        return load_detoxified
+    if name == "Datastore":
+        from .retrieval.datastore import Datastore
+
+        return Datastore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

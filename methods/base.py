@@ -1,4 +1,4 @@
-"""What a detoxification method is: three small protocols and the checking of their arguments.
+"""What a detoxification method is: three small kinds, what each declares, and the checking of its arguments.
 
 A **logit** method changes next-token scores, a **weight** method changes a model's parameters before it is used, a
 **prompt** method puts a text in front. ``none`` is the base model. Register one in ``core/registry.py``, or from
@@ -11,13 +11,20 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import pydantic
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..core.errors import DetoxbenchError, unknown
+from .declaration import About, Artifact, Fit, Growth, Importer, Made, Mini, Use
+from .explanation import Neighbour
+
+__all__ = [
+    "About", "Arguments", "Artifact", "Auxiliary", "Fit", "Growth", "Importer", "LogitMethod", "Looking", "Made",
+    "Method", "Mini", "Parts", "PromptMethod", "Streams", "Use", "WeightMethod", "accepted", "parse_arguments",
+]  # fmt: skip
 
 
 class Arguments(pydantic.BaseModel):
@@ -54,14 +61,65 @@ class Streams:
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Method(Protocol):
-    """A registered method, whichever its kind; made from the loaded base model and its checked arguments."""
+@dataclass(frozen=True)
+class Parts:
+    """What a logit method's scores at one position came from.
+
+    Args:
+        distributions: name -> float32 ``[vocab]``, each of sum 1.
+        caps: name -> float32 ``[vocab]``: no distribution, but the highest share that is left to each token.
+        neighbours: datastore's name -> the nearest stored contexts, nearest first.
+    """
+
+    distributions: Mapping[str, Tensor] = field(default_factory=dict)
+    caps: Mapping[str, Tensor] = field(default_factory=dict)
+    neighbours: Mapping[str, Sequence[Neighbour]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """With what contexts are shown.
+
+    Args:
+        tokenizer: of the base model.
+        neighbours: so many of each datastore.
+    """
+
+    tokenizer: Any
+    neighbours: int
+
+
+class Method:
+    """A registered method, whichever its kind; made from the loaded base model and its checked arguments.
+
+    Attributes:
+        kind: which protocol it follows.
+        Arguments: typed, with descriptions, defaults and bounds.
+        about: paper, citation, licence.
+        fit: how its artifacts are made; None where it needs none.
+        fit_settings: of a shared fit, those that this method fixes.
+        uses: the arguments that name artifacts.
+        imports: how the authors' own artifacts come in; None where they do not.
+        models, forwards: models in memory and forward passes a token, the base model's included; for estimates.
+    """
 
     kind: ClassVar[str]
-    Arguments: ClassVar[type[Arguments]]
+    Arguments: ClassVar[type[Arguments]] = Arguments
+    about: ClassVar[About] = About()
+    fit: ClassVar[Fit | None] = None
+    fit_settings: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    uses: ClassVar[tuple[Use, ...]] = ()
+    imports: ClassVar[Importer | None] = None
+    models: ClassVar[int] = 1
+    forwards: ClassVar[int] = 1
+
+    @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Arguments that suit the embedded model, where they are not given."""
+        return {}
 
 
-class LogitMethod(Protocol):
+class LogitMethod(Method):
     """A function of the base model's scores, its hidden states and auxiliary models' scores. Holds no state.
 
     Attributes:
@@ -71,7 +129,6 @@ class LogitMethod(Protocol):
     """
 
     kind: ClassVar[str] = "logit"
-    Arguments: ClassVar[type[Arguments]] = Arguments
     truncates: bool = False
     key_layer: str | None = None
     auxiliaries: Mapping[str, Auxiliary] = MappingProxyType({})
@@ -81,27 +138,33 @@ class LogitMethod(Protocol):
     def scores(self, base: Tensor, streams: Streams, filtering: bool) -> Tensor:
         """Float32 scores ``[rows, vocab]`` to scores of that shape; rows are positions, independent of each other.
         ``base`` may be overwritten."""
-        ...
+        raise NotImplementedError
+
+    def parts(self, streams: Streams, looking: Looking) -> Parts:
+        """What the scores of one position came from, for ``detoxbench explain``.
+
+        Args:
+            streams: of a single row.
+        """
+        return Parts({name: output[-1].float().softmax(-1) for name, output in streams.outputs.items()})
 
 
-class WeightMethod(Protocol):
+class WeightMethod(Method):
     """A change of the base model's parameters, streamed one tensor at a time."""
 
     kind: ClassVar[str] = "weight"
-    Arguments: ClassVar[type[Arguments]] = Arguments
 
     def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
 
     def weight(self, name: str, base: Tensor) -> Tensor:
         """The new value of a parameter or buffer, of the shape of ``base``, which is left alone."""
-        ...
+        raise NotImplementedError
 
 
-class PromptMethod(Protocol):
+class PromptMethod(Method):
     """Token ids that the base model reads before every text."""
 
     kind: ClassVar[str] = "prompt"
-    Arguments: ClassVar[type[Arguments]] = Arguments
     prefix: Sequence[int] = ()
 
     def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...

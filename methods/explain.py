@@ -2,88 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
-
-import numpy as np
-import pydantic
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..core.errors import DetoxbenchError
 from . import base
+from .explanation import Explanation, Token
 from .lm import DetoxifiedLM
-from .rectification.method import P_MIN
-from .rectification.value_model import ValueModel
-from .retrieval.datastore import Datastore
-from .retrieval.knn import probabilities, weights
 
-CONTEXT_TOKENS = 24
-"""Of a stored context; it ends earlier where its text begins."""
-BASE, DETOXIFIED, CAP = "base", "detoxified", "cap"
+BASE, DETOXIFIED = "base", "detoxified"
 
 
-class Record(pydantic.BaseModel):
-    """Frozen; an unknown field is an error."""
-
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class Token(Record):
-    """A possible next token.
-
-    Args:
-        id, text: which.
-        p: probability by distribution's name; ``cap`` is no distribution, but the highest share that a value model
-            leaves a token.
-    """
-
-    id: int
-    text: str
-    p: Mapping[str, float]
-
-
-class Neighbour(Record):
-    """A stored context near the prompt.
-
-    Args:
-        context: what was read before, decoded; the first token of a text is not stored, and "…" stands for it.
-        token: what followed.
-        distance: squared L2.
-        weight: share in the datastore's distribution.
-        row: of the datastore.
-    """
-
-    context: str
-    token: str
-    distance: float
-    weight: float
-    row: int
-
-
-class Explanation(Record):
-    """The next token after a prompt.
-
-    Args:
-        pretrained, method, prompt: what was explained.
-        tokens: the likeliest of every distribution, the likeliest under the method first.
-        neighbours: datastore's name -> nearest contexts, nearest first.
-    """
-
-    schema_version: int = 1
-    pretrained: str
-    method: str
-    prompt: str
-    tokens: Sequence[Token]
-    neighbours: Mapping[str, Sequence[Neighbour]] = MappingProxyType({})
-
-
-class _Watched:
+class _Watched(base.LogitMethod):
     """A logit method that notes what it sees."""
-
-    kind = "logit"
 
     def __init__(self, method: base.LogitMethod):
         self.method = method
@@ -122,18 +54,19 @@ def explain(
         if value < 1:
             raise DetoxbenchError(f"{name}={value}: it must be at least 1")
     ids = _encode(tokenizer, prompt)
-    parts, stores = _parts(model, original, ids.to(model.device), neighbours, tokenizer)
+    parts = _parts(model, original, ids.to(model.device), base.Looking(tokenizer, neighbours))
     chosen: dict[int, None] = {}
-    for name in sorted(parts, key=lambda name: name != DETOXIFIED):
-        if name != CAP:
-            likeliest = parts[name].topk(min(top, len(parts[name])))
-            chosen.update(dict.fromkeys(likeliest.indices[likeliest.values > 0].tolist()))
+    for name in sorted(parts.distributions, key=lambda name: name != DETOXIFIED):
+        part = parts.distributions[name]
+        likeliest = part.topk(min(top, len(part)))
+        chosen.update(dict.fromkeys(likeliest.indices[likeliest.values > 0].tolist()))
+    shown, steered = {**parts.distributions, **parts.caps}, parts.distributions[DETOXIFIED]
     tokens = [
-        Token(id=token, text=tokenizer.decode([token]), p={name: float(part[token]) for name, part in parts.items()})
-        for token in sorted(chosen, key=lambda token: -float(parts[DETOXIFIED][token]))
+        Token(id=token, text=tokenizer.decode([token]), p={name: float(part[token]) for name, part in shown.items()})
+        for token in sorted(chosen, key=lambda token: -float(steered[token]))
     ]
     name = str(getattr(model, "name_or_path", ""))
-    return Explanation(pretrained=name, method=method, prompt=prompt, tokens=tokens, neighbours=stores)
+    return Explanation(pretrained=name, method=method, prompt=prompt, tokens=tokens, neighbours=parts.neighbours)
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Tensor:
@@ -147,60 +80,20 @@ def _encode(tokenizer: PreTrainedTokenizerBase, prompt: str) -> Tensor:
 
 
 @torch.no_grad()
-def _parts(
-    model: PreTrainedModel, original: PreTrainedModel | None, ids: Tensor, neighbours: int, tokenizer: Any
-) -> tuple[dict[str, Tensor], dict[str, list[Neighbour]]]:
-    """Name -> float32 ``[vocab]`` on the CPU, and the neighbours."""
+def _parts(model: PreTrainedModel, original: PreTrainedModel | None, ids: Tensor, looking: base.Looking) -> base.Parts:
+    """On the CPU; the base model's distribution and the method's first."""
     if not isinstance(model, DetoxifiedLM) or model.method is None:
         plain = original or (model.base if isinstance(model, DetoxifiedLM) else model)
         found = {BASE: plain, DETOXIFIED: model}
-        return {name: one(input_ids=ids).logits[0, -1].float().softmax(-1).cpu() for name, one in found.items()}, {}
+        return base.Parts(
+            {name: one(input_ids=ids).logits[0, -1].float().softmax(-1).cpu() for name, one in found.items()}
+        )
     watched = _Watched(model.method)
     scores = DetoxifiedLM(model.base, watched, filtering=model.filtering)(input_ids=ids, logits_to_keep=1).logits[0, -1]
-    parts = {BASE: watched.base[-1].softmax(-1), DETOXIFIED: scores.softmax(-1)}
-    for name, output in watched.streams.outputs.items():
-        parts |= _auxiliary(name, output[-1].float(), model.method)
-    stores: dict[str, list[Neighbour]] = {}
-    hidden: Any = watched.streams.hidden
-    for name, store in _datastores(model.method).items():
-        arguments: Any = model.method.arguments
-        near = store.search(hidden[-1:], arguments.k)
-        parts[name] = probabilities(near, arguments.temperature, len(scores))[0]
-        share = weights(near.distances, arguments.temperature)[0].tolist()
-        stores[name] = [
-            Neighbour(
-                context=context(store, row, tokenizer), token=tokenizer.decode([token]), distance=distance,
-                weight=weight, row=row,
-            )
-            for row, token, distance, weight in sorted(
-                zip(near.ids[0].tolist(), near.tokens[0].tolist(), near.distances[0].tolist(), share, strict=True),
-                key=lambda one: one[2],
-            )[:neighbours]
-            if row >= 0
-        ]  # fmt: skip
-    return {name: part.cpu() for name, part in parts.items()}, stores
-
-
-def _auxiliary(name: str, output: Tensor, method: Any) -> dict[str, Tensor]:
-    """An auxiliary model's distribution; a value model's caps."""
-    if isinstance(method.auxiliaries[name].model, ValueModel):
-        return {CAP: (1.0 + output - method.epsilon).clamp(P_MIN, 1.0)}
-    return {name: output.softmax(-1)}
-
-
-def _datastores(method: Any) -> dict[str, Datastore]:
-    several = getattr(method, "datastores", None)
-    one = getattr(method, "datastore", None)
-    return dict(several) if several else {"datastore": one} if isinstance(one, Datastore) else {}
-
-
-def context(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, length: int = CONTEXT_TOKENS) -> str:
-    """The text before a stored token, from the tokens stored before it: a datastore keeps its texts' order.
-
-    The key of row i was read after the tokens ``…, values[i-2], values[i-1]`` of the same text, which ends at an end
-    token.
-    """
-    before = np.asarray(store.values[max(0, row - length) : row]).tolist()
-    if tokenizer.eos_token_id in before:
-        before = before[len(before) - before[::-1].index(tokenizer.eos_token_id) :]
-    return f"…{tokenizer.decode(before)}"
+    found = model.method.parts(watched.streams, looking)
+    plain = {BASE: watched.base[-1].softmax(-1), DETOXIFIED: scores.softmax(-1)}
+    return base.Parts(
+        {name: part.cpu() for name, part in {**plain, **found.distributions}.items()},
+        {name: part.cpu() for name, part in found.caps.items()},
+        found.neighbours,
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,10 +13,10 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from ..core import mini
 from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
 from . import base
+from .first_use import is_mini, with_artifacts
 from .layers import capture_input
 from .loading import load_model
 from .streams import BASE, CompositeCache, Stream, keep_positions
@@ -245,9 +244,7 @@ def load_detoxified(
         model = load_model(pretrained, "base model", **{"dtype": "auto", **(model_args or {})})
     if kind.kind == "none":
         return model
-    if Path(str(model.name_or_path)) == mini.MODEL:
-        from .first_use import with_artifacts  # trainers are slow to import, and needed for this model alone
-
+    if is_mini(model):
         parsed = base.parse_arguments(method, kind, with_artifacts(method, arguments))
     if kind.kind == "logit":
         return DetoxifiedLM(model, kind(model, parsed), filtering=filtering)

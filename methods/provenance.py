@@ -8,26 +8,21 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from ..core import mini
 from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
 from . import artifacts, base
+from .first_use import is_mini, with_artifacts
+from .training.cache import cache_folder
 
 
 def completed(model: PreTrainedModel, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a method; on the embedded model with what it lacks (see ``fit/mini.py``), fitted if need be."""
-    if Path(str(model.name_or_path)) != mini.MODEL:
-        return dict(arguments)
-    from .first_use import with_artifacts  # trainers are slow to import, and needed for this model alone
-
-    return with_artifacts(method, arguments)
+    """The arguments of a method; on the embedded model with what it lacks (see ``first_use``), fitted if need be."""
+    return with_artifacts(method, arguments) if is_mini(model) else dict(arguments)
 
 
 def effective(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Every argument with the value in force, defaults included, as JSON can hold it. Fits that lie in the cache are
     named without it: their names hold a hash of all that they depend on, and the cache lies elsewhere elsewhere."""
-    from .training.cache import cache_folder
-
     parsed = base.parse_arguments(method, METHODS[method], arguments)
     return {name: _plain(getattr(parsed, name), cache_folder()) for name in type(parsed).model_fields}
 

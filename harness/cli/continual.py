@@ -32,8 +32,8 @@ def continual(
     markdown: Annotated[bool, typer.Option("--markdown", help="print the matrices as Markdown")] = False,
     shipped: Annotated[bool, typer.Option("--list", help="names of the shipped studies")] = False,
 ) -> None:
-    """Goodtriever's datastores grow, DExperts are trained anew, task vectors are added: one language or domain a step,
-    all of them evaluated after each. OUT/continual.json has the matrix step x language with intervals, the change
+    """Artifacts grow, are trained anew, or gain one more vector: one language or domain a step, all of them evaluated
+    after each. OUT/continual.json has the matrix step x language with intervals, the change
     against the base, transfer, forgetting and order effects; OUT/runs is for detoxbench report and compare."""
     if shipped:
         typer.echo("\n".join(sorted(path.stem for path in STUDIES.glob("*.yaml"))))

@@ -15,29 +15,16 @@ from typing import Annotated, Any
 import typer
 
 from ...core.errors import DetoxbenchError
-from .fit import Device, LabelColumn, Lang, LangColumn, Nontoxic, Out, Pretrained, Revision, Split, TextColumn
-from .fit_weights import (
-    BatchSize,
-    Bf16,
-    BlockSize,
-    CheckpointSteps,
-    Coefficient,
-    DeviceBatch,
-    Dtype,
-    Epochs,
-    LearningRate,
-    Lora,
-    LoraRank,
-    MaxRatio,
-    MaxSteps,
-    Seed,
-    Warmup,
-    corpora,
-    methods,
-    number,
-    say,
-    settings,
-)  # fmt: skip
+from ...methods import artifacts
+from ...methods.task_vector import fit as stages
+from ...methods.task_vector.settings import AUTO, Settings
+from ...methods.training import finetune
+from ...methods.training import split as splitting
+from ...methods.training.select import Selected
+from ...methods.training.settings import FitSettings
+from ...methods.training.texts import Columns
+from . import options
+from .options import Device, LabelColumn, Lang, LangColumn, Nontoxic, Out, Pretrained, Revision, Split, TextColumn, say
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -46,6 +33,14 @@ Finetuned = Annotated[
     list[str],
     typer.Option(help="fine-tuned model or LoRA adapter: folder or hub name; or a folder of part_0, …; repeatable"),
 ]
+PartTexts = Annotated[list[str], typer.Option(help="the part's texts: JSONL file or data set; repeatable")]
+PartOut = Annotated[Path, typer.Option(help="folder of the fine-tuned model, such as models/part_0")]
+Coefficient = Annotated[
+    str, typer.Option(help="how much is taken away: a number, or auto (needs --nontoxic, held out)")
+]
+MaxRatio = Annotated[float, typer.Option(help="with auto: bound on perplexity over the base model's")]
+BlockSize = Annotated[int, typer.Option(help="tokens a row")]
+Dtype = Annotated[str | None, typer.Option(help="of the merged weights; default: the base model's")]
 Shard = Annotated[float, typer.Option(help="GB of a file; larger models are spread over several")]
 
 
@@ -63,11 +58,11 @@ def select(
 ) -> None:
     """Texts by a threshold on a score: google/civil_comments --above 0.8 --out toxic.jsonl."""
     side = "toxic" if below is None else "nontoxic"
-    chosen = methods("training.select").Selected(
+    chosen = Selected(
         sources, side, score_column, above=above, below=below, text=text_column, lang=lang_column, split=split,
         langs=tuple(lang or ()),
     )  # fmt: skip
-    methods("training.split").write(list(chosen), out)
+    splitting.write(list(chosen), out)
     left = "".join(f", {count:,} left out: {reason}" for reason, count in chosen.skipped.items())
     say(f"{out}: {chosen.count:,} texts{left}")
 
@@ -85,53 +80,39 @@ def split_(
     lang: Lang = None,
 ) -> None:
     """Toxic texts into random parts of equal size."""
-    columns = (text_column, label_column, lang_column)
-    texts = corpora({"toxic": sources}, columns, split, lang, None, None, None)["toxic"]
-    module = methods("training.split")
-    for part in module.split(texts, splits, seed):
+    columns = Columns(text_column, label_column, lang_column)
+    texts = options.corpora({"toxic": sources}, columns, split, lang)["toxic"]
+    for part in splitting.split(texts, splits, seed):
         path = out / f"part_{part.number}.jsonl"
-        module.write(part.texts, path)
+        splitting.write(part.texts, path)
         say(f"{path}: {len(part):,} texts")
 
 
-@app.command()
-def train(
-    pretrained: Pretrained,
-    toxic: Annotated[list[str], typer.Option(help="the part's texts: JSONL file or data set; repeatable")],
-    out: Annotated[Path, typer.Option(help="folder of the fine-tuned model, such as models/part_0")],
-    epochs: Epochs = None,
-    learning_rate: LearningRate = None,
-    warmup_steps: Warmup = None,
-    batch_size: BatchSize = 32,
-    device_batch_size: DeviceBatch = 8,
-    block_size: BlockSize = 128,
-    max_steps: MaxSteps = None,
-    lora: Lora = False,
-    lora_rank: LoraRank = 16,
-    bf16: Bf16 = None,
-    seed: Seed = 0,
-    checkpoint_steps: CheckpointSteps = 500,
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
-    lang_column: LangColumn = "lang",
-    split: Split = "train",
-    lang: Lang = None,
-    revision: Revision = None,
-    device: Device = None,
-) -> None:
+def _train(**given: Any) -> None:
     """Fine-tune the base model on one part."""
-    module = methods("training.finetune")
-    chosen = settings(
-        module.Settings(), lora, lora_rank, epochs=epochs, learning_rate=learning_rate, warmup_steps=warmup_steps,
-        batch_size=batch_size, device_batch_size=device_batch_size, block_size=block_size, max_steps=max_steps,
-        bf16=bf16, seed=seed,
-    )  # fmt: skip
-    texts = corpora({"toxic": toxic}, (text_column, label_column, lang_column), split, lang, None, None, None)
-    path = module.fit(
-        pretrained, texts["toxic"], out.parent, out.name, settings=chosen, revision=revision, device=device,
-        checkpoint_steps=checkpoint_steps,
+    settings = FitSettings(**FitSettings.nested(options.chosen(FitSettings, given)))
+    columns = Columns(given["text_column"], given["label_column"], given["lang_column"])
+    texts = options.corpora({"toxic": given["toxic"]}, columns, given["split"], given["lang"])
+    out = given["out"]
+    path = finetune.fit(
+        given["pretrained"], texts["toxic"], out.parent, out.name, settings=settings.training(),
+        revision=given["revision"], device=given["device"], checkpoint_steps=settings.checkpoint_steps,
     )  # fmt: skip
     say(str(path))
+
+
+app.command("train", help=_train.__doc__)(
+    options.keywords(
+        _train,
+        [
+            options.parameter("pretrained", Pretrained),
+            options.parameter("toxic", PartTexts),
+            options.parameter("out", PartOut),
+            *options.parameters(FitSettings, {}),
+            *options.columns(),
+        ],
+    )
+)
 
 
 @app.command()
@@ -144,8 +125,7 @@ def merge(
     revision: Revision = None,
 ) -> None:
     """The average of fine-tuned models, as a checkpoint; the base model says what they share."""
-    module = methods("task_vector.fit")
-    _report(_negate(pretrained, finetuned, out, module.AVERAGE, dtype, max_shard_size, revision))
+    _report(_negate(pretrained, finetuned, out, stages.AVERAGE, dtype, max_shard_size, revision))
 
 
 @app.command()
@@ -169,11 +149,12 @@ def negate(
     device: Device = None,
 ) -> None:
     """The base model without what the fine-tuned ones learned, as a checkpoint."""
-    amount = number(coefficient)
+    chosen = Settings(coefficient=coefficient).coefficient
+    amount = None if chosen == AUTO else chosen
     if amount is None and not nontoxic:
         raise DetoxbenchError("--coefficient auto measures perplexity on held-out non-toxic texts: give --nontoxic")
     sides = {"nontoxic": nontoxic, "toxic": toxic} if amount is None else {}
-    texts = corpora(sides, (text_column, label_column, lang_column), split, lang, None, None, None)
+    texts = options.corpora(sides, Columns(text_column, label_column, lang_column), split, lang)
     _report(
         _negate(
             pretrained, finetuned, out, amount, dtype, max_shard_size, revision, device=device,
@@ -188,13 +169,13 @@ def _negate(
 ) -> Path:  # fmt: skip
     if not shard > 0:
         raise DetoxbenchError(f"--max-shard-size {shard}: it must be above 0")
-    return methods("task_vector.fit").negate(
+    return stages.negate(
         pretrained, finetuned, out, coefficient=coefficient, dtype=dtype, max_shard=int(shard * 1e9), revision=revision,
         **more,
     )  # fmt: skip
 
 
 def _report(path: Path) -> None:
-    manifest = methods("artifacts").read(path)
+    manifest = artifacts.read(path)
     say(f"{path}: {len(manifest['parts'])} fine-tuned, coefficient {manifest['coefficient']:.6g}")
     say(f"use it: lm_eval --model hf --model_args pretrained={path} --tasks …")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.files import write_lines
+from ...core.mini import corpus
+from ...methods import first_use
+from ...methods.artifact_arguments import fit_of
+from ...methods.declaration import SIDES
+from ...methods.training.texts import Columns, Texts
 from .spec import STEP, Source, Spec
-
-SIDES = ("toxic", "nontoxic")
-
-
-def methods(name: str) -> Any:
-    """A module of the methods folder, by name: harness imports no other folder."""
-    return importlib.import_module(f"detoxbench.methods.{name}")
 
 
 class Data:
@@ -34,6 +31,7 @@ class Data:
 
     def __init__(self, spec: Spec, folder: Path, root: Path):
         self.spec, self.folder, self.root = spec, folder, root
+        self._sentences = fit_of(spec.method).mini.sentences
         self._corpus: dict[str, Any] = {}
         self._found: dict[tuple[str, str], dict[str, Any]] = {}
         for variant in spec.data:
@@ -50,17 +48,15 @@ class Data:
 
     def texts(self, variant: str, steps: Sequence[str]) -> dict[str, Any]:
         """Side -> the texts of some steps together, one step after the other, as a fit takes them."""
-        kind = methods("training.texts").Texts
         sources = {side: [str(one) for step in steps if (one := self._path(variant, step, side)).is_file()]
                    for side in SIDES}  # fmt: skip
-        return {side: kind(files, side) for side, files in sources.items() if files}
+        return {side: Texts(files, side) for side, files in sources.items() if files}
 
     def _path(self, variant: str, step: str, side: str) -> Path:
         return self.folder / safe(variant) / f"{safe(step)}.{side}.jsonl"
 
     def _read(self, variant: str, step: str) -> dict[str, Any]:
         given = self.spec.data[variant]
-        texts = methods("training.texts")
         found = {}
         for side in SIDES:
             path = self._path(variant, step, side)
@@ -69,28 +65,25 @@ class Data:
             if one is None:
                 continue
             write_lines(path, ({"text": text.text, "lang": text.lang} for text in one))
-            found[side] = texts.Texts([str(path)], side)
+            found[side] = Texts([str(path)], side)
         return found
 
     def _embedded(self, step: str, side: str) -> Any:
-        mini = methods("first_use")
-        each = mini.STORE_SENTENCES if self.spec.method == "goodtriever" else mini.corpus.EXPANSIONS
-        if step not in mini.corpus.languages():
+        if step not in corpus.languages():
             raise DetoxbenchError(
-                f"orders: the embedded corpus has no '{step}'; it has {', '.join(mini.corpus.languages())}"
+                f"orders: the embedded corpus has no '{step}'; it has {', '.join(corpus.languages())}"
             )
         if side not in self._corpus:  # of all languages: expanding it takes seconds
-            self._corpus[side] = mini._texts(self.folder / MINI, side, each)
-        return methods("training.texts").Texts(self._corpus[side].sources, side, langs=(step,))
+            self._corpus[side] = first_use.texts(self.folder / MINI, side, self._sentences)
+        return Texts(self._corpus[side].sources, side, langs=(step,))
 
     def _given(self, given: Source | Mapping[str, Source] | Any, step: str, side: str) -> Any:
         source = given if isinstance(given, Source) else given[step]
         names = [name.replace(STEP, step) for name in getattr(source, side)]
         if not names:
             return None
-        texts = methods("training.texts")
-        return texts.Texts(
-            [self._resolved(name) for name in names], side, texts.Columns(source.text, source.label, source.lang),
+        return Texts(
+            [self._resolved(name) for name in names], side, Columns(source.text, source.label, source.lang),
             source.split, tuple(lang.replace(STEP, step) for lang in source.langs),
         )  # fmt: skip
 

@@ -45,8 +45,8 @@ def summarize(study: Study, runs: Mapping[Cell, files.Run]) -> dict[str, Any]:
     return {
         "kind": KIND, "schema_version": SCHEMA, "model": spec.model, "method": spec.method,
         "arguments": dict(spec.arguments), "fit": dict(spec.fit),
-        **({"update": spec.update} if spec.method == "dexperts" else {}),
-        **({"combine": spec.combine} if spec.method == "task_vector" else {}),
+        **({"update": spec.update} if spec.growth().kind == "retrain" else {}),
+        **({"combine": spec.combine} if spec.growth().kind == "vectors" else {}),
         "samples": spec.samples, "limit": spec.limit, "seeds": list(spec.seeds), "prompt_set": task.prompt_set,
         "scorer": task.scorer, "scorer_version": task.scorer_version, "fluency_model": task.fluency_model,
         "columns": list(columns), "tasks": {name: column.model_dump() for name, column in columns.items()},

@@ -11,8 +11,11 @@ from typing import Any
 from ...core import results
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
-from ...core.files import fingerprint
-from .data import Data, methods, safe
+from ...core.files import fingerprint, sha256
+from ...methods.artifact_arguments import declared
+from ...methods.base import parse_arguments
+from ...methods.training import work
+from .data import Data, safe
 from .evaluate import check_tasks, done, evaluate, load
 from .spec import BASE, STATIC, Spec
 from .steps import Steps, model_record
@@ -87,7 +90,7 @@ class Study:
         self.columns = {name: spec.column(name) for name in spec.column_names()}
         self.tasks = list(dict.fromkeys(column.task for column in self.columns.values()))
         check_tasks(self.tasks)
-        methods("lm").check_method(spec.method, **spec.arguments)
+        parse_arguments(spec.method, declared(spec.method), spec.arguments)
         self.metadata = {**spec.metadata, "samples": spec.samples}
         self.data = Data(spec, out / "data", root)
         self.steps = Steps(spec, self.data, out / "artifacts", keep == "all")
@@ -96,10 +99,10 @@ class Study:
         """All that a cell's numbers depend on."""
         made = self.steps.key(cell.variant, cell.steps, cell.seed, at_once=cell.at_once) if cell.steps else {}
         used = {"method": self.spec.method, "arguments": dict(self.spec.arguments)} if cell.steps else {}
-        if cell.steps and self.spec.method == "task_vector":
+        if cell.steps and self.spec.growth().kind == "vectors":
             used["combine"] = self.spec.combine
         return {
-            **used, "made": made or {"model": model_record(self.spec), "versions": methods("training.work").versions()},
+            **used, "made": made or {"model": model_record(self.spec), "versions": work.versions()},
             "tasks": self.tasks, "metadata": {name: _content(value) for name, value in self.metadata.items()},
             "limit": self.spec.limit, "seed": cell.seed,
         }  # fmt: skip
@@ -115,7 +118,7 @@ class Study:
     def run(self) -> dict[Cell, results.Run]:
         """Do what is missing; a study that was killed goes on where it was."""
         todo = cells(self.spec)
-        with methods("training.work").locked(self.out):
+        with work.locked(self.out):
             for number, cell in enumerate(todo, start=1):
                 place = f"[{number}/{len(todo)}] {cell.label()}"
                 if self.done(cell):
@@ -161,5 +164,5 @@ class Study:
 def _content(value: Any) -> Any:
     """A file by its sha256, so that another file of that name is other content."""
     if isinstance(value, str) and value and len(value) < 4096 and Path(value).is_file():
-        return {"sha256": methods("artifacts").sha256(Path(value))}
+        return {"sha256": sha256(Path(value))}
     return value

@@ -9,6 +9,10 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from ...core.constants import MINI, SAMPLES
+from ...core.errors import DetoxbenchError
+from ...core.registry import METHODS, STUDIED
+from ...methods.artifact_arguments import declared, fit_of
+from ...methods.declaration import Growth
 from ..study_file import mistake, read_mapping
 
 ORDERS = (("en", "ru", "it", "fr", "pt", "es"), ("ar", "ko", "hi", "pt", "ru", "en"))
@@ -19,6 +23,23 @@ METRICS = (
 STEP = "{step}"
 """Replaced by the name of a language or domain, in tasks and in files."""
 STATIC, BASE = "static", "base"
+
+
+WAYS = {"append": "grow", "retrain": "are trained anew", "vectors": "gain one more vector"}
+"""What artifacts do at a step."""
+
+
+def growth(method: str) -> Growth:
+    """How a method takes in one step after another.
+
+    Raises:
+        DetoxbenchError: where it cannot.
+    """
+    found = fit_of(method).grows
+    many = any(use.many for use in declared(method).uses)
+    if found is None or (found.kind == "vectors" and not many):
+        raise DetoxbenchError(f"method {method} does not say how its artifacts grow from step to step")
+    return found
 
 
 class _Strict(pydantic.BaseModel):
@@ -78,11 +99,11 @@ class Spec(_Strict):
     Args:
         model: folder, hub name or ``mini``.
         model_args: further arguments of the lm-eval model ``detox`` (``dtype``, ``revision``, …).
-        method: ``goodtriever`` appends to the datastores, ``dexperts`` trains anew, ``task_vector`` adds a vector.
+        method: a registered one whose artifacts grow: that are appended to, trained anew, or added as one more vector.
         arguments: of the method (``alpha``, ``k``, ``coefficient``, …).
         fit: settings of its fit, as ``detoxbench fit METHOD`` names them.
-        update: of ``dexperts``: ``union`` trains on all languages so far, ``last`` on the last alone.
-        combine: of ``task_vector``: the ``sum`` of the vectors so far is taken away, or their ``mean``.
+        update: of methods that are trained anew: ``union`` trains on all languages so far, ``last`` on the last alone.
+        combine: of methods of vectors: the ``sum`` of the vectors so far is taken away, or their ``mean``.
         orders: lists of languages or domains, in the order in which they are added.
         data: name of a variant (``unparallel``, ``parallel``, ``translated``, …) -> its texts: one source for all
             steps, or one a step; ``mini`` is the embedded corpus by language.
@@ -98,7 +119,7 @@ class Spec(_Strict):
 
     model: str = MINI
     model_args: Mapping[str, Any] = {}
-    method: Literal["goodtriever", "dexperts", "task_vector"] = "goodtriever"
+    method: str = STUDIED
     arguments: Mapping[str, Any] = {}
     fit: Mapping[str, Any] = {}
     update: Literal["union", "last"] = "union"
@@ -132,6 +153,12 @@ class Spec(_Strict):
             raise ValueError("a seed is listed twice")
         return seeds
 
+    @pydantic.field_validator("method")
+    @classmethod
+    def _grows(cls, method: str) -> str:
+        growth(METHODS.check(method))
+        return method
+
     @pydantic.model_validator(mode="after")
     def _complete(self) -> Spec:
         if not self.data:
@@ -148,10 +175,16 @@ class Spec(_Strict):
             missing = [name for name in self.columns or () if name not in self.tasks]
             if missing:
                 raise ValueError(f"columns: '{missing[0]}' has no task; tasks has {', '.join(self.tasks)}")
-        for name, given in (("update", "dexperts"), ("combine", "task_vector")):
-            if name in self.model_fields_set and self.method != given:
-                raise ValueError(f"{name}: it belongs to method {given}, not to {self.method}")
+        grows = self.growth()
+        for name, kind in (("update", "retrain"), ("combine", "vectors")):
+            if name in self.model_fields_set and grows.kind != kind:
+                own = f"those of {self.method} {WAYS[grows.kind]}"
+                raise ValueError(f"{name}: it belongs to methods whose artifacts {WAYS[kind]}; {own}")
         return self
+
+    def growth(self) -> Growth:
+        """How the method takes in one step after another."""
+        return growth(self.method)
 
     def steps(self) -> list[str]:
         """All that is in an order, as first named."""

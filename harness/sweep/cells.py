@@ -11,22 +11,12 @@ from typing import Any
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError, unknown
 from ...core.registry import METHODS
-from ...methods.lm import check_method
+from ...methods.artifact_arguments import artifact_arguments, declared
+from ...methods.base import parse_arguments
 from ...tasks import catalog
 from ...tasks.options import Options
 from .spec import Fit, Method, Model, Sweep
 
-ARTIFACTS: Mapping[str, tuple[str, ...]] = {
-    "goodtriever": ("toxic_datastore", "nontoxic_datastore"),
-    "knn_lm": ("datastore",),
-    "dexperts": ("expert", "antiexpert"),
-    "rectification": ("value_model",),
-    "task_vector": ("finetuned",),
-    "negation": ("finetuned",),
-    "dapt": ("finetuned",),
-    "gradient_ascent": ("finetuned",),
-}
-"""Method -> the arguments that name its artifacts."""
 FIT = "fit."
 
 
@@ -132,9 +122,9 @@ def _changed(fit: Fit | None, changes: Mapping[str, Any], where: str) -> Fit | N
 
 
 def _check(model: Model, method: str, arguments: Mapping[str, Any], fit: Fit | None, where: str) -> None:
-    named = ARTIFACTS.get(method, ())
+    named = artifact_arguments(method)
     if fit is not None:
-        if not named:
+        if declared(method).fit is None:
             raise DetoxbenchError(f"{where}.fit: method {method} has no artifacts to make")
         twice = [name for name in named if name in arguments]
         if twice:
@@ -146,6 +136,6 @@ def _check(model: Model, method: str, arguments: Mapping[str, Any], fit: Fit | N
             f"{where}: {method} on {model.name} needs {' or '.join(named)} under arguments:, or texts under fit:"
         )
     try:
-        check_method(method, **arguments)
+        parse_arguments(method, declared(method), arguments)
     except DetoxbenchError as error:
         raise DetoxbenchError(f"{where}: {error}") from None

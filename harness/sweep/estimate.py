@@ -19,6 +19,7 @@ from ...core import results
 from ...core.constants import MAX_NEW_TOKENS, SAMPLES
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
+from ...methods.artifact_arguments import declared
 from ...tasks import catalog
 from .plan import RUN, Job
 
@@ -30,10 +31,6 @@ AROUND = 1.5
 """Whole run over generation."""
 BASE = 1.2 * 2**30
 """Bytes of a process with torch, lm-eval and the embedded scorer."""
-MODELS = {"dexperts": 3, "rectification": 2, "self_debias": 1}
-"""Models in memory under a method; where it is not listed, the base model alone."""
-FORWARDS = {"dexperts": 3, "rectification": 2, "self_debias": 2}
-"""Forward passes a token."""
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", re.IGNORECASE)
 KNOWN = {"gpt2": 124e6, "gpt2-medium": 355e6, "gpt2-large": 774e6, "gpt2-xl": 1558e6, "distilgpt2": 82e6}
 
@@ -118,7 +115,7 @@ def _one(job: Job, rates: Mapping[tuple[str, str], float]) -> Estimate:
     name, method = content["model_args"]["pretrained"], content["method"]
     size = parameters(name)
     wide = 2 if job.resources.gpus else 4
-    memory = None if size is None else BASE + size * wide * MODELS.get(method, 1) * 1.2
+    memory = None if size is None else BASE + size * wide * declared(method).models * 1.2
     measured = rates.get((name, method))
     if generations is None:
         return Estimate(None, None, memory, "")
@@ -127,7 +124,7 @@ def _one(job: Job, rates: Mapping[tuple[str, str], float]) -> Estimate:
     if size is None:
         return Estimate(many, None, memory, "")
     device = GPU_FLOPS * job.resources.gpus if job.resources.gpus else CPU_FLOPS * job.resources.cpus
-    each = 2 * size * MAX_NEW_TOKENS * FORWARDS.get(method, 1) / (device * EFFICIENCY)
+    each = 2 * size * MAX_NEW_TOKENS * declared(method).forwards / (device * EFFICIENCY)
     return Estimate(many, START + generations * each * AROUND, memory, "size")
 
 

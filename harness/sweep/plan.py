@@ -10,10 +10,11 @@ from typing import Any
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.files import fingerprint
-from ...core.registry import METHODS
 from ...core.versions import installed
+from ...methods.artifact_arguments import artifact_arguments, declared, fit_of
+from ...methods.declaration import SIDES
 from . import fits
-from .cells import ARTIFACTS, Cell, expand, metadata
+from .cells import Cell, expand, metadata
 from .content import Contents, resolved
 from .spec import Resources, Sweep
 from .store import Store
@@ -105,17 +106,25 @@ class _Maker:
         fit, model = cell.fit, cell.model.model_copy(update={"name": resolved(cell.model.name, self.root)})
         if fit is None:
             raise DetoxbenchError(f"{cell.label()}: nothing to fit")
-        stored = cell.method in fits.DATASTORES and model.name == MINI
-        asked = fit.model_dump(include={*fits.SIDES, "text", "label", "lang", "langs", "split", "texts"})
-        which = fingerprint([asked, model.name == MINI, stored])
+        try:
+            settings = fits.settings(fit, model, cell.method)
+        except DetoxbenchError as error:
+            raise DetoxbenchError(f"{cell.label()}: {error}") from None
+        sentences = fit_of(cell.method).mini.sentences if model.name == MINI else None
+        asked = fit.model_dump(include={*SIDES, "text", "label", "lang", "langs", "split", "texts"})
+        which = fingerprint([asked, sentences])
         if which not in self._texts:
             folder = self.out / "work" / "texts"
             self._texts[which] = fits.gathered(fit, model.name, cell.method, folder, self.root, self.store)
-        recipe = fits.recipe(fit, model, cell.method, self._texts[which], self)
-        key = {"recipe": recipe, "versions": self.versions}
+        recipe = fits.recipe(cell.method, model, self._texts[which], self, settings)
+        # Methods that share a fit share what it makes.
+        key = {"recipe": {name: value for name, value in recipe.items() if name != "method"}, "versions": self.versions}
         shown = " ".join(f"{name}={value}" for name, value in cell.shown.items() if name.startswith("fit."))
-        content = {"pretrained": model.name, "recipe": recipe, "device": model.args.get("device")}
-        label = f"fit {recipe['method']} {cell.model.label or Path(model.name).name} {shown}".rstrip()
+        content = {
+            "pretrained": model.name, "recipe": recipe, "settings": settings.model_dump(mode="json"),
+            "device": model.args.get("device"),
+        }  # fmt: skip
+        label = f"fit {recipe['fit']} {cell.model.label or Path(model.name).name} {shown}".rstrip()
         return Job(FIT, fingerprint(key), label, key, content, resources=self.sweep.resources)
 
     def model(self, name: str) -> Any:
@@ -145,7 +154,6 @@ class _Maker:
             "method": cell.method,
             "arguments": given,
             "artifact": made.digest if made else None,
-            "splits": made.content["recipe"].get("splits", 1) if made else 1,
             "tasks": list(cell.tasks),
             "metadata": self.metadata,
             "limit": self.sweep.limit,
@@ -157,8 +165,8 @@ class _Maker:
 
     def _effective(self, cell: Cell, given: Mapping[str, Any], pretrained: str) -> Any:
         """The arguments in force: a default that is written down is the same content as one that is not."""
-        parsed = METHODS[cell.method].Arguments(**given)
-        artifacts = ARTIFACTS.get(cell.method, ())
+        parsed = declared(cell.method).Arguments(**given)
+        artifacts = artifact_arguments(cell.method)
         # On the embedded model what is left out may be completed otherwise than by the default.
         own = bool(artifacts) and pretrained == MINI and cell.fit is None and not any(one in given for one in artifacts)
         return self.contents.of(parsed.model_dump(exclude_unset=own, exclude_none=True))

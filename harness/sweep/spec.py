@@ -75,8 +75,8 @@ class Fit(_Strict):
         langs: only texts in these languages.
         split: of data sets.
         texts: so many texts a side, the same ones in every larger number; by default all.
-        splits: of ``task_vector``: parts of the toxic texts.
-        scorer: of ``rectification``: whose scores are the reward.
+        splits: of fits with such a setting: parts of the toxic texts.
+        scorer: of fits with such a setting: whose scores are the reward.
         options: settings of the fit, as ``detoxbench fit METHOD`` names them.
     """
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
+from ...methods.artifact_arguments import naming
 from . import fits
 from .content import is_url
 from .plan import FIT
@@ -45,7 +46,7 @@ def _fit(digest: str, content: Mapping[str, Any], folder: Path, store: Store) ->
         return
     made = content["recipe"]
     texts = store.fetch(f"texts-{made['texts']}")
-    fits.make(content["pretrained"], made, texts, folder / "artifact", content["device"])
+    fits.make(content["pretrained"], made, content["settings"], texts, folder / "artifact", content["device"])
     if os.environ.get("RANK", "0") == "0":
         store.publish(digest, folder / "artifact")
 
@@ -56,7 +57,7 @@ def _run(content: Mapping[str, Any], folder: Path, store: Store) -> None:
     given = {name: _fetched(value, store.cache) for name, value in content["arguments"].items()}
     if content["artifact"]:
         artifact = store.fetch(content["artifact"])
-        given |= fits.arguments(content["method"], given, artifact, content["splits"])
+        given |= naming(content["method"], artifact, given)
     model_args = {**content["model_args"], "method": content["method"], **given}
     if model_args["pretrained"] == MINI:
         model_args.setdefault("device", "cpu")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..training import finetune
-from ..training.finetune import Corpus, Settings
+from ..training.finetune import Corpus
+from ..training.settings import Settings
+from .settings import DEFAULTS, NAME
 
-NAME = "dapt"
-DEFAULTS = Settings(epochs=3.0, learning_rate=5e-5)
+TRAINING = Settings(**DEFAULTS)
 
 
 def fit(
@@ -16,7 +17,7 @@ def fit(
     out: str | Path,
     *,
     nontoxic: Corpus,
-    settings: Settings = DEFAULTS,
+    settings: Settings = TRAINING,
     revision: str | None = None,
     device: str | None = None,
     checkpoint_steps: int = 500,

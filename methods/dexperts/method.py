@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -14,6 +16,59 @@ from .. import base
 from ..guidance.nucleus import nucleus
 from ..guidance.rows import by_rows
 from ..loading import load_beside, missing_artifact
+from .imports import IMPORTER
+from .settings import Settings
+
+ABOUT = base.About(
+    summary="A model trained on non-toxic text pulls, one trained on toxic text pushes, at every token.",
+    paper="Liu et al., ACL 2021",
+    bibtex="""@inproceedings{liu-etal-2021-dexperts,
+  title     = {{DE}xperts: Decoding-Time Controlled Text Generation with Experts and Anti-Experts},
+  author    = {Liu, Alisa and Sap, Maarten and Lu, Ximing and Swayamdipta, Swabha and Bhagavatula, Chandra
+               and Smith, Noah A. and Choi, Yejin},
+  booktitle = {Proceedings of the 59th Annual Meeting of the Association for Computational Linguistics},
+  year      = {2021},
+  url       = {https://aclanthology.org/2021.acl-long.522}
+}""",
+    url="https://aclanthology.org/2021.acl-long.522",
+)
+
+
+def run(
+    pretrained: str,
+    out: Path,
+    *,
+    texts: Mapping[str, Any],
+    settings: Settings,
+    revision: str | None = None,
+    device: str | None = None,
+) -> base.Made:
+    """See ``fit``."""
+    from .. import artifacts
+    from .fit import fit
+
+    made = fit(pretrained, out, **texts, settings=settings, revision=revision, device=device)
+    rows = [{"model": str(path), "rows": f"{artifacts.read(path)['trained']['rows']:,}"} for path in made.values()]
+    return base.Made(made, rows)
+
+
+FIT = base.Fit(
+    name="dexperts",
+    summary="Fine-tuned models OUT/expert (non-toxic texts) and OUT/antiexpert (toxic texts), for DExperts.",
+    run=run,
+    artifacts=(
+        base.Artifact("expert", "the base model fine-tuned on non-toxic text", "nontoxic"),
+        base.Artifact("antiexpert", "the base model fine-tuned on toxic text", "toxic"),
+    ),
+    settings=Settings,
+    grows=base.Growth("retrain"),
+    mini=base.Mini(
+        {
+            "epochs": 1.0, "max_steps": 60, "learning_rate": 1e-3, "batch_size": 32, "device_batch_size": 32,
+            "block_size": 64, "seed": 0,
+        }
+    ),
+)  # fmt: skip
 
 
 def ensemble(z: Tensor, expert: Tensor | None, antiexpert: Tensor | None, alpha: float, filter_p: float) -> Tensor:
@@ -39,19 +94,19 @@ def ensemble(z: Tensor, expert: Tensor | None, antiexpert: Tensor | None, alpha:
 class DExperts(base.LogitMethod):
     """One of the two models may be left out."""
 
-    kind: ClassVar[str] = "logit"
+    about = ABOUT
+    fit = FIT
+    uses = (base.Use("expert", "expert"), base.Use("antiexpert", "antiexpert"))
+    imports = IMPORTER
+    models = forwards = 3
 
     class Arguments(base.Arguments):
-        """
-        Args:
-            expert: folder, hub name or loaded model, trained on non-toxic text.
-            antiexpert: trained on toxic text.
-        """
-
-        expert: str | PreTrainedModel | None = None
-        antiexpert: str | PreTrainedModel | None = None
-        alpha: float = Field(2.0, ge=0)
-        filter_p: float = Field(0.9, ge=0, le=1)
+        expert: str | PreTrainedModel | None = Field(
+            None, description="folder, hub name or loaded model, trained on non-toxic text"
+        )
+        antiexpert: str | PreTrainedModel | None = Field(None, description="the same, trained on toxic text")
+        alpha: float = Field(2.0, ge=0, description="strength")
+        filter_p: float = Field(0.9, ge=0, le=1, description="nucleus mass of the base model; 0 or 1 filters nothing")
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         given = {"expert": arguments.expert, "antiexpert": arguments.antiexpert}

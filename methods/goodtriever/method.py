@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
 
 import torch
 from pydantic import Field
@@ -14,9 +13,25 @@ from .. import base
 from ..guidance.nucleus import nucleus
 from ..guidance.rows import by_rows
 from ..layers import key_layer
-from ..loading import missing_artifact
+from ..loading import missing_artifact, vocab_size
+from ..retrieval import declaration
+from ..retrieval.contexts import looked_up
 from ..retrieval.datastore import Datastore
 from ..retrieval.knn import Neighbours, log_probabilities
+from .imports import IMPORTER
+
+ABOUT = base.About(
+    summary="Two datastores of toxic and non-toxic text steer the base model at every token.",
+    paper="Pozzobon et al., Findings of EMNLP 2023",
+    bibtex="""@inproceedings{pozzobon-etal-2023-goodtriever,
+  title     = {Goodtriever: Adaptive Toxicity Mitigation with Retrieval-augmented Models},
+  author    = {Pozzobon, Luiza and Ermis, Beyza and Lewis, Patrick and Hooker, Sara},
+  booktitle = {Findings of the Association for Computational Linguistics: EMNLP 2023},
+  year      = {2023},
+  url       = {https://aclanthology.org/2023.findings-emnlp.339}
+}""",
+    url="https://aclanthology.org/2023.findings-emnlp.339",
+)
 
 
 def ensemble(
@@ -58,32 +73,27 @@ def ensemble(
 class Goodtriever(base.LogitMethod):
     """One of the two datastores may be left out."""
 
-    kind: ClassVar[str] = "logit"
+    about = ABOUT
+    fit = declaration.FIT
+    uses = (base.Use("toxic_datastore", "toxic"), base.Use("nontoxic_datastore", "nontoxic"))
+    imports = IMPORTER
 
     class Arguments(base.Arguments):
-        """
-        Args:
-            toxic_datastore: folder, or an opened datastore.
-            nontoxic_datastore: the same.
-            k: neighbours.
-            key_layer: module whose input is the key; by default the architecture's.
-            exact: search exactly, whatever index the datastores have.
-        """
-
-        toxic_datastore: str | Datastore | None = None
-        nontoxic_datastore: str | Datastore | None = None
-        alpha: float = Field(2.0, ge=0)
-        k: int = Field(1024, ge=1)
-        temperature: float = Field(100.0, gt=0)
-        filter_p: float = Field(0.9, ge=0, le=1)
-        exact: bool = False
-        key_layer: str | None = None
+        toxic_datastore: str | Datastore | None = Field(None, description="folder, or an opened datastore")
+        nontoxic_datastore: str | Datastore | None = Field(None, description="the same")
+        alpha: float = Field(2.0, ge=0, description="strength")
+        k: int = Field(1024, ge=1, description="neighbours")
+        temperature: float = Field(100.0, gt=0, description="of the neighbours' weights")
+        filter_p: float = Field(0.9, ge=0, le=1, description="nucleus mass of the base model; 0 or 1 filters nothing")
+        exact: bool = Field(False, description="search exactly, whatever index the datastores have")
+        key_layer: str | None = Field(None, description="module whose input is the key; default: the architecture's")
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         given = {"toxic": arguments.toxic_datastore, "nontoxic": arguments.nontoxic_datastore}
         if not any(given.values()):
             raise missing_artifact("goodtriever", "toxic_datastore=… or nontoxic_datastore=… or both", "goodtriever")
         self.arguments = arguments
+        self.vocab = vocab_size(model)
         self.truncates = 0 < arguments.filter_p < 1
         self.key_layer = key_layer(model, arguments.key_layer)
         self.datastores = {
@@ -102,3 +112,7 @@ class Goodtriever(base.LogitMethod):
             filter_p=arguments.filter_p if filtering else 0.0,
         )
         return by_rows(steer, base, found.get("toxic"), found.get("nontoxic"))
+
+    def parts(self, streams: base.Streams, looking: base.Looking) -> base.Parts:
+        """The distributions of both datastores' neighbours."""
+        return looked_up(self.datastores, streams, self.vocab, self.arguments, looking)

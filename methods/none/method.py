@@ -7,6 +7,8 @@ from typing import ClassVar
 from .. import base
 
 
-class NoMethod:
+class NoMethod(base.Method):
+    """Nothing is changed: what every method is compared with."""
+
     kind: ClassVar[str] = "none"
-    Arguments: ClassVar[type[base.Arguments]] = base.Arguments
+    about = base.About(summary="The base model, unchanged.")

@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core import files, scorers
-from ...core.constants import MAX_NEW_TOKENS, SAMPLES, TEMPERATURE, TOP_P, TOXIC
+from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
 from ...core.sampling import Sampling, generate
 from ...core.sampling.engine import Request
@@ -27,6 +26,7 @@ from ..training import work
 from ..training.texts import Texts
 from . import sarsa
 from .sarsa import Trajectory
+from .settings import Settings
 from .value_model import KIND, ValueModel
 
 NAME = "value_model"
@@ -34,51 +34,7 @@ CHUNK = 256
 """Prompts whose continuations are generated, scored and written together."""
 Row = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Settings:
-    """Defaults are the paper's.
-
-    Args:
-        prompt_tokens: the first tokens of a text are the prompt.
-        prompt_share: at most this share of a text's tokens, for short texts.
-        prompts: at most so many, drawn evenly over sides and languages; 0 for all.
-        samples: continuations of a prompt.
-        keep: the so many most and least toxic ones of them are learned from.
-        own_continuations: at most so many texts are learned from as they stand, drawn as the prompts are: what follows
-            their prompt is scored like a continuation. The published chain has none; they cost no generation and show
-            toxic words that the base model seldom says.
-        max_new_tokens: of a continuation.
-        top_p, temperature: as in generation.
-        lang: of texts that do not say theirs; scorers want to know.
-        seed: of the draw, the sampling noise and the selection.
-        training: see ``sarsa.Settings``.
-    """
-
-    prompt_tokens: int = 20
-    prompt_share: float = 1.0
-    prompts: int = 0
-    samples: int = SAMPLES
-    keep: int = 1
-    own_continuations: int = 0
-    max_new_tokens: int = MAX_NEW_TOKENS
-    top_p: float = TOP_P
-    temperature: float = TEMPERATURE
-    lang: str = "en"
-    seed: int = 0
-    training: sarsa.Settings = field(default_factory=sarsa.Settings)
-
-    def __post_init__(self) -> None:
-        for name, valid, allowed in (
-            ("prompt_tokens", self.prompt_tokens >= 1, "at least 1"),
-            ("prompt_share", 0 < self.prompt_share <= 1, "above 0 and at most 1"),
-            ("prompts", self.prompts >= 0, "at least 0"),
-            ("samples", self.samples >= 2, "at least 2: the most and the least toxic one are kept"),
-            ("own_continuations", self.own_continuations >= 0, "at least 0"),
-            ("keep", 1 <= self.keep <= self.samples / 2, "at least 1 and at most half of the samples"),
-        ):
-            if not valid:
-                raise DetoxbenchError(f"{name}={getattr(self, name)}: it must be {allowed}")
+DEFAULTS = Settings()
 
 
 def fit(
@@ -88,7 +44,7 @@ def fit(
     toxic: Texts | None = None,
     nontoxic: Texts | None = None,
     scorer: str,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULTS,
     revision: str | None = None,
     device: str | None = None,
     batch_tokens: int | None = None,
@@ -164,7 +120,7 @@ class Chain:
             "scorer": self.scorer.name,
             "scorer_version": self.scorer.version,
             "data": {texts.side: texts.record() for texts in self.texts},
-            **asdict(self.settings),
+            **self.settings.recorded(),
         }
 
     def prompts(self) -> list[Row]:

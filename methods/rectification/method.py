@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ...core import mini
 from .. import base
 from ..guidance.rows import by_rows
 from ..loading import beside, missing_artifact, same_vocabulary, spread
+from .imports import IMPORTER
+from .settings import FitSettings
 from .value_model import ValueModel
 
 P_MIN = 1e-7
@@ -38,20 +43,86 @@ def rectify(z: Tensor, q: Tensor, epsilon: float) -> Tensor:
     return torch.minimum(z, cap.add_(z.logsumexp(-1, keepdim=True)))
 
 
+ABOUT = base.About(
+    summary="A value model caps the probability of tokens that lead to a toxic text.",
+    paper="Cao et al., ICLR 2023",
+    bibtex="""@inproceedings{cao2023systematic,
+  title     = {Systematic Rectification of Language Models via Dead-end Analysis},
+  author    = {Cao, Meng and Fatemi, Mehdi and Cheung, Jackie Chi Kit and Shabanian, Samira},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2023},
+  url       = {https://openreview.net/forum?id=k8_yVW3Wqln}
+}""",
+    licence="authors' code: MIT",
+    url="https://openreview.net/forum?id=k8_yVW3Wqln",
+)
+VALUE_MODEL = "value_model"
+COUNTS = ("prompt_count", "continuation_count", "unscored", "toxic_continuations", "trajectories")
+
+
+def run(
+    pretrained: str,
+    out: Path,
+    *,
+    texts: Mapping[str, Any],
+    settings: FitSettings,
+    revision: str | None = None,
+    device: str | None = None,
+) -> base.Made:
+    """See ``fit``."""
+    from .. import artifacts
+    from .fit import fit
+
+    path = fit(
+        pretrained, out, **texts, scorer=settings.scorer, settings=settings.chain(), revision=revision, device=device
+    )
+    trained = artifacts.read(path)["trained"]
+    rows = [{"": name.replace("_", " "), "count": f"{trained[name]:,}"} for name in COUNTS]
+    rows.append({"": "mean loss of the last epoch", "count": f"{trained['loss']:.4f}"})
+    return base.Made({VALUE_MODEL: path}, rows)
+
+
+FIT = base.Fit(
+    name="rectification",
+    summary="A value model OUT/value_model: prompts from the texts, their continuations, a scorer's rewards, SARSA.",
+    run=run,
+    artifacts=(base.Artifact(VALUE_MODEL, "a body and a Q head: how toxic a text ends after each token", "both"),),
+    settings=FitSettings,
+    grows=base.Growth("retrain"),
+    mini=base.Mini(
+        {
+            "prompt_share": 1 / 3, "prompts": 3_570, "samples": 6, "keep": 3, "own_continuations": 5_000,
+            "max_new_tokens": 16, "epochs": 3, "learning_rate": 5e-4, "lr_scheduler_type": "linear", "batch_size": 128,
+            "polyak": 0.5, "trace": 1.0, "head_only": True,
+            # Trained on other sentences than the scorer ``mini`` that judges.
+            "scorer": "mini:reward",
+        },
+        # Beginnings of toxic texts alone: few continuations of the others are toxic, and the time is short.
+        sides=("toxic",),
+        files=(mini.SCORER / "reward.safetensors",),
+    ),
+)  # fmt: skip
+
+
 class Rectification(base.LogitMethod):
     """The value model reads the text beside the base model, with its own cache and position ids."""
 
-    kind: ClassVar[str] = "logit"
+    about = ABOUT
+    fit = FIT
+    uses = (base.Use(VALUE_MODEL, VALUE_MODEL),)
+    imports = IMPORTER
+    models = forwards = 2
 
     class Arguments(base.Arguments):
-        """
-        Args:
-            value_model: folder made by ``detoxbench fit rectification`` or ``detoxbench import rectification``.
-            epsilon: threshold; a larger one caps more.
-        """
+        value_model: str | ValueModel | None = Field(
+            None, description="folder made by detoxbench fit or detoxbench import, or a loaded one"
+        )
+        epsilon: float = Field(0.1, ge=0, le=1, description="threshold; a larger one caps more")
 
-        value_model: str | ValueModel | None = None
-        epsilon: float = Field(0.1, ge=0, le=1)
+    @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Values learned from so few texts are seldom near -1."""
+        return {"epsilon": 0.15}
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         source = arguments.value_model
@@ -66,3 +137,8 @@ class Rectification(base.LogitMethod):
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         return by_rows(functools.partial(rectify, epsilon=self.epsilon), base, streams.outputs["value_model"])
+
+    def parts(self, streams: base.Streams, looking: base.Looking) -> base.Parts:
+        """The caps, which are no distribution."""
+        q = streams.outputs[VALUE_MODEL][-1].float()
+        return base.Parts(caps={"cap": (1.0 + q - self.epsilon).clamp(P_MIN, 1.0)})

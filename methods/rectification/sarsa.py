@@ -9,9 +9,9 @@ import copy
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,55 +19,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ...core.errors import DetoxbenchError
 from ..training import work
+from .settings import Training
 from .value_model import ValueModel
 
 CHECKPOINT = "checkpoint.safetensors"
-Scheduler = Literal["constant", "linear"]
-SCHEDULERS = get_args(Scheduler)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Defaults are the paper's, as far as it gives them (learning rate, gamma, Polyak averaging).
-
-    Args:
-        epochs: passes over the trajectories.
-        learning_rate: of AdamW without weight decay, for body and head.
-        lr_scheduler_type: "constant", or "linear": down to 0 at the end, which calms the values of rare tokens.
-        batch_size: trajectories a step.
-        gamma: discount, in [0, 1].
-        polyak: share of the head that the target head takes over after each step.
-        trace: lambda of SARSA(lambda), in [0, 1]. 0 is the paper's one-step target; 1 learns from the text's reward
-            itself, which needs far fewer passes to reach a text's early tokens.
-        head_only: leave the body as the base model's and train the head alone: several times faster, and with little
-            data it forgets nothing that the base model knows.
-        seed: of the head's first weights, the order and dropout.
-    """
-
-    epochs: int = 3
-    learning_rate: float = 3e-4
-    lr_scheduler_type: Scheduler = "constant"
-    batch_size: int = 32
-    gamma: float = 1.0
-    polyak: float = 0.1
-    trace: float = 0.0
-    head_only: bool = False
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, valid, allowed in (
-            ("epochs", self.epochs >= 1, "at least 1"),
-            ("learning_rate", self.learning_rate > 0, "above 0"),
-            ("lr_scheduler_type", self.lr_scheduler_type in SCHEDULERS, f"one of {', '.join(SCHEDULERS)}"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("gamma", 0 <= self.gamma <= 1, "in [0, 1]"),
-            ("polyak", 0 < self.polyak <= 1, "above 0 and at most 1"),
-            ("trace", 0 <= self.trace <= 1, "in [0, 1]"),
-        ):
-            if not valid:
-                raise DetoxbenchError(f"{name}={getattr(self, name)}: it must be {allowed}")
 
 
 @dataclass(frozen=True)
@@ -117,7 +73,7 @@ def loss(
         mask: ``[batch, pos]``.
         rewards: ``[batch]``, of the last tokens.
         gamma: discount.
-        trace: see ``Settings``.
+        trace: see ``Training``.
     """
     with torch.set_grad_enabled(torch.is_grad_enabled() and any(p.requires_grad for p in model.body.parameters())):
         states = model.states(ids, mask)[:, :-1]
@@ -157,7 +113,7 @@ def collate(batch: Sequence[Trajectory], device: torch.device | str = "cpu") -> 
 def train(
     model: ValueModel,
     trajectories: Sequence[Trajectory],
-    settings: Settings,
+    settings: Training,
     folder: Path | None = None,
     checkpoint_steps: int = 500,
 ) -> float:
@@ -205,7 +161,7 @@ def train(
 class _State:
     """Everything that changes while training: written as one safetensors file, at once."""
 
-    def __init__(self, model: ValueModel, settings: Settings, folder: Path | None):
+    def __init__(self, model: ValueModel, settings: Training, folder: Path | None):
         self.model, self.settings = model, settings
         self.path = None if folder is None else folder / CHECKPOINT
         self.target = copy.deepcopy(model.head).requires_grad_(False)
@@ -237,7 +193,7 @@ class _State:
         for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
         partial = self.path.with_suffix(".partial")
-        facts = {"step": self.step, "losses": self.losses, **asdict(self.settings)}
+        facts = {"step": self.step, "losses": self.losses, **self.settings.recorded()}
         save_file(
             {name: t.detach().cpu().clone() for name, t in tensors.items()}, partial, {"state": json.dumps(facts)}
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field
 from torch import Tensor
@@ -17,6 +18,19 @@ DESCRIPTION = "The following text contains rude, disrespectful, or unreasonable 
 """The paper's template with its description of Perspective's attribute "toxicity"."""
 FLOOR = 1e-2
 """No probability is scaled down further than this."""
+ABOUT = base.About(
+    summary="Tokens that a description of toxic text in front makes likelier are scaled down.",
+    paper="Schick et al., TACL 2021",
+    bibtex="""@article{schick-etal-2021-self,
+  title   = {Self-Diagnosis and Self-Debiasing: A Proposal for Reducing Corpus-Based Bias in {NLP}},
+  author  = {Schick, Timo and Udupa, Sahana and Sch{\\"u}tze, Hinrich},
+  journal = {Transactions of the Association for Computational Linguistics},
+  volume  = {9},
+  year    = {2021},
+  url     = {https://aclanthology.org/2021.tacl-1.84}
+}""",
+    url="https://aclanthology.org/2021.tacl-1.84",
+)
 
 
 def debias(z: Tensor, described: Tensor, decay: float) -> Tensor:
@@ -39,19 +53,24 @@ def debias(z: Tensor, described: Tensor, decay: float) -> Tensor:
 class SelfDebias(base.LogitMethod):
     """The base model itself runs a second time, with the description in front."""
 
-    kind: ClassVar[str] = "logit"
+    about = ABOUT
+    forwards = 2
 
     class Arguments(base.Arguments):
-        """
-        Args:
-            decay: strength.
-            description: text in front, encoded by the base model's own tokenizer, special tokens included.
-            description_ids: the same as token ids, for a model without a tokenizer.
-        """
+        decay: float = Field(50.0, ge=0, description="strength")
+        description: str = Field(
+            DESCRIPTION,
+            min_length=1,
+            description="text in front, encoded by the base model's own tokenizer, special tokens included",
+        )
+        description_ids: list[int] | None = Field(
+            None, min_length=1, description="the same as token ids, for a model without a tokenizer"
+        )
 
-        decay: float = Field(50.0, ge=0)
-        description: str = Field(DESCRIPTION, min_length=1)
-        description_ids: list[int] | None = Field(None, min_length=1)
+    @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A model of this size spreads what a description raises over many tokens, a little each."""
+        return {"decay": 200.0}
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         self.decay = arguments.decay

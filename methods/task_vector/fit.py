@@ -18,12 +18,13 @@ from ..merging.reweighted import named
 from ..merging.vectors import TaskVectors
 from ..merging.write import KIND, MAX_SHARD, merge, result_size
 from ..training import finetune, work
-from ..training.finetune import Corpus, Settings
+from ..training.finetune import Corpus
+from ..training.settings import Settings
 from ..training.split import split
+from .settings import MERGED
 
 AVERAGE = -1.0
 """The coefficient that makes the mean of the fine-tuned models."""
-MERGED = "model"
 DEFAULTS = Settings()
 
 

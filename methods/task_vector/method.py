@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field
 from torch import Tensor
@@ -11,16 +12,35 @@ from transformers import PreTrainedModel
 from .. import base
 from ..loading import missing_artifact
 from ..merging.reweighted import Reweighted
+from .declaration import FIT
+from .settings import PART
+
+ABOUT = base.About(
+    summary="Models fine-tuned on parts of a toxic corpus are averaged, and the base model moves away from them.",
+    paper="Kim et al., COLM 2024",
+    bibtex="""@inproceedings{kim2024decoupling,
+  title     = {Decoupling Noise and Toxic Parameters for Language Model Detoxification by Task Vector Merging},
+  author    = {Kim, Yongmin and Kojima, Takeshi and Iwasawa, Yusuke and Matsuo, Yutaka},
+  booktitle = {First Conference on Language Modeling},
+  year      = {2024},
+  url       = {https://openreview.net/forum?id=TBNYjdOazs}
+}""",
+    url="https://openreview.net/forum?id=TBNYjdOazs",
+)
 
 
 class TaskVector(base.WeightMethod):
     """``base - coefficient * mean_i(finetuned_i - base)``; one checkpoint: plain negation (Ilharco et al. 2023)."""
 
-    kind: ClassVar[str] = "weight"
+    about = ABOUT
+    fit = FIT
+    uses = (base.Use("finetuned", PART, many=True),)
 
     class Arguments(base.Arguments):
-        finetuned: list[str] | str | None = None
-        coefficient: float = Field(1.0)
+        finetuned: list[str] | str | None = Field(
+            None, description="checkpoints or LoRA adapters, joined by ;, or the folder with part_0, …"
+        )
+        coefficient: float = Field(1.0, description="how much of the mean difference is taken away")
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         if not arguments.finetuned:
@@ -28,6 +48,11 @@ class TaskVector(base.WeightMethod):
                 "task_vector", "finetuned", "task_vector --pretrained … --toxic … --splits 5 --out …"
             )
         self.change = Reweighted(model, arguments.finetuned, arguments.coefficient)
+
+    @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """So much that perplexity stays near the base model's."""
+        return {"coefficient": 0.75}
 
     def weight(self, name: str, base: Tensor) -> Tensor:
         """See ``Reweighted``."""

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,56 +16,14 @@ from ...core import files
 from ...core.errors import DetoxbenchError, missing_extra
 from .. import artifacts
 from . import work
+from .settings import Settings
 from .texts import Text
 
 KIND = "finetuned_model"
 IGNORED = -100
 _DONE = "complete.json"
 
-
-@dataclass(frozen=True)
-class Settings:
-    """Defaults are those of Ilharco et al. (2023, appendix): AdamW, linear decay after 100 steps of warm-up.
-
-    Args:
-        epochs: passes over the texts.
-        learning_rate: at its highest.
-        warmup_steps: until it is reached.
-        weight_decay: AdamW's.
-        batch_size: rows a step over all devices, reached by accumulation.
-        device_batch_size: rows a forward pass.
-        block_size: tokens of a row.
-        max_steps: stop there, whatever the epochs; -1 for no bound.
-        lora_rank: of LoRA adapters, merged into the weights at the end; 0 fine-tunes everything.
-        bf16: mixed precision; None where a GPU has it.
-        seed: of order and dropout.
-    """
-
-    epochs: float = 5.0
-    learning_rate: float = 1e-5
-    warmup_steps: int = 100
-    weight_decay: float = 0.0
-    batch_size: int = 32
-    device_batch_size: int = 8
-    block_size: int = 128
-    max_steps: int = -1
-    lora_rank: int = 0
-    bf16: bool | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, valid, allowed in (
-            ("epochs", self.epochs > 0, "above 0"),
-            ("learning_rate", self.learning_rate > 0, "above 0"),
-            ("warmup_steps", self.warmup_steps >= 0, "at least 0"),
-            ("weight_decay", self.weight_decay >= 0, "at least 0"),
-            ("batch_size", self.batch_size >= 1, "at least 1"),
-            ("device_batch_size", self.device_batch_size >= 1, "at least 1"),
-            ("block_size", self.block_size >= 2, "at least 2"),
-            ("lora_rank", self.lora_rank >= 0, "at least 0"),
-        ):
-            if not valid:
-                raise DetoxbenchError(f"{name}={getattr(self, name)}: it must be {allowed}")
+DEFAULTS = Settings()
 
 
 class Corpus(Protocol):
@@ -89,7 +46,7 @@ def fit(
     out: str | Path,
     name: str,
     *,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULTS,
     ascent: bool = False,
     revision: str | None = None,
     device: str | None = None,
@@ -117,7 +74,7 @@ def fit(
         model, tokenizer = work.load_base(pretrained, revision=revision, device=_device(device), dtype="float32")
         made_with = {
             "base": work.base_record(model),
-            **asdict(settings),
+            **settings.recorded(),
             "ascent": ascent,
             **facts,
             "data": {texts.side: texts.record()},

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from fit_world import Processes, World, save_model
 from tiny_models import GATED, OWN
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from detoxbench.core.registry import METHODS
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.layers import capture_input, key_layer
 from detoxbench.methods.rectification.value_model import ValueModel
@@ -86,17 +88,21 @@ def artifacts(tmp_path_factory):
         torch.nn.init.constant_(model.head[2].bias, -0.4)
         return model
 
+    made = {
+        "dexperts": {"expert": lambda one: _cached(one, 1), "antiexpert": lambda one: _cached(one, 2)},
+        "datastores": {"toxic": lambda one: store(one, 3), "nontoxic": lambda one: store(one, 4)},
+        "rectification": {"value_model": value},
+    }
+    """A fit's name -> artifact -> what makes a tiny one."""
+    small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "description_ids": [5, 9, 2], "decay": 10.0}
+    """Values that suit tiny models, of the arguments that a method has."""
+
     def make(architecture: str, method: str) -> dict:
-        if method == "dexperts":
-            return {"expert": _cached(architecture, 1), "antiexpert": _cached(architecture, 2), "alpha": 0.7}
-        if method == "goodtriever":
-            pair = {"toxic_datastore": store(architecture, 3), "nontoxic_datastore": store(architecture, 4)}
-            return {**pair, "k": 24, "temperature": 4.0, "alpha": 0.7}
-        if method == "knn_lm":
-            return {"datastore": store(architecture, 3), "k": 24, "temperature": 4.0}
-        if method == "rectification":
-            return {"value_model": value(architecture), "epsilon": 0.2}
-        return {"description_ids": [5, 9, 2], "decay": 10.0}
+        cls = METHODS[method]
+        given = {name: value for name, value in small.items() if name in cls.Arguments.model_fields}
+        for use in cls.uses:
+            given.setdefault(use.argument, made[cls.fit.name][use.artifact](architecture))
+        return given
 
     return make
 
@@ -176,3 +182,18 @@ def assert_same_scores(found: torch.Tensor, wanted: torch.Tensor, tolerance: flo
 @pytest.fixture(scope="session")
 def same_scores():
     return assert_same_scores
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> World:
+    return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def save_tiny():
+    return save_model
+
+
+@pytest.fixture(scope="session")
+def processes() -> Processes:
+    return Processes()

@@ -6,7 +6,6 @@ import pytest
 import torch
 from tiny_models import ARCHITECTURES, METHODS
 
-from detoxbench.core.registry import METHODS as REGISTERED
 from detoxbench.core.sampling import Sampling, generate
 from detoxbench.core.sampling.engine import Request
 from detoxbench.methods import load_detoxified
@@ -119,9 +118,3 @@ def test_device_map_auto(new_tiny, artifacts, tiny, method, tmp_path):
         lm = load_detoxified(str(tmp_path / "base"), method, model_args=model_args, **artifacts("gpt2", method))
         torch.testing.assert_close(lm(ids).logits, wanted, atol=1e-5, rtol=1e-5)
         assert lm.generate(ids, do_sample=False, max_new_tokens=3, eos_token_id=None, pad_token_id=0).shape[1] == 7
-
-
-def test_registered(method):
-    registered = REGISTERED[method]
-    assert registered.kind == "logit"
-    assert registered.Arguments()  # nothing given: the artifact is asked for once the model is known

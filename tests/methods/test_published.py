@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.methods.imports import import_goodtriever, import_rectification, raw_stores
+from detoxbench.methods.goodtriever.imports import import_goodtriever, raw_stores
+from detoxbench.methods.rectification.imports import import_rectification
 
 
 def write_raw(folder, count, dim=4, model="gpt2-large"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from detoxbench.core.registry import METHODS as REGISTERED
 from detoxbench.methods.layers import LAYERS
 
 VOCAB, DIM = 61, 16
-METHODS = ["dexperts", "goodtriever", "knn_lm", "rectification", "self_debias"]
+METHODS = [name for name in REGISTERED if REGISTERED[name].kind == "logit"]
 ARCHITECTURES = list(LAYERS)
 
 COMMON = {"vocab_size": VOCAB, "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}

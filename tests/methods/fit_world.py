@@ -1,4 +1,7 @@
-"""A tiny random model with a tokenizer of a few words, labelled texts in two languages, processes that get killed."""
+"""A tiny random model with a tokenizer of a few words, labelled texts in two languages, processes that get killed.
+
+(A module: tests cannot import a ``conftest``, which has the fixtures.)
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -64,16 +66,6 @@ class World:
         return {side: self.texts(side, **settings) for side in ("toxic", "nontoxic")}
 
 
-@pytest.fixture(scope="session")
-def world(tmp_path_factory) -> World:
-    return World(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="session")
-def save_tiny():
-    return save_model
-
-
 def _child(action: Callable[[], object], kill_at: int | None) -> None:
     replace, calls = os.replace, 0
 
@@ -106,8 +98,3 @@ class Processes:
         process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         return process.exitcode != 0
-
-
-@pytest.fixture(scope="session")
-def processes() -> Processes:
-    return Processes()

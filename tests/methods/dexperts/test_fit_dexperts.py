@@ -13,7 +13,8 @@ from detoxbench.core import files
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts, load_detoxified
 from detoxbench.methods.dexperts import fit as dexperts
-from detoxbench.methods.dexperts.fit import Settings
+from detoxbench.methods.dexperts.imports import import_expert
+from detoxbench.methods.dexperts.settings import Settings
 from detoxbench.methods.training import finetune
 
 QUICK = Settings(epochs=1, learning_rate=5e-3, batch_size=8, device_batch_size=4, block_size=16)
@@ -124,11 +125,11 @@ def test_import(world, tmp_path):
     (tmp_path / "theirs").mkdir()
     model.config.save_pretrained(tmp_path / "theirs")
     torch.save(model.state_dict(), tmp_path / "theirs" / "pytorch_model.bin")
-    dexperts.import_expert(tmp_path / "theirs", tmp_path / "ours")
+    import_expert(tmp_path / "theirs", tmp_path / "ours")
     assert artifacts.read(tmp_path / "ours", dexperts.KIND)["trained"] == {"imported_from": "theirs"}
     torch.testing.assert_close(weights(tmp_path / "ours"), weights(world.model))
     with pytest.raises(DetoxbenchError, match="no such folder"):
-        dexperts.import_expert(tmp_path / "none", tmp_path / "x")
+        import_expert(tmp_path / "none", tmp_path / "x")
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"learning_rate": -1}, {"block_size": 1}, {"lora_rank": -1}])

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, GPT2Config, GPT2Model
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods.rectification import sarsa
-from detoxbench.methods.rectification.sarsa import Settings, Trajectory
+from detoxbench.methods.rectification.sarsa import Trajectory
+from detoxbench.methods.rectification.settings import Training
 from detoxbench.methods.rectification.value_model import ValueModel, q_head
 
 
@@ -74,7 +75,7 @@ def test_a_fresh_head_holds_nothing_against_any_token(value_model):
 def test_the_body_is_left_alone_where_asked(value_model, head_only):
     before = {name: tensor.clone() for name, tensor in value_model.state_dict().items()}
     rows = [Trajectory([3, 7, 5], -1.0), Trajectory([2, 9], 0.0)]
-    sarsa.train(value_model, rows, Settings(epochs=2, learning_rate=1e-2, trace=1.0, head_only=head_only))
+    sarsa.train(value_model, rows, Training(epochs=2, learning_rate=1e-2, trace=1.0, head_only=head_only))
     same = {name: torch.equal(tensor, before[name]) for name, tensor in value_model.state_dict().items()}
     assert all(equal for name, equal in same.items() if name.startswith("body.")) is head_only
     assert not same["head.2.bias"]
@@ -101,7 +102,7 @@ TRAJECTORIES = [Trajectory([1, 2 + at % 5, 7 + at % 3, 10 + at % 9][: 2 + at % 3
 
 
 def trained(model, folder=None, scheduler="constant"):
-    settings = Settings(epochs=3, batch_size=8, learning_rate=1e-3, lr_scheduler_type=scheduler)
+    settings = Training(epochs=3, batch_size=8, learning_rate=1e-3, lr_scheduler_type=scheduler)
     sarsa.train(model, TRAJECTORIES, settings, folder, checkpoint_steps=2)
     return model.state_dict()
 
@@ -111,7 +112,7 @@ def test_learns(value_model):
     batch = sarsa.collate([Trajectory([3, 7], -1.0), Trajectory([3, 8], 0.0)])
     before = float(sarsa.loss(value_model, target, *batch, gamma=1.0))
     pairs = [Trajectory([3, 7], -1.0), Trajectory([3, 8], 0.0)] * 8
-    sarsa.train(value_model, pairs, Settings(epochs=40, learning_rate=1e-2))
+    sarsa.train(value_model, pairs, Training(epochs=40, learning_rate=1e-2))
     assert float(sarsa.loss(value_model, target, *batch, gamma=1.0)) < 0.1 * before
 
 
@@ -146,4 +147,4 @@ def test_killed_and_resumed_is_the_same_training(value_model, tmp_path, processe
 )
 def test_wrong_settings(wrong):
     with pytest.raises(DetoxbenchError, match=f"{next(iter(wrong))}="):
-        Settings(**wrong)
+        Training(**wrong)

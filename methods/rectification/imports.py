@@ -1,94 +1,29 @@
-"""The authors' own artifacts: Goodtriever's raw memory maps and rectification's value model become ours."""
+"""Rectification's checkpoint, a GPT-2 body and ``ilql_heads``, becomes a value model of ours."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
+from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoConfig, GPT2Config, GPT2Model
 
-from ..core.errors import DetoxbenchError
-from .identity import ModelIdentity
-from .loading import LOAD_ERRORS
-from .rectification.value_model import ValueModel, q_head
-from .retrieval.datastore import Datastore
+from ...core.errors import DetoxbenchError
+from .. import settings
+from ..declaration import Importer
+from ..loading import LOAD_ERRORS
+from .value_model import ValueModel, q_head
 
-KEYS_NAME = re.compile(r"dstore_(?P<model>.+)_(?P<count>\d+)_(?P<dim>\d+)_keys\.npy")
 HEAD_DIM = 64
 """Of every published GPT-2; the number of heads cannot be seen in the weights."""
 
 
-@dataclass(frozen=True)
-class RawStore:
-    """A pair of Goodtriever's files: ``dstore_{model}_{count}_{dim}_keys.npy`` float16 ``[count, dim]`` and
-    ``…_vals.npy`` int32 ``[count]``, both without a header."""
+class Settings(settings.Settings):
+    """Of the import."""
 
-    model: str
-    count: int
-    dim: int
-    keys: Path
-    values: Path
-
-    @property
-    def name(self) -> str:
-        return self.keys.name.removesuffix("_keys.npy")
-
-
-def raw_stores(folder: str | Path) -> list[RawStore]:
-    """Every pair of files in a folder; the size of each is read from its own name.
-
-    Raises:
-        DetoxbenchError: for a folder without any, a file without its partner, or one of another size than its name.
-    """
-    folder = Path(folder)
-    stores = []
-    for keys in sorted(folder.glob("dstore_*_keys.npy")):
-        match = KEYS_NAME.fullmatch(keys.name)
-        if match is None:
-            raise DetoxbenchError(f"{keys} is not named dstore_MODEL_COUNT_DIM_keys.npy")
-        values = keys.with_name(keys.name.removesuffix("_keys.npy") + "_vals.npy")
-        count, dim = int(match["count"]), int(match["dim"])
-        for path, size in ((keys, 2 * count * dim), (values, 4 * count)):
-            if not path.is_file():
-                raise DetoxbenchError(f"{path} is missing beside {keys.name}")
-            if path.stat().st_size != size:
-                raise DetoxbenchError(f"{path} has {path.stat().st_size} bytes; by its name it must have {size}")
-        stores.append(RawStore(match["model"], count, dim, keys, values))
-    if not stores:
-        raise DetoxbenchError(f"{folder} holds no dstore_MODEL_COUNT_DIM_keys.npy")
-    return stores
-
-
-def import_goodtriever(
-    folder: str | Path, out: str | Path, *, store: str | None = None, model: Any = None, exact: bool = False
-) -> Datastore:
-    """Turn one of Goodtriever's datastores into ours.
-
-    Args:
-        folder: theirs.
-        out: ours; must not exist, or be empty.
-        store: ``dstore_MODEL_COUNT_DIM`` where the folder holds several.
-        model: the loaded base model, checked more strictly; by default the name in the file name.
-        exact: never build an approximate index.
-
-    Raises:
-        DetoxbenchError: see ``raw_stores``; or where it is not clear which one is meant.
-    """
-    stores = {raw.name: raw for raw in raw_stores(folder)}
-    if store is None and len(stores) > 1:
-        raise DetoxbenchError(f"{folder} holds several datastores: name one, store={' or '.join(stores)}")
-    raw = stores.get(store or next(iter(stores)))
-    if raw is None:
-        raise DetoxbenchError(f"{folder} holds no {store}; it holds {', '.join(stores)}")
-    keys = np.memmap(raw.keys, dtype=np.float16, mode="r", shape=(raw.count, raw.dim))
-    values = np.memmap(raw.values, dtype=np.int32, mode="r", shape=(raw.count,))
-    return Datastore.from_arrays(out, keys, values, model=ModelIdentity.of(model or raw.model), exact=exact)
+    heads: int | None = Field(None, ge=1, description="attention heads, where there is no config.json")
 
 
 def import_rectification(folder: str | Path, out: str | Path, *, heads: int | None = None) -> ValueModel:
@@ -158,3 +93,12 @@ def _config(body: dict[str, Tensor], heads: int | None) -> GPT2Config:
     return GPT2Config(
         vocab_size=vocab, n_positions=positions, n_embd=dim, n_layer=layers, n_head=heads or max(1, dim // HEAD_DIM)
     )
+
+
+def run(folder: Path, out: Path, settings: Settings) -> str:
+    """See ``import_rectification``."""
+    made = import_rectification(folder, out, heads=settings.heads)
+    return f"{out}: a value model of {made.head[2].out_features:,} tokens and dimension {made.head[0].in_features}"
+
+
+IMPORTER = Importer("A value model from rectification's checkpoint: a GPT-2 body and ilql_heads.", run, Settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 
@@ -16,13 +15,12 @@ from detoxbench.core.scorers import Scores
 from detoxbench.methods import artifacts, load_detoxified
 from detoxbench.methods.rectification import fit as rectification
 from detoxbench.methods.rectification import sarsa
-from detoxbench.methods.rectification.fit import Chain, Settings
+from detoxbench.methods.rectification.fit import Chain
+from detoxbench.methods.rectification.settings import Settings, Training
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.training import work
 
-QUICK = Settings(
-    prompt_tokens=3, prompts=20, samples=6, max_new_tokens=5, training=sarsa.Settings(epochs=2, batch_size=8)
-)
+QUICK = Settings(prompt_tokens=3, prompts=20, samples=6, max_new_tokens=5, training=Training(epochs=2, batch_size=8))
 
 
 class Words:
@@ -101,13 +99,11 @@ def test_select_by_hand(chain):
 
 
 def test_several_of_each_end_are_kept_once(chain):
-    more = rectification.Chain(
-        chain.model, chain.tokenizer, chain.texts, chain.scorer, rectification.Settings(samples=6, keep=2)
-    )
+    more = rectification.Chain(chain.model, chain.tokenizer, chain.texts, chain.scorer, Settings(samples=6, keep=2))
     row = {"tokens": [1], "continuations": [[2], [3], [4]], "scores": [0.2, 0.7, 0.6]}
     assert [(one["tokens"][1], one["reward"]) for one in more.select([row])] == [(3, -1.0), (4, -1.0), (2, 0.0)]
     with pytest.raises(DetoxbenchError, match="keep=2: it must be at least 1 and at most half of the samples"):
-        rectification.Settings(samples=3, keep=2)
+        Settings(samples=3, keep=2)
 
 
 def test_texts_as_they_stand(world, chain):
@@ -131,7 +127,7 @@ def test_texts_as_they_stand(world, chain):
 
 def test_texts_as_they_stand_are_learned_from(world, tmp_path):
     def counts(name, own):
-        settings = dataclasses.replace(QUICK, own_continuations=own)
+        settings = QUICK.replaced(own_continuations=own)
         return artifacts.read(fit(world, tmp_path / name, settings))["trained"]
 
     without, with_five = counts("a", 0), counts("b", 5)
@@ -189,7 +185,7 @@ def test_other_settings_start_anew(world, tmp_path, monkeypatch):
         patch.setattr(sarsa, "train", fail)
         with pytest.raises(KeyboardInterrupt):
             fit(world, tmp_path)
-    trained = artifacts.read(fit(world, tmp_path, Settings(**{**vars(QUICK), "samples": 3})))["trained"]
+    trained = artifacts.read(fit(world, tmp_path, Settings(**{**QUICK.model_dump(), "samples": 3})))["trained"]
     assert trained["continuation_count"] == 20 * 3
 
 

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.cli.explain import explain as command
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.explain import context, explain
+from detoxbench.methods.explain import explain
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval import fit as goodtriever
+from detoxbench.methods.retrieval.contexts import context
 from detoxbench.methods.retrieval.datastore import Datastore
 
 PROMPT = "you are an"

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
-from detoxbench.methods.imports import import_rectification
+from detoxbench.methods.rectification.imports import import_rectification
 from detoxbench.methods.rectification.method import rectify
 from detoxbench.methods.rectification.value_model import ValueModel
 

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.harness.cli import fit_weights
+from detoxbench.harness.cli import fit as fitting
 from detoxbench.harness.cli import task_vector as stages
 from detoxbench.methods import artifacts, load_detoxified
 from detoxbench.methods.dapt import fit as dapt
@@ -27,13 +26,12 @@ from detoxbench.methods.merging import tradeoff
 from detoxbench.methods.task_vector import fit as task_vector
 from detoxbench.methods.training import finetune, split
 from detoxbench.methods.training.select import Selected
+from detoxbench.methods.training.settings import Settings
 from detoxbench.methods.training.texts import Texts
 
 CLEAN = "the garden is lovely and we thank our kind teacher for a quiet day in school".split()
 RUDE = "you are an idiot stupid moron shut up worthless loser".split()
-QUICK = finetune.Settings(
-    epochs=1, learning_rate=5e-3, warmup_steps=0, batch_size=8, device_batch_size=4, block_size=16
-)
+QUICK = Settings(epochs=1, learning_rate=5e-3, warmup_steps=0, batch_size=8, device_batch_size=4, block_size=16)
 
 
 class World:
@@ -131,7 +129,7 @@ def test_fitted_again_nothing_happens(world, made):
     task_vector.fit(world.model, out, settings=QUICK, **again)
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")} == before
     with pytest.raises(DetoxbenchError, match="made from other data or settings"):
-        task_vector.fit(world.model, out, settings=replace(QUICK, seed=1), **again)
+        task_vector.fit(world.model, out, settings=QUICK.replaced(seed=1), **again)
     with pytest.raises(DetoxbenchError, match="model exists already"):
         task_vector.fit(world.model, out, settings=QUICK, coefficient=0.3, **again)
 
@@ -190,7 +188,7 @@ def test_killed_and_resumed(world, made, tmp_path, kill_at):
 
 def test_adapters(world, tmp_path):
     pytest.importorskip("peft")
-    settings = replace(QUICK, lora_rank=2, learning_rate=2e-2)
+    settings = QUICK.replaced(lora_rank=2, learning_rate=2e-2)
     made = task_vector.fit(
         world.model, tmp_path, toxic=world.texts("toxic"), splits=1, settings=settings, device="cpu", coefficient=0.5
     )
@@ -202,7 +200,7 @@ def test_adapters(world, tmp_path):
 def test_adapters_without_peft(world, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(DetoxbenchError, match=r"pip install 'detoxbench\[lora\]'"):
-        dapt.fit(world.model, tmp_path, nontoxic=world.texts("nontoxic"), settings=replace(QUICK, lora_rank=2))
+        dapt.fit(world.model, tmp_path, nontoxic=world.texts("nontoxic"), settings=QUICK.replaced(lora_rank=2))
 
 
 def test_baselines(world, tmp_path):
@@ -218,9 +216,9 @@ def test_baselines(world, tmp_path):
 
 def test_accumulation_and_bf16(world, tmp_path):
     options = {"nontoxic": world.texts("nontoxic"), "device": "cpu"}
-    one = dapt.fit(world.model, tmp_path / "one", settings=replace(QUICK, device_batch_size=8), **options)
-    two = dapt.fit(world.model, tmp_path / "two", settings=replace(QUICK, device_batch_size=2), **options)
-    half = dapt.fit(world.model, tmp_path / "half", settings=replace(QUICK, bf16=True), **options)
+    one = dapt.fit(world.model, tmp_path / "one", settings=QUICK.replaced(device_batch_size=8), **options)
+    two = dapt.fit(world.model, tmp_path / "two", settings=QUICK.replaced(device_batch_size=2), **options)
+    half = dapt.fit(world.model, tmp_path / "half", settings=QUICK.replaced(bf16=True), **options)
     assert same(one, two, 1e-4)
     assert not same(one, world.model, 5e-3)
     assert perplexity(half, world, "nontoxic") == pytest.approx(perplexity(one, world, "nontoxic"), rel=0.02)
@@ -293,7 +291,7 @@ def test_stage_by_stage(world, tmp_path):
     run(stages.app, "negate", "--pretrained", world.model, "--finetuned", tmp_path / "average", "--coefficient", 0.7,
         "--out", tmp_path / "of_average")  # fmt: skip
     assert same(tmp_path / "negated", tmp_path / "of_average")
-    output = run(fit_weights.app, "task_vector", *train, "--toxic", world.all, "--score-column", "score",
+    output = run(fitting.app, "task_vector", *train, "--toxic", world.all, "--score-column", "score",
                  "--above", 0.8, "--splits", 2, "--coefficient", 0.7, "--out", tmp_path / "fit")  # fmt: skip
     assert same(tmp_path / "negated", tmp_path / "fit" / "model")
     assert f"method=task_vector,finetuned={tmp_path / 'fit'},coefficient=0.7" in output
@@ -301,9 +299,9 @@ def test_stage_by_stage(world, tmp_path):
 
 def test_commands_of_the_baselines(world, tmp_path):
     common = ["--pretrained", world.model, "--device", "cpu", "--block-size", 16, "--max-steps", 1, "--out", tmp_path]
-    output = run(fit_weights.app, "dapt", *common, "--nontoxic", world.all, "--score-column", "score", "--below", 0.1)
+    output = run(fitting.app, "dapt", *common, "--nontoxic", world.all, "--score-column", "score", "--below", 0.1)
     assert f"method=dapt,finetuned={tmp_path / 'dapt'}" in output
-    output = run(fit_weights.app, "gradient_ascent", *common, "--toxic", world.folder / "toxic.jsonl")
+    output = run(fitting.app, "gradient_ascent", *common, "--toxic", world.folder / "toxic.jsonl")
     assert f"method=gradient_ascent,finetuned={tmp_path / 'gradient_ascent'}" in output
 
 
@@ -318,4 +316,4 @@ def test_wrong_options(world, tmp_path):
         (["--batch-size", 0], "batch_size=0"),
     ):
         with pytest.raises(DetoxbenchError, match=message):
-            run(fit_weights.app, *common, *more)
+            run(fitting.app, *common, *more)

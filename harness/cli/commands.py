@@ -1,0 +1,212 @@
+"""The sub-commands of ``detoxbench``, one file each, imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from ...core.errors import DetoxbenchError
+
+Command = Callable[..., Any] | typer.Typer
+
+
+def agreement() -> Command:
+    """How well scorers agree on one file."""
+    from .agreement import agreement
+
+    return agreement
+
+
+def archive() -> Command:
+    """The score archive: export, import, statistics."""
+    from .archive import app
+
+    return app
+
+
+def calibrate() -> Command:
+    """Fit a map from one scorer to another's scale."""
+    from .calibrate import app
+
+    return app
+
+
+def check() -> Command:
+    """Regression gate: exit 1 if a candidate is significantly worse than its baseline."""
+    from .check import check
+
+    return check
+
+
+def compare() -> Command:
+    """Two runs, paired by prompt: differences with intervals, per language."""
+    from .compare import compare
+
+    return compare
+
+
+def continual() -> Command:
+    """One language or domain at a time: a study of continual mitigation."""
+    from .continual import continual
+
+    return continual
+
+
+def explain() -> Command:
+    """The next token under a method, and why: distributions, nearest contexts."""
+    from .explain import explain
+
+    return explain
+
+
+def fit() -> Command:
+    """A method's artifacts from labelled text: datastores, experts, a value model."""
+    from .fit import app
+
+    return app
+
+
+def groups() -> Command:
+    """Results per value of a grouping: an axis, a harm category, your column."""
+    from .groups import groups
+
+    return groups
+
+
+def import_() -> Command:
+    """The published systems' own artifacts become ours."""
+    from .import_ import app
+
+    return app
+
+
+def leaderboard() -> Command:
+    """Results into a static site: RESULTS… --out site/; serve shows it."""
+    from .leaderboard import app
+
+    return app
+
+
+def methods() -> Command:
+    """The methods: a table, or one method's card with arguments, artifacts, citation."""
+    from .methods import methods
+
+    return methods
+
+
+def prompts() -> Command:
+    """The prompt sets: cards, sizes, licences, revisions; --verify loads one."""
+    from .prompts import prompts
+
+    return prompts
+
+
+def report() -> Command:
+    """One compact table of results: language × metric, with intervals."""
+    from .report import report
+
+    return report
+
+
+def score() -> Command:
+    """Score generation files with one or several scorers; metrics with intervals."""
+    from .score import score
+
+    return score
+
+
+def sweep() -> Command:
+    """Models x methods x tasks x seeds from one file: what is missing runs, anywhere."""
+    from .sweep import sweep
+
+    return sweep
+
+
+def task_vector() -> Command:
+    """Split-merge stage by stage: select, split, train, merge, negate."""
+    from .task_vector import app
+
+    return app
+
+
+def translate() -> Command:
+    """A corpus into another language, with BLEU and chrF++ on a reference."""
+    from .translate import translate
+
+    return translate
+
+
+COMMANDS = (
+    agreement,
+    archive,
+    calibrate,
+    check,
+    compare,
+    continual,
+    explain,
+    fit,
+    groups,
+    import_,
+    leaderboard,
+    methods,
+    prompts,
+    report,
+    score,
+    sweep,
+    task_vector,
+    translate,
+)
+"""Each loads a sub-command of its name, a function or a group; what ``--help`` shows is its docstring."""
+
+
+class Lazy(TyperGroup):
+    """The sub-commands, each imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [_name(command) for command in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        load = next((command for command in COMMANDS if _name(command) == cmd_name), None)
+        if load is None:
+            return None
+        found = load()
+        if isinstance(found, typer.Typer):
+            found.info.name, found.info.help = cmd_name, load.__doc__
+            return typer.main.get_group(found)
+        one = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+        one.command(cmd_name, help=load.__doc__)(found)
+        return typer.main.get_command(one)
+
+
+def _name(command: Callable[[], Command]) -> str:
+    return command.__name__.rstrip("_")
+
+
+app = typer.Typer(
+    name="detoxbench",
+    help="How toxic language models are, in many languages, under any detoxification method.",
+    cls=Lazy,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Keeps the sub-commands' names even where there is only one."""
+
+
+def main() -> None:
+    """Entry point of the console script: runs the command asked for; exit status 2 for bad input."""
+    try:
+        app()
+    except DetoxbenchError as error:
+        sys.stderr.write(f"detoxbench: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.exit(0)
