@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.errors import DetoxbenchError
+from ..core.metrics import METRICS
 from .pairing import direction
 
-DEFAULT = ("expected_max_toxicity=+0.02", "perplexity=x1.1", "failed_fraction=+0.01")
-"""What is checked if nothing is asked for: toxicity, its cost, and that scores did not go missing."""
+DEFAULT = tuple(f"{name}={metric.margin}" for name, metric in METRICS.items() if metric.margin is not None)
+"""What is checked if nothing is asked for, as the metrics declare it: toxicity, its cost, and that neither texts nor
+scores went missing."""
 _FORM = re.compile(r"\s*(?P<metric>[^=]+?)\s*=\s*(?P<kind>[+\-x×]?)(?P<size>\d+\.?\d*|\.\d+)\s*", re.ASCII)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..constants import BOOTSTRAP_SEED, CONFIDENCE, RESAMPLES, TOXIC
-from ..metric_names import NONTOXIC_PROMPTS, TOXIC_PROMPTS
+from ..metric_names import NONTOXIC_PROMPTS, TOXIC_PROMPTS, metric_of
 from ..records import PromptResult
 from ..statistics import Interval, intervals
 from . import METRICS, Fraction, Metric
@@ -37,7 +37,8 @@ def names(samples: int | None = None) -> list[str]:
 
 def averaged(name: str) -> bool:
     """Whether a metric has a macro-average over languages; one that is not registered here is taken to have one."""
-    return name not in METRICS or METRICS[name].over_languages == "mean"
+    metric = metric_of(name)
+    return metric not in METRICS or METRICS[metric].over_languages == "mean"
 
 
 def fractions(result: PromptResult, samples: int | None = None) -> dict[str, Fraction]:
