@@ -188,7 +188,7 @@ def test_a_language_that_the_scorer_cannot_do_is_refused_before_the_model_is_loa
             model="hf",
             model_args="pretrained=/nowhere/model",
             tasks=["prompts_file"],
-            metadata={"prompts": path, "scorer": "fixture:en"},
+            metadata={"prompts": path, "scorer": "fixture:en", "fluency_model": "none"},
         )
 
 
