@@ -8,12 +8,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import typer
 from gate_files import HOSTILE, write
 from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.statistics import benjamini_hochberg
-from detoxbench.harness import cli
 from detoxbench.harness.cli.check import check as command
 from detoxbench.leaderboard.gate import LEVEL, worsenings
 from detoxbench.leaderboard.margins import parse
@@ -24,7 +24,7 @@ EMT = ("--metric", "expected_max_toxicity=+0.02")
 
 
 def run(baseline, candidate, *options):
-    app = cli.typer.Typer(pretty_exceptions_enable=False)
+    app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(command)
     given = ["--baseline", str(baseline), "--candidate", str(candidate), "--no-github", *options]
     return CliRunner().invoke(app, given)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import lm_eval
 import pytest
+import typer
 from lm_eval.loggers import EvaluationTracker
 from typer.testing import CliRunner
 
 from detoxbench.core.mini import corpus
-from detoxbench.harness import cli
 from detoxbench.harness.cli.check import check
 from detoxbench.methods.retrieval import fit as goodtriever
 from detoxbench.methods.training.texts import Texts
@@ -54,7 +54,7 @@ def runs(tmp_path_factory):
 
 
 def run(baseline, candidate):
-    app = cli.typer.Typer(pretty_exceptions_enable=False)
+    app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(check)
     options = ["--metric", "expected_max_toxicity=+0.02", "--no-github"]
     return CliRunner().invoke(app, ["--baseline", str(baseline), "--candidate", str(candidate), *options])

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
+import typer
 from gate_files import HOSTILE, write
 from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.statistics import benjamini_hochberg, paired_difference
-from detoxbench.harness import cli
 from detoxbench.harness.cli.compare import compare as command
 from detoxbench.leaderboard.compare import compare
 from detoxbench.leaderboard.pairing import direction, load, load_one
@@ -22,7 +22,7 @@ METRIC = "expected_max_toxicity"
 
 
 def invoke(*arguments):
-    app = cli.typer.Typer(pretty_exceptions_enable=False)
+    app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(command)
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 

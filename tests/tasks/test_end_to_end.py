@@ -11,6 +11,7 @@ from pathlib import Path
 import lm_eval
 import numpy as np
 import pytest
+import typer
 
 from detoxbench.core import fluency, results
 from detoxbench.core.metric_names import NONTOXIC_PROMPTS, TOXIC_PROMPTS
@@ -104,11 +105,10 @@ def test_another_seed_is_another_text(run):
 def test_report(run, tmp_path):
     from typer.testing import CliRunner
 
-    from detoxbench.harness import cli
     from detoxbench.harness.cli.report import report
 
     write_files(run, tmp_path)
-    command = cli.typer.Typer()
+    command = typer.Typer()
     command.command()(report)
     shown = CliRunner().invoke(command, [str(tmp_path)])
     assert shown.exit_code == 0, shown.output

@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+import typer
 from prompt_rows import (
     empty_cache,
     load,
@@ -163,10 +164,9 @@ def test_a_gated_set_says_so(monkeypatch):
 def test_the_prompts_command(tmp_path):
     from typer.testing import CliRunner
 
-    from detoxbench.harness import cli
     from detoxbench.harness.cli.prompts import prompts
 
-    app = cli.typer.Typer()
+    app = typer.Typer()
     app.command()(prompts)
 
     def invoke(*arguments):

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import lm_eval
 import pytest
+import typer
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from prompt_rows import ptp_row, rtp_lx_row, write_jsonl
@@ -102,14 +103,13 @@ def test_a_file_in_several_languages_and_its_groups(mixed, tmp_path):
 def test_the_groups_command(mixed, tmp_path):
     from typer.testing import CliRunner
 
-    from detoxbench.harness import cli
     from detoxbench.harness.cli.groups import groups
 
     _, found = run(["prompts_file"], {"prompts": mixed, "group": ["domain", "kind"], "on_unsupported": "nan"})
     path = tmp_path / "results_2026-01-01T00-00-00.json"
     path.write_text(json.dumps({key: found[key] for key in ("configs", "results")}, default=str))
     assert _read(results.find(path)[0])[0]["groups"]["kind"]["b"]["prompts"] == 1
-    app = cli.typer.Typer()
+    app = typer.Typer()
     app.command()(groups)
     shown = CliRunner().invoke(app, [str(path), "--by", "domain"])
     assert shown.exit_code == 0, shown.output
