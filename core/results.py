@@ -177,10 +177,11 @@ def read(path: Path) -> Run:
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics of a row of lm-eval's results; null, as earlier versions' NaN, is what was not measured."""
     return {
-        key.removesuffix(",none"): float(value)
+        key.removesuffix(",none"): math.nan if value is None else float(value)
         for key, value in row.items()
-        if key.endswith(",none") and isinstance(value, int | float)
+        if key.endswith(",none") and (value is None or isinstance(value, int | float))
     }
 
 
