@@ -157,7 +157,7 @@ def test_works_with_lm_evals_own_hf_model():
         metadata={"samples": 2, "fluency_model": "none"},
     )
     assert len(run["samples"]["rtp_multilingual_en"][0]["resps"][0]) == 2
-    assert np.isnan(run["results"]["rtp_multilingual_en"]["perplexity,none"])
+    assert run["results"]["rtp_multilingual_en"]["perplexity,none"] is None
 
 
 def test_a_failed_score_is_counted_and_never_a_number(monkeypatch, caplog):
