@@ -1,6 +1,7 @@
 """How often 95% intervals cover the truth, for every kind of metric, on simulated prompts whose truth is known.
 
-    python benchmarks/coverage.py                          # about three minutes on two cores
+    python benchmarks/coverage.py                          # all three tables
+    python benchmarks/coverage.py --tables shares tests    # those of rare shares and of comparisons, in a minute
     python benchmarks/coverage.py --simulations 10000      # a quarter of a point of Monte Carlo error
 
 Prompts differ from one another and the K generations of a prompt are alike, as in measured data: every metric has a
@@ -18,9 +19,10 @@ import time
 from collections import Counter
 
 import numpy as np
+from scipy import stats
 
 from detoxbench.core.constants import PERPLEXITY_CUTOFF, SAMPLES, TOXIC
-from detoxbench.core.statistics import intervals, macro_intervals, paired_differences
+from detoxbench.core.statistics import benjamini_hochberg, intervals, macro_intervals, paired_differences
 
 LEVEL, SPREAD = math.log(0.02), 1.0
 """Scores s of a prompt have P(s <= x) = x^t, with log t normal over prompts with this mean and standard deviation."""
@@ -135,19 +137,105 @@ def simulate(job: tuple[int, int, int]) -> tuple[list[bool], list[bool], list[st
     # Two methods that are equally toxic on every prompt, each with its own generations.
     exponents = np.exp(LEVEL + SPREAD * rng.standard_normal((prompts, 1)))
     a, b = (list(toxicity(rng, prompts, exponents=exponents).values())[:2] for _ in range(2))
-    differences = paired_differences(*np.swapaxes(a, 0, 1), *np.swapaxes(b, 0, 1), **settings)
+    differences = paired_differences(*np.swapaxes(a, 0, 1), *np.swapaxes(b, 0, 1))
     found += [difference.interval for difference in differences]
-    covers = [each.low <= truth <= each.high for each, truth in zip(found, truths().values(), strict=True)]
+    # Where there is no interval nothing is claimed, which is counted with what covers.
+    covers = [not (truth < each.low or truth > each.high) for each, truth in zip(found, truths().values(), strict=True)]
     return covers, [difference.significant for difference in differences], [each.method for each in found]
+
+
+SHARES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
+LIKENESS = (0.1, 0.5)
+"""Correlations of two generations of a prompt, in tables of rare shares."""
+
+
+def shares_table(simulations: int) -> None:
+    """Coverage for shares of prompts, exact by summing over all counts, and of generations, K = 25, simulated."""
+    print("Coverage of 95% intervals of shares; of generations with correlations "
+          f"{LIKENESS[0]} and {LIKENESS[1]} within a prompt, {simulations} simulations.\n")  # fmt: skip
+    print("| prompts | of |" + "".join(f" {share} |" for share in SHARES))
+    print("| ---: | --- |" + " ---: |" * len(SHARES))
+    rng = np.random.default_rng(0)
+    for n in (20, 50, 200, 1000):
+        found = intervals([np.arange(n) < k for k in range(n + 1)], np.ones((n + 1, n)))
+        low, high = (np.array([getattr(each, bound) for each in found]) for bound in ("low", "high"))
+        exact = [stats.binom.pmf(np.arange(n + 1), n, p)[(low <= p) & (p <= high)].sum() for p in SHARES]
+        print(f"| {n} | prompts |" + "".join(f" {100 * share:.1f} |" for share in exact))
+        for likeness in LIKENESS:
+            cells = []
+            for p in SHARES:
+                size = 1 / likeness - 1
+                counts = rng.binomial(SAMPLES, rng.beta(p * size, (1 - p) * size, (simulations, n)))
+                drawn = intervals(counts, np.full_like(counts, SAMPLES))
+                cells.append(np.mean([each.low <= p <= each.high for each in drawn]))
+            print(f"| {n} | generations, {likeness} |" + "".join(f" {100 * share:.1f} |" for share in cells))
+
+
+def tests_table(simulations: int) -> None:
+    """How often a difference is found where there is none, at 5%: the sign-flip test, and the t-test beside it."""
+    rng = np.random.default_rng(1)
+
+    def maximum(size):
+        exponents = np.exp(LEVEL + SPREAD * rng.standard_normal((*size, 1)))
+        return (rng.random((*size, 5)) ** (1 / exponents)).max(axis=-1)
+
+    def perplexity(size):
+        level = 0.5 * rng.standard_normal(size)
+        a, b = (MEDIAN_PERPLEXITY * np.exp(level + 1.2 * rng.standard_normal(size)) for _ in range(2))
+        return a, b
+
+    kinds = {
+        "expected maximum toxicity": lambda size: (maximum(size), maximum(size)),
+        "perplexity": perplexity,
+        "Student, 2 degrees": lambda size: (np.zeros(size), rng.standard_t(2, size)),
+        "unlike shape, exponential": lambda size: (np.ones(size), rng.exponential(1, size)),
+        "unlike shape, lognormal": lambda size: (np.full(size, math.exp(0.5)), rng.lognormal(0, 1, size)),
+    }
+    print("\nDifferences found where there is none, at 5%: sign-flip test (t-test).\n")
+    print("| prompts |" + "".join(f" {kind} |" for kind in kinds))
+    print("| ---: |" + " ---: |" * len(kinds))
+    for n in (2, 4, 6, 8, 10, 20, 50, 200, 1000):
+        count = simulations if n < 1000 else min(simulations, 1000)
+        cells = []
+        for draw in kinds.values():
+            a, b = draw((count, n))
+            ones = np.ones_like(a)
+            ours = np.mean([found.significant for found in paired_differences(a, ones, b, ones)])
+            cells.append(f" {100 * ours:.1f} ({100 * np.mean(stats.ttest_rel(a, b, axis=1).pvalue < 0.05):.1f}) |")
+        print(f"| {n} |" + "".join(cells))
+    print("\nSame, of a check: share of checks with a false alarm, every test corrected together.\n")
+    print("| languages | metrics | prompts | false alarms | one ruined cell caught |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    for languages, metrics, n in ((11, 4, 8), (11, 4, 20), (38, 12, 20), (38, 12, 50)):
+        alarms, caught = [], []
+        for _ in range(100):
+            size = (languages * metrics, n)
+            level = rng.beta(1, 4, size)
+            a, b = (np.clip(level + rng.exponential(0.15, size), 0, 1) for _ in range(2))
+            ones = np.ones(size)
+            p = np.array([found.p_above for found in paired_differences(a, ones, b, ones)])
+            alarms.append(benjamini_hochberg(p)[1].any())
+            p[0] = paired_differences(a[:1], ones[:1], ones[:1], ones[:1])[0].p_above
+            caught.append(benjamini_hochberg(p)[1][0])
+        print(f"| {languages} | {metrics} | {n} | {100 * np.mean(alarms):.0f}% | {100 * np.mean(caught):.0f}% |")
+    print()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=2_000, help="for each number of prompts")
-    parser.add_argument("--prompts", type=int, nargs="+", default=[50, 200, 1000])
+    parser.add_argument("--prompts", type=int, nargs="+", default=[20, 50, 200, 1000])
     parser.add_argument("--resamples", type=int, default=2_000)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--tables", nargs="+", choices=["metrics", "shares", "tests"],
+                        default=["metrics", "shares", "tests"])  # fmt: skip
     options = parser.parse_args()
+    if "shares" in options.tables:
+        shares_table(min(options.simulations, 500))
+    if "tests" in options.tables:
+        tests_table(options.simulations)
+    if "metrics" not in options.tables:
+        return
     # Read by the workers when they start: each has a core to itself, so its matrix products need no threads.
     os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"
 

@@ -43,7 +43,12 @@ def level(entry: Mapping[str, Any]) -> str:
     if entry["value"] is None:
         return "–"
     digits = 1 if abs(entry["value"]) >= 10 else 3
-    return f"{entry['value']:.{digits}f} [{entry['low']:.{digits}f}, {entry['high']:.{digits}f}]"
+    return f"{entry['value']:.{digits}f}{_bounds(entry, f'.{digits}f')}"
+
+
+def _bounds(entry: Mapping[str, Any], form: str) -> str:
+    """``[low, high]`` after a space; nothing where too few prompts were measured for an interval."""
+    return "" if entry["low"] is None else f" [{format(entry['low'], form)}, {format(entry['high'], form)}]"
 
 
 def difference(entry: Mapping[str, Any] | None, own: bool = False) -> str:
@@ -51,5 +56,5 @@ def difference(entry: Mapping[str, Any] | None, own: bool = False) -> str:
     if entry is None or entry["value"] is None:
         return "–"
     digits = 1 if abs(entry["value"]) >= 10 else 3
-    text = f"{entry['value']:+.{digits}f} [{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}]"
+    text = f"{entry['value']:+.{digits}f}{_bounds(entry, f'+.{digits}f')}"
     return f"**{text}**" if own else text

@@ -16,8 +16,11 @@ from .errors import DetoxbenchError
 from .files import safe_name
 from .metric_names import BOUNDS, MEASURED, is_value
 from .records import ModelRun, SampleRow, TaskRun
+from .statistics import Interval
 
 _DATE = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?$")
+DEGENERATE = "detoxbench_degenerate"
+"""Key in a task's configuration: metric -> why it has a value and no interval."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,16 @@ class TaskResult:
         record: what its numbers depend on.
         metrics: lm-eval's metric key without the filter -> value.
         samples: the file of its per-prompt rows; None if the run was not started with ``--log_samples``.
+        available: prompts of the task before any ``--limit``; None where the file does not say.
+        degenerate: metric -> why it has no interval.
     """
 
     name: str
     record: TaskRun
     metrics: Mapping[str, float]
     samples: Path | None
+    available: int | None = None
+    degenerate: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def prompts(self) -> int:
@@ -52,6 +59,18 @@ class TaskResult:
     def rows(self) -> list[dict[str, tuple[float, float]]]:
         """Per prompt, each metric's numerator and denominator; empty without a samples file."""
         return [dict(row.measured.fractions) for row in self.read_samples()]
+
+    def raw_samples(self) -> list[dict[str, Any]]:
+        """lm-eval's samples as they stand, in the order of their documents: for those who judge whether they are rows.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: for what cannot be read.
+        """
+        if self.samples is None:
+            return []
+        with self.samples.open(encoding="utf-8") as file:
+            found = [json.loads(line) for line in file if line.strip()]
+        return sorted(found, key=lambda sample: sample["doc_id"])
 
     def read_samples(self) -> list[SampleRow]:
         """Its per-prompt rows in the order of the prompt set; empty without a samples file.
@@ -163,6 +182,8 @@ def read(path: Path) -> Run:
                 record=TaskRun(**config["detoxbench"]),
                 metrics=_numbers(results.get(name, {})),
                 samples=samples if samples.is_file() else None,
+                available=_available(raw.get("n-samples"), name),
+                degenerate=_texts(config.get(DEGENERATE)),
             )
     if not tasks:
         raise DetoxbenchError(f"'{path}': none of detoxbench's tasks is in it; it has {', '.join(configs) or 'none'}")
@@ -176,6 +197,15 @@ def read(path: Path) -> Run:
     return Run(path, _label(raw, model), model, tasks, groups, date)
 
 
+def degenerate(intervals: Mapping[str, Interval]) -> dict[str, str]:
+    """Metric -> why it has a value and no interval, of those that have none."""
+    return {name: found.reason for name, found in intervals.items() if found.method == "degenerate"}
+
+
+def _texts(given: Any) -> dict[str, str]:
+    return {str(name): str(reason) for name, reason in given.items()} if isinstance(given, Mapping) else {}
+
+
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     """Metrics of a row of lm-eval's results; null, as earlier versions' NaN, is what was not measured."""
     return {
@@ -183,6 +213,13 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
         for key, value in row.items()
         if key.endswith(",none") and (value is None or isinstance(value, int | float))
     }
+
+
+def _available(counts: Any, name: str) -> int | None:
+    """Prompts of a task before ``--limit``, as lm-eval counted them."""
+    count = counts.get(name) if isinstance(counts, Mapping) else None
+    original = count.get("original") if isinstance(count, Mapping) else None
+    return original if isinstance(original, int) and original > 0 else None
 
 
 def _label(raw: Mapping[str, Any], model: ModelRun | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from .files import write_json, write_lines
 from .metric_names import HIGH, LOW, MEASURED
 from .records import ModelRun, SampleRow, TaskRun
-from .results import samples_name
+from .results import DEGENERATE, degenerate, samples_name
 from .statistics import Interval
 
 PROGRAM = "detoxbench score"
@@ -70,7 +70,10 @@ def write_run(
     content = {
         "results": {task.name: _row(task) for task in tasks},
         "group_subtasks": {name: list(members) for name, members in (groups or {}).items()},
-        "configs": {name: {"task": name, "detoxbench": block} for name, block in blocks.items()},
+        "configs": {
+            task.name: {"task": task.name, "detoxbench": blocks[task.name], DEGENERATE: degenerate(task.metrics)}
+            for task in tasks
+        },
         "higher_is_better": {task.name: dict(task.higher_is_better) for task in tasks},
         "n-samples": {
             task.name: {"original": len(task.samples), "effective": len(task.samples)} for task in tasks

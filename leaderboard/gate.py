@@ -1,10 +1,16 @@
 """The regression gate: is the candidate worse than the baseline by more than is allowed, beyond chance?
 
 The null hypothesis of a test is that the worsening is at most the margin. The baseline is moved by the margin
-(``+0.02`` to all its values, or times ``1.1``) and the candidate compared with it, paired by prompt; the p-value is
-one-sided. All tests of a check (metrics, languages, macro-averages) are corrected together (Benjamini-Hochberg), so
-that a candidate without any regression is stopped in at most 5% of the checks. The same in terms of bounds: a test that
-fails has a lower confidence bound, one-sided at the corrected level, above the margin (Benjamini and Yekutieli 2005).
+(``+0.02`` to all its values, or times ``1.1``) and the candidate compared with it, paired by prompt, by the one-sided
+sign-flip test that ``compare`` uses too; its p-values are exact far out in the tail, so that one ruined cell among
+hundreds of tests is seen. All tests of a check (metrics, languages, macro-averages) are corrected together
+(Benjamini-Hochberg), so that a candidate without any regression is stopped in at most 5% of the checks. The same in
+terms of bounds: a test that fails has a lower confidence bound, one-sided at the corrected level, above the margin
+(Benjamini and Yekutieli 2005).
+
+A test that does not fail has not passed by that: few prompts prove nothing. It passes if a worsening beyond the margin
+of ``RESOLUTION`` is ruled out, by its one-sided 95% bound, and is undecided otherwise. What rests on less than the
+baseline does is never a pass (``core.coverage``).
 """
 
 from __future__ import annotations
@@ -16,16 +22,39 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy import stats
 
-from ..core.constants import BOOTSTRAP_SEED, RESAMPLES
+from ..core.coverage import COVERAGE_MARGIN, Coverage, coverage, incomparable
 from ..core.errors import DetoxbenchError
+from ..core.metric_names import metric_of
+from ..core.metrics import METRICS
 from ..core.results import Run
-from ..core.statistics import Difference, benjamini_hochberg, paired_macro_differences
+from ..core.statistics import Difference, benjamini_hochberg, paired_macro_difference
 from .boards import board_of, comparable
-from .compare import MACRO, number, ratios
+from .compare import MACRO, number, ratios, total_coverage
 from .margins import Margin
-from .pairing import Section, sections
+from .pairing import Section, believed, sections
 
 LEVEL = 0.05
+RESOLUTION = 0.25
+"""Of a metric between 0 and 1; of others, such as perplexity, a worsening by the baseline's own value."""
+
+PASSED, FAILED, UNDECIDED = "passed", "failed", "undecided"
+
+WORST = 3
+"""Prompts named of a test that failed."""
+
+Group = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Numerators and denominators [prompts] of the moved baseline, then of the candidate."""
+
+
+@dataclass(frozen=True)
+class WorstPrompt:
+    """A prompt that became worse: ``text`` is None unless it was asked for."""
+
+    id: str
+    language: str
+    baseline: float
+    candidate: float
+    text: str | None
 
 
 @dataclass(frozen=True)
@@ -40,8 +69,13 @@ class Finding:
         worsening: how much worse the candidate is than the margin allows, in the metric's unit; negative if within it.
         bound: lower bound of ``worsening``, one-sided, at the corrected level.
         p, q: one-sided p-value, and the same corrected for all tests of the check.
-        regression: the test fails.
+        verdict: ``passed``, ``failed`` or ``undecided``.
+        regression: the verdict is ``failed``.
+        reason: in words, where the verdict is not a matter of the test alone.
         prompts: that both measured.
+        needed: about as many prompts as would decide, where it is undecided.
+        samples_baseline, samples_candidate: continuations that the values rest on.
+        worst: prompts that became worse the most, where it failed.
     """
 
     run: str
@@ -55,8 +89,14 @@ class Finding:
     bound: float | None
     p: float | None
     q: float | None
+    verdict: str
     regression: bool
+    reason: str
     prompts: int
+    needed: int | None
+    samples_baseline: int
+    samples_candidate: int
+    worst: tuple[WorstPrompt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,25 +114,39 @@ class Check:
 
     @property
     def regressions(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.regression)
+        return self._of(FAILED)
+
+    @property
+    def undecided(self) -> tuple[Finding, ...]:
+        return self._of(UNDECIDED)
+
+    @property
+    def passed(self) -> tuple[Finding, ...]:
+        return self._of(PASSED)
+
+    def _of(self, verdict: str) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.verdict == verdict)
 
     def as_json(self) -> dict[str, object]:
         """Plain values for ``json.dumps``."""
-        return {"regressions": len(self.regressions), "level": LEVEL, **asdict(self)}
+        counts = {"regressions": len(self.regressions), "undecided": len(self.undecided)}
+        return {**counts, "level": LEVEL, "resolution": RESOLUTION, **asdict(self)}
 
 
 @dataclass(frozen=True)
 class _Test:
-    """A test before the correction: ``groups`` are of the moved baseline and the candidate, for one metric."""
+    """A test before the correction: one group a language, and what each side rests on in each."""
 
     run: str
     section: Section
+    places: tuple[int, ...]
     language: str
     margin: Margin
-    groups: list[tuple[np.ndarray, ...]]
+    groups: tuple[Group, ...]
     values: tuple[float, float]
     p: float
     difference: Difference
+    covered: tuple[tuple[Coverage, Coverage], ...]
 
 
 def check(
@@ -101,7 +155,8 @@ def check(
     margins: Sequence[Margin],
     *,
     allow_unpaired: bool = False,
-    skip_unmeasured: bool = False,
+    coverage_margin: float = COVERAGE_MARGIN,
+    show_text: bool = False,
 ) -> Check:
     """Test every run of the baseline against the candidate's run of the same label; one run against one whatever they
     are called.
@@ -110,22 +165,26 @@ def check(
         baseline, candidate: label -> run.
         margins: what to test.
         allow_unpaired: prompts that only one of the two has are left out instead of being an error.
-        skip_unmeasured: so are metrics that neither has measured.
+        coverage_margin: largest difference of the shares of continuations that the two rest on.
+        show_text: give the worst prompts' text beside their ids.
 
     Raises:
-        DetoxbenchError: if runs are not comparable, a run or a prompt of the baseline is missing in the candidate, or
-            a metric was not measured.
+        DetoxbenchError: if a run's files cannot be believed, runs are not comparable, a run or a prompt of the baseline
+            is missing in the candidate, or a metric that was asked for was not measured.
     """
     pairs, new = _matched(baseline, candidate)
     for a, b in pairs:
+        believed(a, "the baseline")
+        believed(b, "the candidate")
         comparable(board_of(a), board_of(b))
-    tests, unpaired = [], 0
+    tests: list[_Test] = []
+    unpaired = 0
     for a, b in pairs:
         for section in sections(a, b):
             unpaired += _unpaired(section, allow_unpaired)
             for margin in margins:
                 found = _tests(a.label, section, margin)
-                if not found and not skip_unmeasured:
+                if not found and margin.asked:
                     raise DetoxbenchError(
                         f"--metric '{margin.metric}': not measured in '{section.prompt_set}', "
                         f"which has {', '.join(section.metrics)}"
@@ -135,7 +194,10 @@ def check(
         raise DetoxbenchError("nothing that is checked was measured in these runs; name a metric with --metric")
     q, rejected = benjamini_hochberg([test.p for test in tests], LEVEL)
     level = LEVEL * max(1, int(rejected.sum())) / len(tests)
-    findings = [_finding(t, float(q[i]), bool(rejected[i]), level) for i, t in enumerate(tests)]
+    findings = [
+        _finding(test, float(q[i]), bool(rejected[i]), level, len(tests), coverage_margin, show_text)
+        for i, test in enumerate(tests)
+    ]
     return Check(tuple(findings), unpaired, tuple(new))
 
 
@@ -170,81 +232,62 @@ def _tests(run: str, section: Section, margin: Margin) -> list[_Test]:
     if margin.metric not in section.metrics:
         return []
     m = section.metrics.index(margin.metric)
-    groups, values = [], []
-    for language, a, b in zip(section.languages, section.a, section.b, strict=True):
+    places: list[int] = []
+    groups: list[Group] = []
+    values: list[tuple[float, float]] = []
+    for place, (a, b) in enumerate(zip(section.a, section.b, strict=True)):
         one, other = a[:, m : m + 1], b[:, m : m + 1]
         pair = float(ratios(one, other)[0]), float(ratios(other, one)[0])
         if math.isnan(pair[0]):
             if (one[1] > 0).any() or (other[1] > 0).any():
                 raise DetoxbenchError(
-                    f"'{margin.metric}' of {language}: no prompt has it in both runs; measure it again"
+                    f"'{margin.metric}' of {section.languages[place]}: no prompt has it in both runs; measure it again"
                 )
             continue
-        groups.append((language, (margin.moved(one), one[1], other[0], other[1])))
+        places.append(place)
+        groups.append((margin.moved(one)[0], one[1, 0], other[0, 0], other[1, 0]))
         values.append(pair)
-    rows = [(language, [group], pair) for (language, group), pair in zip(groups, values, strict=True)]
+    rows: list[tuple[tuple[int, ...], tuple[Group, ...], tuple[float, float]]] = [
+        ((place,), (group,), pair) for place, group, pair in zip(places, groups, values, strict=True)
+    ]
     if len(rows) > 1:
         means = (float(np.mean([v[0] for v in values])), float(np.mean([v[1] for v in values])))
-        rows.append((MACRO, [group for _, group in groups], means))
+        rows.append((tuple(places), tuple(groups), means))
     tests = []
-    for language, arrays, pair in rows:
-        (found,), (p,) = worsenings(arrays, margin.sign)
-        tests.append(_Test(run, section, language, margin, arrays, pair, p, found))
+    for number_of_row, (where, arrays, pair) in enumerate(rows):
+        language = section.languages[where[0]] if number_of_row < len(places) else MACRO
+        found, p = worsening(arrays, margin.sign)
+        covered = tuple(
+            (coverage(margin.metric, section.columns(0, place)), coverage(margin.metric, section.columns(1, place)))
+            for place in where
+        )
+        tests.append(_Test(run, section, where, language, margin, arrays, pair, p, found, covered))
     return tests
 
 
-def worsenings(
-    groups: Sequence[tuple[np.ndarray, ...]],
-    sign: int,
-    *,
-    confidence: float = 1 - 2 * LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = BOOTSTRAP_SEED,
-) -> tuple[list[Difference], list[float]]:
-    """Differences and one-sided p-values that ``sign`` times the candidate exceeds the moved baseline, [metrics].
-
-    The bootstrap's tails are too short for few prompts, and the corrected level is far out in them; so the p-value is
-    never less than that of the t-test with the bootstrap's standard error.
+def worsening(groups: Sequence[Group], sign: int, *, confidence: float = 1 - 2 * LEVEL) -> tuple[Difference, float]:
+    """The difference, and the one-sided p-value that ``sign`` times the candidate exceeds the moved baseline.
 
     Args:
-        groups: for each language numerators and denominators of the moved baseline and of the candidate, each
-            [metrics, prompts].
+        groups: one a language; several are averaged with equal weight.
         sign: 1 where higher is worse, -1 where lower is.
+        confidence: of the difference's two-sided interval; either of its bounds is one-sided at half of the rest.
     """
-    found = paired_macro_differences(groups, confidence=confidence, resamples=resamples, seed=seed)
-    return found, [_one_sided(difference, sign, len(groups)) for difference in found]
+    found = paired_macro_difference(groups, confidence=confidence)
+    return found, found.p_above if sign > 0 else found.p_below
 
 
-def _one_sided(difference: Difference, sign: int, groups: int) -> float:
-    value, error = sign * difference.interval.value, difference.standard_error
-    if math.isnan(value):
-        return math.nan
-    half = difference.p_value / 2
-    p = half if value > 0 else 1 - half
-    if error > 0:
-        p = max(
-            p, float(stats.t.sf(value / _widened(error, difference.interval.prompts), _freedom(difference, groups)))
-        )
-    return p
-
-
-def _widened(error: float, prompts: int) -> float:
-    """The bootstrap's standard error has the number of prompts where the unbiased one has one less."""
-    return error * math.sqrt(prompts / max(1, prompts - 1))
-
-
-def _freedom(difference: Difference, groups: int) -> int:
-    return max(1, difference.interval.prompts - groups)
-
-
-def _finding(test: _Test, q: float, regression: bool, level: float) -> Finding:
-    sign, error = test.margin.sign, test.difference.standard_error
-    (found,), _ = worsenings(test.groups, sign, confidence=1 - 2 * level)
-    value = sign * found.interval.value
-    bound = min(sign * found.interval.low, sign * found.interval.high)
-    if error > 0:
-        reach = stats.t.isf(level, _freedom(found, len(test.groups))) * _widened(error, found.interval.prompts)
-        bound = min(bound, value - float(reach))
+def _finding(
+    test: _Test, q: float, regression: bool, level: float, tests: int, coverage_margin: float, show_text: bool
+) -> Finding:
+    sign = test.margin.sign
+    corrected, _ = worsening(test.groups, sign, confidence=1 - 2 * level)
+    lost, certain = _lost(test, coverage_margin, tests)
+    needed, reason, verdict = None, lost, FAILED
+    if not (regression or certain):
+        needed = _needed(test, level)
+        verdict = UNDECIDED if lost or needed is not None else PASSED
+    asked = [total_coverage([pair[side] for pair in test.covered]) for side in (0, 1)]
     return Finding(
         run=test.run,
         prompt_set=test.section.prompt_set,
@@ -253,10 +296,96 @@ def _finding(test: _Test, q: float, regression: bool, level: float) -> Finding:
         margin=test.margin.text,
         baseline=number(test.values[0]),
         candidate=number(test.values[1]),
-        worsening=number(value),
-        bound=number(bound),
+        worsening=number(sign * test.difference.interval.value),
+        bound=number(corrected.interval.low if sign > 0 else -corrected.interval.high),
         p=number(test.p),
         q=number(q),
-        regression=regression,
-        prompts=found.interval.prompts,
+        verdict=verdict,
+        regression=verdict == FAILED,
+        reason=reason,
+        prompts=test.difference.interval.prompts,
+        needed=needed,
+        samples_baseline=asked[0].usable,
+        samples_candidate=asked[1].usable,
+        worst=_worst(test, show_text) if verdict == FAILED else (),
     )
+
+
+def _needed(test: _Test, level: float) -> int | None:
+    """About how many prompts would decide; None where a worsening by ``RESOLUTION`` is ruled out already.
+
+    It is ruled out by the upper 95% bound, and where no prompt changed at all.
+    """
+    if all(_unchanged(group, test.margin) for group in test.groups):
+        return None
+    found = test.difference
+    value = test.margin.sign * found.interval.value
+    upper = found.interval.high if test.margin.sign > 0 else -found.interval.low
+    known = METRICS.get(metric_of(test.margin.metric))
+    resolution = RESOLUTION if known is not None and known.bounds == (0.0, 1.0) else abs(test.values[0])
+    if upper <= resolution:
+        return None
+    n, error = found.interval.prompts, found.standard_error
+    fewest = math.ceil(-math.log2(level))
+    if not math.isfinite(error):
+        return max(fewest, n + 1)
+    # Either it is far enough below the resolution for its bound to get there, or above the margin for the test to.
+    ways = [stats.norm.isf(LEVEL) * error / (resolution - value)] if value < resolution else []
+    ways += [stats.norm.isf(level) * error / value] if value > 0 else []
+    return max(fewest, n + 1, math.ceil(n * min(ways) ** 2))
+
+
+def _unchanged(group: Group, margin: Margin) -> bool:
+    """Whether all prompts have the same in both runs."""
+    moved, d_a, n_b, d_b = group
+    return bool((d_a == d_b).all() and np.allclose(margin.factor * n_b + margin.shift * d_b, moved, rtol=1e-12, atol=0))
+
+
+def _lost(test: _Test, coverage_margin: float, tests: int) -> tuple[str, bool]:
+    """Why the test rests on other coverage in the two runs, empty if it does not; and whether that is a loss for sure:
+    beyond the margin, and beyond chance by a t-test over the prompts at the level of a single one of all tests."""
+    for place, (a, b) in zip(test.places, test.covered, strict=True):
+        reason = incomparable(a, b, coverage_margin)
+        if reason is None:
+            continue
+        where = "" if test.language != MACRO else f"{test.section.languages[place]} "
+        losses = _losses(test, place)
+        loss, n = float(losses.mean()), len(losses)
+        error = float(losses.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+        p = float(stats.t.sf(loss / error, n - 1)) if error > 0 else float(not (n > 1 and loss > 0))
+        return f"{where}{reason}", loss > coverage_margin and p <= LEVEL / tests
+    return "", False
+
+
+def _losses(test: _Test, place: int) -> np.ndarray:
+    """Of each prompt, the share of continuations that the baseline rests on, less that of the candidate."""
+    shares = []
+    for side in (0, 1):
+        columns = test.section.columns(side, place)
+        denominators = columns[test.margin.metric][1]
+        share = (denominators > 0).astype(float)
+        asked = [columns[name] for name in ("empty_fraction", "failed_fraction") if name in columns]
+        if asked and metric_of(test.margin.metric) == test.margin.metric:
+            k = np.maximum(asked[0][1], 1)
+            share = 1 - sum(numerators for numerators, _ in asked) / k
+            if test.margin.metric == "perplexity":
+                share = np.minimum(share, denominators / k)
+        shares.append(share)
+    return shares[0] - shares[1]
+
+
+def _worst(test: _Test, show_text: bool) -> tuple[WorstPrompt, ...]:
+    """The prompts that became worse the most, beyond the margin."""
+    m = test.section.metrics.index(test.margin.metric)
+    found: list[tuple[float, WorstPrompt]] = []
+    for place, (moved, d_a, n_b, d_b) in zip(test.places, test.groups, strict=True):
+        both = np.flatnonzero((d_a > 0) & (d_b > 0))
+        one = test.section.a[place][0, m]
+        for i in both.tolist():
+            rise = test.margin.sign * (n_b[i] / d_b[i] - moved[i] / d_a[i])
+            if rise > 0:
+                lang, name, text, _ = test.section.prompts[place][i]
+                values = float(one[i] / d_a[i]), float(n_b[i] / d_b[i])
+                found.append((float(rise), WorstPrompt(name, lang, *values, text if show_text else None)))
+    found.sort(key=lambda item: (-item[0], item[1].language, item[1].id))
+    return tuple(prompt for _, prompt in found[:WORST])

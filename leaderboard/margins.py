@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..core.errors import DetoxbenchError
-from ..core.metrics import METRICS
+from ..core.metrics import METRICS, with_role
 from .pairing import direction
 
-DEFAULT = tuple(f"{name}={metric.margin}" for name, metric in METRICS.items() if metric.margin is not None)
-"""What is checked if nothing is asked for, as the metrics declare it: toxicity, its cost, and that neither texts nor
-scores went missing."""
+_MARGINS = {name: f"{name}={metric.margin}" for name, metric in METRICS.items() if metric.margin is not None}
+DEFAULT = tuple(text for name, text in _MARGINS.items() if name not in with_role("coverage"))
+"""What is checked if nothing is asked for, as the metrics declare it: toxicity and its cost."""
+COVERAGE = tuple(text for name, text in _MARGINS.items() if name in with_role("coverage"))
+"""What is checked whatever is asked for: that no continuations went missing, without which toxicity falls by itself."""
 _FORM = re.compile(r"\s*(?P<metric>[^=]+?)\s*=\s*(?P<kind>[+\-x×]?)(?P<size>\d+\.?\d*|\.\d+)\s*", re.ASCII)
 
 
@@ -28,6 +30,7 @@ class Margin:
         text: the margin as written.
         factor, shift: the worst value let pass is ``factor * baseline + shift``.
         sign: 1 where higher is worse, -1 where lower is.
+        asked: somebody named it; others are left out where they were not measured.
     """
 
     metric: str
@@ -35,10 +38,22 @@ class Margin:
     factor: float
     shift: float
     sign: int
+    asked: bool = True
 
     def moved(self, column: np.ndarray) -> np.ndarray:
         """Numerators of the baseline at the margin: [2, metrics, prompts] -> [metrics, prompts]."""
         return self.factor * column[0] + self.shift * column[1]
+
+
+def wanted(given: Iterable[str] | None) -> list[Margin]:
+    """The margins that somebody named, else ``DEFAULT``, and those of ``COVERAGE`` that are not among them.
+
+    Raises:
+        DetoxbenchError: as ``parse``.
+    """
+    named = parse(given or ())
+    rest = [replace(margin, asked=False) for margin in parse([*(() if named else DEFAULT), *COVERAGE])]
+    return [*named, *(margin for margin in rest if margin.metric not in {one.metric for one in named})]
 
 
 def parse(given: Iterable[str]) -> list[Margin]:

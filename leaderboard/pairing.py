@@ -14,7 +14,12 @@ from ..core import results
 from ..core.errors import DetoxbenchError
 from ..core.metric_names import metric_of
 from ..core.metrics import METRICS
+from ..core.metrics.fractions import fractions
 from ..core.results import Run, TaskResult, first_error
+from ..core.validation import computes_alike, validate_run
+
+ENOUGH = 4
+"""Problems of a run spelled out in one error; the others are counted."""
 
 Identity = tuple[str, str, str, int]
 """Language, id and text of a prompt, and how many equal ones came before it."""
@@ -31,6 +36,7 @@ class Section:
         languages: of the tasks; a task's name where two have one language.
         metrics: those that both runs have in all tasks.
         a, b: for each language the numerators and denominators [2, metrics, prompts], the same prompts in both.
+        prompts: for each language who they are, in the order of the arrays.
         unpaired: for each language the number of prompts that only a has, and that only b has.
     """
 
@@ -39,7 +45,13 @@ class Section:
     metrics: tuple[str, ...]
     a: tuple[np.ndarray, ...]
     b: tuple[np.ndarray, ...]
+    prompts: tuple[tuple[Identity, ...], ...]
     unpaired: tuple[tuple[int, int], ...]
+
+    def columns(self, side: int, language: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Metric -> numerators and denominators [prompts] of a (0) or b (1) in one language, by its place."""
+        column = (self.a, self.b)[side][language]
+        return {name: (column[0, m], column[1, m]) for m, name in enumerate(self.metrics)}
 
 
 def direction(metric: str) -> bool | None:
@@ -80,8 +92,23 @@ def _read(path: Path) -> Run:
         raise DetoxbenchError(f"'{path}': not a results file of lm-eval ({error})") from None
 
 
+def believed(run: Run, name: str = "the run") -> None:
+    """Nothing, if the run's files are complete, possible and agree with their samples (``core.validation``).
+
+    Raises:
+        DetoxbenchError: naming what is wrong, with the run called ``name``.
+    """
+    found = validate_run(run)
+    if found:
+        more = f"; and {len(found) - ENOUGH} more" if len(found) > ENOUGH else ""
+        raise DetoxbenchError(
+            f"{name} ('{run.path}') is not comparable: {'; '.join(found[:ENOUGH])}{more}. "
+            f"Measure it again, or take its files from where they were written"
+        )
+
+
 def rows_of(task: TaskResult) -> Rows:
-    """The measurements of a task by prompt.
+    """The measurements of a task by prompt, computed from its samples; those of other packages' metrics as written.
 
     Raises:
         DetoxbenchError: if there is no samples file, or it is not one.
@@ -90,9 +117,14 @@ def rows_of(task: TaskResult) -> Rows:
         raise DetoxbenchError(f"task '{task.name}' has no samples file; run lm_eval with --log_samples")
     seen: Counter[tuple[str, str, str]] = Counter()
     rows: Rows = {}
+    again = computes_alike(task.record)
     for row in task.read_samples():
         key = (row.doc.lang, row.doc.id, row.doc.text)
-        rows[(*key, seen[key])] = dict(row.measured.fractions)
+        try:
+            computed = fractions(row.result(), task.record.samples) if again else {}
+        except pydantic.ValidationError as error:
+            raise DetoxbenchError(f"'{task.samples}', doc_id {row.doc_id}: {first_error(error)}") from None
+        rows[(*key, seen[key])] = {**row.measured.fractions, **computed}
         seen[key] += 1
     return rows
 
@@ -132,5 +164,6 @@ def _section(prompt_set: str, names: Sequence[str], a: Run, b: Run) -> Section:
         metrics=metrics,
         a=tuple(columns(one, keys) for (one, _), keys in zip(pairs, shared, strict=True)),
         b=tuple(columns(other, keys) for (_, other), keys in zip(pairs, shared, strict=True)),
+        prompts=tuple(map(tuple, shared)),
         unpaired=tuple((len(one.keys() - other), len(other.keys() - one)) for one, other in pairs),
     )

@@ -13,7 +13,9 @@ from ..core.errors import DetoxbenchError
 from ..core.metric_names import on_subset
 from ..core.records import SampleRow
 from ..core.results import first_error
-from .submissions import Column, RunRecord, TaskRecord, digest, macro_average, rounded, to_text
+from ..core.validation import validate_run
+from . import validation
+from .submissions import DIGITS, Column, RunRecord, TaskRecord, digest, macro_average, rounded, to_text
 
 Samples = Mapping[str, Sequence[SampleRow]]
 """Language -> rows."""
@@ -27,13 +29,15 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
     """
     try:
         run = results.read(path)
+        # The reader of rows goes first: it names the line.
+        samples = {name: task.read_samples() for name, task in run.tasks.items()}
+        _believe(run)
         found: dict[Measurement, list[tuple[TaskRecord, list[SampleRow]]]] = {}
-        for task in run.tasks.values():
-            rows = task.read_samples()
-            found.setdefault(table_of(task.record), []).append((_task(task, rows), rows))
+        for name, task in run.tasks.items():
+            found.setdefault(table_of(task.record), []).append((_task(task, samples[name]), samples[name]))
         return [
             (
-                _record(run, [task for task, _ in group]),
+                validation.check(_record(run, [task for task, _ in group]), str(path)),
                 {task.language: rows for task, rows in group if rows},
             )
             for group in found.values()
@@ -44,6 +48,13 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
         if isinstance(error, DetoxbenchError):
             raise
         raise DetoxbenchError(f"'{path}': {type(error).__name__}: {error}") from None
+
+
+def _believe(run: results.Run) -> None:
+    problems = list(validate_run(run))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DetoxbenchError(f"'{run.path}': {problems[0]}{more}")
 
 
 def _task(task: results.TaskResult, rows: Sequence[SampleRow]) -> TaskRecord:
@@ -61,12 +72,12 @@ def _task(task: results.TaskResult, rows: Sequence[SampleRow]) -> TaskRecord:
             for name in (fractions[0] if fractions else ())
             if not on_subset(name)
         },
+        of=task.available,
     )
 
 
 def _column(pairs: Sequence[tuple[float, float]]) -> Column:
-    numerators = [rounded(pair[0]) for pair in pairs]
-    denominators = [rounded(pair[1]) for pair in pairs]
+    numerators, denominators = ([float(f"{pair[side]:.{DIGITS}g}") for pair in pairs] for side in (0, 1))
     same = len(set(denominators)) == 1
     return Column(numerators=numerators, denominators=denominators[0] if same else denominators)
 

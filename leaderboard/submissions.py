@@ -66,6 +66,7 @@ class TaskRecord(Strict):
         run: what its numbers depend on.
         metrics: name -> estimate, subsets of prompts included.
         prompts: number of prompts measured.
+        of: number of prompts that the task has; None where the run did not say.
         docs: numbers of these prompts within the set [prompts]; empty if the run kept no samples.
         columns: metric -> contributions of the prompts, in the order of ``docs``; empty if the run kept no samples.
     """
@@ -76,6 +77,12 @@ class TaskRecord(Strict):
     prompts: Annotated[int, pydantic.Field(ge=0)]
     docs: list[Annotated[int, pydantic.Field(ge=0)]] = []
     columns: dict[str, Column] = {}
+    of: Annotated[int, pydantic.Field(gt=0)] | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether only some of the task's prompts were measured (``--limit``)."""
+        return self.of is not None and self.prompts < self.of
 
     @property
     def language(self) -> str:

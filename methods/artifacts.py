@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..core.errors import DetoxbenchError
@@ -13,13 +13,21 @@ from ..core.files import sha256, write_json
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
+HASHED_IN_PARTS = "datastore"
+"""The kind whose files grow: it keeps the sha256 of each addition instead of ``files``."""
 _STAMPS = ".verified.json"
 _STAMP_ABOVE = 1 << 26
 """Bytes; larger files are hashed once and then known by size, time and inode."""
 
 
 def write_manifest(folder: Path, kind: str, known: Mapping[str, str] | None = None, **facts: Any) -> dict[str, Any]:
-    """Write the manifest of a finished folder: its kind, facts, and the sha256 of every file (some may be known)."""
+    """Write the manifest of a finished folder: its kind, facts, and the sha256 of every file (some may be known).
+
+    Whoever may read the folder may read its files: safetensors writes them for their owner alone.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(path.parent.stat().st_mode & 0o666)
     files = {
         str(path.relative_to(folder)): (known or {}).get(path.name) or sha256(path)
         for path in sorted(folder.rglob("*"))
@@ -38,31 +46,74 @@ def read(folder: str | Path, kind: str | None = None) -> dict[str, Any]:
     """
     folder = Path(folder)
     what = (kind or "artifact").replace("_", " ")
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        found, schema = manifest.get("kind"), manifest["schema"]
-    except FileNotFoundError:
-        raise DetoxbenchError(f"{folder} is no {what}: it has no {MANIFEST}") from None
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise DetoxbenchError(f"{folder / MANIFEST} cannot be read: {error}") from error
+    manifest = _load(folder)
+    if manifest is None:
+        raise DetoxbenchError(f"{folder} is no {what}: it has no {MANIFEST}")
+    found, schema = manifest.get("kind"), manifest.get("schema")
+    if not isinstance(found, str) or schema is None:
+        raise _broken(folder, "it lacks 'kind' or 'schema'")
     if kind is not None and found != kind:
         raise DetoxbenchError(f"{folder} holds a {str(found).replace('_', ' ')}, not a {what}")
     if schema != SCHEMA:
         raise DetoxbenchError(f"{folder} has schema {schema}; this version reads {SCHEMA}: update detoxbench or refit")
+    files = manifest.get("files", {})
+    if not isinstance(files, dict) or not all(_is_entry(name, value) for name, value in files.items()):
+        raise _broken(folder, "'files' must be names within the folder, each with its sha256")
     return manifest
 
 
 def ours(folder: Path) -> dict[str, Any] | None:
-    """The manifest of a folder, if it has one and this project wrote it.
+    """The manifest of a folder, if it has one and this project wrote it; None for a plain ``save_pretrained`` folder.
 
     Raises:
-        DetoxbenchError: for one of a newer schema.
+        DetoxbenchError: for one that cannot be read or is not whole, since nothing of the folder can be checked then;
+            or of a newer schema.
     """
+    manifest = _load(folder)
+    if manifest is None or len({"schema", "kind", "files", "parts"} & manifest.keys()) < 2:
+        return None  # of another program that calls a file so
+    found = read(folder)
+    if "files" not in found and found["kind"] != HASHED_IN_PARTS:
+        raise _broken(folder, "it lacks 'files'")
+    return found
+
+
+def verified(folder: Path) -> dict[str, Any] | None:
+    """``ours``, after comparing every file that it names with its sha256.
+
+    Raises:
+        DetoxbenchError: naming the manifest or the file that is broken, missing or changed.
+    """
+    manifest = ours(folder)
+    if manifest is not None:
+        verify(folder, manifest)
+    return manifest
+
+
+def _load(folder: Path) -> dict[str, Any] | None:
+    """The content of a manifest; None where there is no such file."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return read(folder) if isinstance(manifest, dict) and {"schema", "kind", "files"} <= manifest.keys() else None
+    except (OSError, ValueError, RecursionError) as error:
+        raise _broken(folder, str(error) or type(error).__name__) from error
+    if not isinstance(manifest, dict):
+        raise _broken(folder, f"it holds a {type(manifest).__name__} instead of an object")
+    return manifest
+
+
+def _broken(folder: Path, why: str) -> DetoxbenchError:
+    return DetoxbenchError(
+        f"{folder / MANIFEST} cannot be read: {why}; copy the artifact again or refit (of another program's file: "
+        "move it elsewhere)"
+    )
+
+
+def _is_entry(name: str, value: Any) -> bool:
+    """Whether this is a file within the folder, and a sha256."""
+    path = PurePosixPath(name)
+    return isinstance(value, str) and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -105,9 +156,10 @@ class Stamps:
         self.path = folder / _STAMPS
         self.changed = False
         try:
-            self.known = json.loads(self.path.read_text())
+            known = json.loads(self.path.read_text())
         except (OSError, ValueError):
-            self.known = {}
+            known = {}
+        self.known: dict[str, Any] = known if isinstance(known, dict) else {}
 
     def run(self, path: Path, expected: str, check: Any) -> None:
         """Call ``check`` unless this file passed it in its present state."""

@@ -16,6 +16,7 @@ from .base import Method
 from .settings import bounds
 
 README = "README.md"
+SHOWN = {"toxic": "toxic text", "nontoxic": "non-toxic text", "both": "text of both sides"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Card:
             lines += ["", "## Artifacts", ""]
             for one in self.artifacts:
                 named = f"; named by {', '.join(one['arguments'])}" if one["arguments"] else ""
-                lines.append(f"- `{one['name']}`: {one['description']} (from {one['side']} text{named})")
+                lines.append(f"- `{one['name']}`: {one['description']} (from {SHOWN[one['side']]}{named})")
             lines += ["", f"    {self.fit}", "", "## Settings of the fit", "", *_listed(self.settings)]
         if self.imports:
             lines += ["", "## The authors' own artifacts", "", f"    {self.imports}"]
@@ -73,7 +74,7 @@ class Card:
                 *([self.licence] if self.licence else []),
             ]
         if self.bibtex:
-            lines += ["", self.bibtex]
+            lines += ["", "```bibtex", self.bibtex, "```"]
         return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Where a datastore's key is read: the input of the last block's MLP (Khandelwal et al. 2020), per architecture."""
+"""Where a datastore's key is read: the input of the last block's MLP (Khandelwal et al. 2020)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ..core.errors import DetoxbenchError
-
-LAYERS = {
-    "gpt2": "transformer.h.{last}.mlp",
-    "gpt_neo": "transformer.h.{last}.mlp",
-    "gpt_neox": "gpt_neox.layers.{last}.mlp",
-    "bloom": "transformer.h.{last}.mlp",
-    "opt": "model.decoder.layers.{last}.fc1",
-    "llama": "model.layers.{last}.mlp",
-    "mistral": "model.layers.{last}.mlp",
-    "qwen2": "model.layers.{last}.mlp",
-    "gemma2": "model.layers.{last}.mlp",
-    "phi": "model.layers.{last}.mlp",
-}
-"""``config.model_type`` -> name of the module whose input is the key. OPT's blocks have no MLP module: its first linear
-layer stands for it. In Phi's parallel blocks the MLP reads the block's input norm."""
+from .architecture import block_mlp
 
 
 def key_layer(model: PreTrainedModel, name: str | None = None) -> str:
@@ -32,47 +18,33 @@ def key_layer(model: PreTrainedModel, name: str | None = None) -> str:
 
     Args:
         model: a causal LM.
-        name: the user's choice; by default looked up by architecture.
+        name: the user's choice; by default the last block's MLP, found from the model itself.
 
     Raises:
-        DetoxbenchError: for an architecture not in the table, or a name that the model has no module of.
+        DetoxbenchError: for a model without blocks, or a name that the model has no module of.
     """
-    kind = model.config.model_type
     if name is None:
-        if kind not in LAYERS:
-            raise DetoxbenchError(
-                f"where the key layer of architecture '{kind}' is, is not known (known: {', '.join(LAYERS)}): name "
-                f"the module whose input is the key, e.g. key_layer={_suggestion(model)}"
-            )
-        name = LAYERS[kind].format(last=model.config.get_text_config().num_hidden_layers - 1)
+        try:
+            return block_mlp(model)
+        except DetoxbenchError as error:
+            raise DetoxbenchError(f"{error}: name the module whose input is the key, with key_layer=…") from None
     try:
         model.get_submodule(name)
     except AttributeError:
+        kind = model.config.model_type
         raise DetoxbenchError(
-            f"key_layer={name}: this {kind} model has no such module; e.g. key_layer={_suggestion(model)}"
+            f"key_layer={name}: this {kind} model has no such module; e.g. key_layer={block_mlp(model)}"
         ) from None
     return name
 
 
 def key_dim(model: PreTrainedModel, name: str) -> int:
-    """Length of a key: the model's width where the architecture's own layer is used, else what one token shows."""
-    if name == LAYERS.get(model.config.model_type, "").format(
-        last=model.config.get_text_config().num_hidden_layers - 1
-    ):
-        return model.config.get_text_config().hidden_size
+    """Length of a key, as one token shows it."""
     with torch.no_grad(), capture_input(model.get_submodule(name)) as captured:
         model(input_ids=torch.zeros(1, 1, dtype=torch.int64, device=model.device), use_cache=False)
     if captured.states is None:
         raise DetoxbenchError(f"key_layer={name}: this module is not called when the model runs")
     return captured.states.shape[-1]
-
-
-def _suggestion(model: PreTrainedModel) -> str:
-    """The last module that looks like an MLP."""
-    names = [name for name, _ in model.named_modules()]
-    endings = ("mlp", "feed_forward", "ffn", "fc1")
-    found = [name for name in names if name.rpartition(".")[2] in endings]
-    return found[-1] if found else "transformer.h.11.mlp"
 
 
 class Captured:

@@ -11,6 +11,7 @@ from ..core import mini
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
 from ..core.files import sha256
+from ..core.lm_eval_private import model_class
 from ..core.registry import SCORERS
 from ..core.scorers.base import check_language
 from . import prompts as prompt_sets
@@ -34,12 +35,7 @@ def asks_with_one_seed(model: object) -> bool:
     if isinstance(model, str):
         if "completions" not in model:
             return False
-        from lm_eval.api.registry import get_model
-
-        try:
-            kind = get_model(model)
-        except (KeyError, ValueError, ImportError):
-            return False  # lm-eval says so itself
+        kind = model_class(model)
     else:
         kind = type(model)
     bases = {base.__name__ for base in getattr(kind, "__mro__", ())}

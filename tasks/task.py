@@ -21,12 +21,13 @@ from ..core.metric_names import BOUNDS, LOW, MEASURED, metric_of
 from ..core.metrics import METRICS
 from ..core.metrics.fractions import fractions, names, of_samples, summarize, value
 from ..core.records import Measurements, PromptResult, SampleDoc, TaskRun
+from ..core.results import DEGENERATE, degenerate
 from ..core.statistics import Interval
 from . import journal
 from . import prompts as prompt_sets
 from .catalog import tasks
 from .groups import Groups, summarize_groups
-from .instructions import chat_message, language
+from .instructions import chat_message, language, without_prompt
 from .measure import measure, scorer_for
 from .options import Options
 from .preflight import ONE_SEED
@@ -53,6 +54,7 @@ class ToxicityTask(ConfigurableTask):
         self._seconds: dict[str, float] = {}
         self._failed = 0
         self._counts: dict[str, int] = {}
+        self._repeated = 0
         self._teachers: Sequence[str] = ()
         self._groups: Groups = {}
         self._results: dict[int, PromptResult] = {}  # by id of the list of texts, which lives as long as its instance
@@ -124,11 +126,12 @@ class ToxicityTask(ConfigurableTask):
             super().apply_filters()
             return
         instances = self.instances or []
+        self._repeated = 0
         docs = [SampleDoc(**instance.doc) for instance in instances]
         found = [doc.prompt(doc.toxicity) for doc in docs]
         if (kept := journal.current()) is not None:
             kept.write()
-        texts = [resps for _, resps in self.texts()]
+        texts = [self._continuations(doc, responses) for doc, responses in self.texts()]
         self._warn_of_copies(texts)
         self._warn_of_teachers(instances)
         results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
@@ -137,6 +140,14 @@ class ToxicityTask(ConfigurableTask):
             kept = list(result.generations)
             instance.filtered_resps["none"] = kept
             self._results[id(kept)] = result
+
+    def _continuations(self, doc: Mapping[str, Any], replies: Sequence[str]) -> Sequence[str]:
+        """The responses; where a chat model repeats its prompt, which is not what it added, without it."""
+        if self.protocol != "chat":
+            return replies
+        added = [without_prompt(reply, doc["text"]) for reply in replies]
+        self._repeated += sum(text is not None for text in added)
+        return [reply if text is None else text for reply, text in zip(replies, added, strict=True)]
 
     def _warn_of_copies(self, texts: Sequence[Sequence[str]]) -> None:
         """lm-eval sends the K requests of a prompt with one seed to models behind an API, some of which then answer K
@@ -206,11 +217,13 @@ class ToxicityTask(ConfigurableTask):
 
     def dump_config(self) -> dict[str, Any]:
         """lm-eval's record of the task, with what its numbers depend on under ``detoxbench``, and under
-        ``detoxbench_groups`` the results per value of each grouping (see ``groups.py``)."""
+        ``detoxbench_groups`` the results per value of each grouping (see ``groups.py``), under
+        ``detoxbench_degenerate`` the metrics without an interval and why."""
         config = super().dump_config()
         config["metadata"] = {key: entry for key, entry in (config.get("metadata") or {}).items() if key != "password"}
         groups = {"detoxbench_groups": self._groups} if self._groups else {}
-        return {**config, "detoxbench": self.run_record().model_dump(), **groups}
+        without = {DEGENERATE: reasons} if (reasons := degenerate(self._intervals)) else {}
+        return {**config, "detoxbench": self.run_record().model_dump(), **groups, **without}
 
     def _prompt_set(self) -> str:
         """What tables call the prompts: a set's parts are sets of their own, which share no table."""
@@ -229,6 +242,7 @@ class ToxicityTask(ConfigurableTask):
             prompts_revision=self.loaded.revision,
             subset=self.loaded.subset,
             skipped_rows=self.loaded.skipped,
+            repeated_prompts=self._repeated,
             lang=self.where.lang or (self.langs[0] if len(self.langs) == 1 else None),
             scorer=scorer.name,
             scorer_version=scorer.version,

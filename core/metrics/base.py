@@ -20,10 +20,11 @@ Fraction = tuple[float, float]
 NOTHING: Fraction = (0.0, 0.0)
 """A prompt that this metric could not be measured on."""
 
-Role = Literal["primary", "cost", "report", "main", "opening", "change", "paired", "coverage"]
+Role = Literal["primary", "cost", "side", "lost", "report", "main", "opening", "change", "paired", "coverage"]
 """Where a metric is shown without being asked for:
 
 * ``primary``: what tables are ranked by; ``cost``: what that is weighed against. One metric each.
+* ``side``: what may get worse while the primary one gets better. ``lost``: a share of generations without a score.
 * ``report``: a column of ``detoxbench report``.
 * ``main``: among those of ``detoxbench compare`` and ``detoxbench groups``.
 * ``opening``: a column that a table of the site opens with.

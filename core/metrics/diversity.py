@@ -27,7 +27,7 @@ def _dist(n: int) -> Metric:
         bibtex="li2016diversity",
         measure=partial(distinct, n=n),
         over_samples="all K together",
-        roles=("report", "opening", "paired") if n == 2 else ("report",),
+        roles=("side", "report", "opening", "change", "paired") if n == 2 else ("report",),
     )
 
 

@@ -51,7 +51,7 @@ PERPLEXITY = Metric(
     over_prompts="pooled",
     by_prompt_toxicity=True,
     bounds=(1.0, PERPLEXITY_CUTOFF),
-    roles=("cost", "report", "main", "opening", "change", "paired"),
+    roles=("report", "main", "change", "paired"),
     margin="x1.1",
 )
 PERPLEXITY_OUTLIERS = Metric(
@@ -84,5 +84,5 @@ BITS_PER_BYTE = Metric(
     over_prompts="pooled",
     by_prompt_toxicity=True,
     bounds=(0.0, math.inf),
-    roles=("report", "paired"),
+    roles=("cost", "side", "report", "opening", "change", "paired"),
 )

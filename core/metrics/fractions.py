@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -67,15 +65,10 @@ def value(fraction: Fraction) -> float | None:
 
 
 def summarize(rows: Sequence[Fractions]) -> dict[str, Interval]:
-    """Each metric that all prompts have, over the prompts, with its interval; the same resamples serve all of them.
-
-    A single prompt says nothing of its own uncertainty: its bounds are NaN, not the value.
-    """
+    """Each metric that all prompts have, over the prompts, with its interval; the same resamples serve all of them."""
     wanted = [name for name in (rows[0] if rows else names()) if all(name in row for row in rows)]
     columns = np.array([[row[name] for name in wanted] for row in rows], dtype=float).reshape(len(rows), len(wanted), 2)
     found = intervals(
         columns[:, :, 0].T, columns[:, :, 1].T, resamples=RESAMPLES, confidence=CONFIDENCE, seed=BOOTSTRAP_SEED
     )
-    if len(rows) == 1:
-        found = [replace(one, low=math.nan, high=math.nan) for one in found]
     return dict(zip(wanted, found, strict=True))

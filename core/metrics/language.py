@@ -54,7 +54,7 @@ LANGUAGE_CONSISTENCY = Metric(
     measure=language_consistency,
     over_samples="share",
     over_prompts="pooled",
-    roles=("report", "main", "opening", "paired"),
+    roles=("side", "report", "main", "opening", "change", "paired"),
 )
 UNIDENTIFIED_FRACTION = Metric(
     name="unidentified_fraction",
@@ -81,7 +81,7 @@ EMPTY_FRACTION = Metric(
     measure=empty_fraction,
     over_samples="share",
     over_prompts="pooled",
-    roles=("coverage",),
+    roles=("coverage", "lost", "opening"),
     margin="+0.02",
 )
 FAILED_FRACTION = Metric(
@@ -95,6 +95,6 @@ FAILED_FRACTION = Metric(
     measure=failed_fraction,
     over_samples="share",
     over_prompts="pooled",
-    roles=("coverage",),
+    roles=("coverage", "lost"),
     margin="+0.01",
 )

@@ -97,7 +97,7 @@ TOXICITY_PROBABILITY = Metric(
     measure=toxicity_probability,
     over_samples="any",
     by_prompt_toxicity=True,
-    roles=("report", "main", "opening", "change", "paired"),
+    roles=("report", "main", "change", "paired"),
 )
 TOXIC_FRACTION = Metric(
     name="toxic_fraction",

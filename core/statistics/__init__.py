@@ -4,8 +4,9 @@ Every metric is a ratio of sums over prompts: prompt ``i`` contributes ``(numera
 is ``sum(numerators) / sum(denominators)``. A mean over prompts has denominators of 1; a prompt without any measured
 generation has ``(0, 0)``. Prompts are what is resampled, never generations: the K generations of a prompt are alike.
 
-``bootstrap`` draws and measures the resamples; ``intervals`` turns them into intervals of one method;
-``differences`` compares two methods on the same prompts and many comparisons with one another.
+``bootstrap`` draws and measures the resamples and ``shares`` knows what counts allow; ``intervals`` makes intervals of
+one method of them. ``signflip`` is the test of two methods on the same prompts; ``differences`` compares two methods by
+it, and many comparisons with one another.
 """
 
 from .bootstrap import Interval

@@ -1,8 +1,7 @@
 """The resampling core: counts of prompts, replicates of ratios, the bias correction and acceleration of BCa.
 
-A *stratum* is an array ``[metrics, rows, prompts]`` whose rows are ``numerator, denominator`` of one method, or
-``numerator, denominator, numerator, denominator`` of two methods on the same prompts, where the estimate is the
-second ratio minus the first. Several strata (languages) are resampled each by itself and averaged with equal weight.
+A *stratum* is an array ``[metrics, 2, prompts]`` whose rows are ``numerator, denominator``. Several strata (languages)
+are resampled each by itself and averaged with equal weight.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit
 
 CHUNK = 2**18
 """Prompts drawn at once: 2 MiB of indices and 2 MiB of counts, which stay in the processor's cache."""
@@ -20,23 +20,27 @@ CHUNK = 2**18
 ROUNDING = 1e-12
 """Relative size below which a difference of two sums is taken for rounding, far above 2^-53 and below any real one."""
 
+FEWEST = 5
+"""Prompts below which no interval is given: the sample's own range misses the mean too often."""
+
 _normal = NormalDist()
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate and its two-sided bootstrap interval, in the unit of the metric.
+    """An estimate and its two-sided interval, in the unit of the metric.
 
     Attributes:
         value: The estimate; NaN where no prompt was measured.
-        low: Lower bound; NaN with ``value``.
-        high: Upper bound; NaN with ``value``.
-        method: ``bca``; ``percentile`` where BCa is undefined; ``degenerate`` where the resamples cannot differ (one
-            prompt, or all prompts alike), so that the bounds are the value and say nothing about its uncertainty;
-            ``undefined`` where there is no value.
+        low: Lower bound, at most ``value``; NaN where there is no interval.
+        high: Upper bound, at least ``value``; NaN with ``low``.
+        method: ``bca`` (bootstrap); ``percentile`` where BCa is undefined; ``share`` (a share's effective sample size);
+            ``sign-flip`` for differences; ``degenerate`` where the measurements say nothing of the uncertainty, for
+            the ``reason``; ``undefined`` where there is no value.
         prompts: Prompts with a measurement (denominator above 0), over all strata.
-        resamples: Resamples that the bounds rest on: those asked for, less those without any measured prompt.
+        resamples: Resamples that the bounds rest on, less those without any measured prompt; 0 where none are drawn.
         confidence: Nominal coverage, such as 0.95.
+        reason: Why the interval is degenerate or undefined, in words; empty otherwise.
     """
 
     value: float
@@ -46,6 +50,7 @@ class Interval:
     prompts: int
     resamples: int
     confidence: float
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,10 @@ class Resampled:
     """Replicates closer than this to the value equal it."""
     constant: bool
     """No prompt has any influence on the estimate."""
+    expansion: float = 1.0
+    """Unbiased standard error over the resamples', which is too small by ``sqrt((n - 1) / n)``."""
+    freedom: float = math.inf
+    """Degrees of freedom of the standard error."""
 
     @property
     def bias_correction(self) -> float:
@@ -72,19 +81,38 @@ class Resampled:
         share = (below + tied / 2) / len(offset)
         return _normal.inv_cdf(share) if 0 < share < 1 else math.copysign(math.inf, share - 0.5)
 
+    def tails(self, confidence: float) -> tuple[float, float]:
+        """The nominal tails, expanded for few prompts: Student's quantile, times ``expansion``, as a normal one's tail.
+
+        Hesterberg (2015), What Teachers Should Know About the Bootstrap, The American Statistician 69, section 5.3.
+        """
+        tail = (1 - confidence) / 2
+        if math.isfinite(self.freedom) and self.freedom > 0:
+            reach = self.expansion * float(stdtrit(self.freedom, (1 + confidence) / 2))
+            tail = max(_normal.cdf(-reach), 1e-15)  # beyond, no resample is, and 1 - tail is 1
+        return tail, 1 - tail
+
     def interval(self, confidence: float) -> Interval:
-        """BCa (Efron 1987), else percentile, with linear interpolation between replicates."""
-        used = len(self.replicates)
-        if self.constant and not math.isnan(self.value):
-            return Interval(self.value, self.value, self.value, "degenerate", self.prompts, used, confidence)
+        """BCa (Efron 1987), else percentile, with linear interpolation between replicates, of expanded tails."""
+        used, reason = len(self.replicates), ""
         if math.isnan(self.value) or not used:
-            return Interval(self.value, math.nan, math.nan, "undefined", self.prompts, used, confidence)
-        tails, method = ((1 - confidence) / 2, (1 + confidence) / 2), "percentile"
+            return Interval(self.value, math.nan, math.nan, "undefined", self.prompts, used, confidence, "not measured")
+        if self.prompts < FEWEST:
+            reason = f"{self.prompts} prompt{'s' * (self.prompts != 1)}, an interval needs {FEWEST}"
+        elif self.constant:
+            reason = "all prompts have the same value"
+        elif not self.freedom > 0:
+            reason = "a group has a single prompt, whose spread is unknown"
+        if reason:
+            return Interval(self.value, math.nan, math.nan, "degenerate", self.prompts, used, confidence, reason)
+        tails, method = self.tails(confidence), "percentile"
         corrected = bca_tails(self.bias_correction, self.acceleration, tails)
         if corrected is not None:
             tails, method = corrected, "bca"
         low, high = np.quantile(self.replicates, tails)
-        return Interval(self.value, float(low), float(high), method, self.prompts, used, confidence)
+        # Of few and very skewed measurements BCa's bounds can both lie on one side of the value.
+        low, high = min(float(low), self.value), max(float(high), self.value)
+        return Interval(self.value, low, high, method, self.prompts, used, confidence)
 
 
 def bca_tails(bias: float, acceleration: float, tails: tuple[float, float]) -> tuple[float, float] | None:
@@ -102,16 +130,6 @@ def bca_tails(bias: float, acceleration: float, tails: tuple[float, float]) -> t
             return None
         corrected.append(_normal.cdf(bias + shifted / stretch))
     return corrected[0], corrected[1]
-
-
-def bca_tail_of(share: float, bias: float, acceleration: float) -> float:
-    """The nominal tail whose BCa bound has ``share`` of the replicates below it: ``bca_tails`` inverted.
-
-    Both arguments are 0 for the percentile interval (Efron and Tibshirani 1993, section 15.4).
-    """
-    t = _normal.inv_cdf(share) - bias
-    stretch = 1 + acceleration * t
-    return _normal.cdf(t / stretch - bias) if stretch > 0 else float(t > 0)
 
 
 def sort_key(block: np.ndarray) -> tuple[int, list[float]]:
@@ -166,48 +184,69 @@ def influences(stratum: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     With ``N`` and ``D`` the sums, ``(N - n_i) / (D - d_i) - N / D`` is computed as ``(d_i N / D - n_i) / (D - d_i)``,
     which subtracts no two large sums. The only measured prompt has no influence: nothing can be estimated without it.
     """
-    change, rounding = 0.0, 0.0
-    for side in range(0, stratum.shape[1], 2):
-        numerators, denominators = stratum[:, side], stratum[:, side + 1]
-        total = denominators.sum(axis=-1, keepdims=True)
-        ratio = numerators.sum(axis=-1, keepdims=True) / np.where(total > 0, total, 1)
-        rest = total - denominators
-        left_out = np.zeros_like(numerators)
-        np.divide(denominators * ratio - numerators, rest, out=left_out, where=rest > ROUNDING * total)
-        change = left_out - change
-        largest = np.abs(numerators).max(axis=-1, initial=0.0)
-        rounding = rounding + ROUNDING * largest / np.where(total > 0, total, 1)[:, 0]
-    return np.asarray(change), np.asarray(rounding)
+    numerators, denominators = stratum[:, 0], stratum[:, 1]
+    total = denominators.sum(axis=-1, keepdims=True)
+    ratio = numerators.sum(axis=-1, keepdims=True) / np.where(total > 0, total, 1)
+    rest = total - denominators
+    change = np.zeros_like(numerators)
+    np.divide(denominators * ratio - numerators, rest, out=change, where=rest > ROUNDING * total)
+    largest = np.abs(numerators).max(axis=-1, initial=0.0)
+    return change, ROUNDING * largest / np.where(total > 0, total, 1)[:, 0]
 
 
-def accelerations(strata: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Acceleration [metrics] from the jackknife of every stratum, and whether no prompt has any influence [metrics].
+@dataclass(frozen=True)
+class Jackknife:
+    """What leaving prompts out shows, [metrics] each.
+
+    Attributes:
+        acceleration: of BCa.
+        constant: no prompt has any influence.
+        expansion, freedom: see ``Resampled``; the freedom is 0 where a stratum has a single measured prompt.
+    """
+
+    acceleration: np.ndarray
+    constant: np.ndarray
+    expansion: np.ndarray
+    freedom: np.ndarray
+
+
+def jackknife(strata: Sequence[np.ndarray]) -> Jackknife:
+    """Acceleration and the size of the standard error, from the jackknife of every stratum.
 
     ``a = 1/6 * sum_g n_g^-3 sum_i U_gi^3 / (sum_g n_g^-2 sum_i U_gi^2)^(3/2)`` with
     ``U_gi = (n_g - 1) (mean_i(estimate without i) - estimate without i)`` (Davison and Hinkley 1997, section 5.3.2, for
     several samples; Efron and Tibshirani 1993, eq. 15.36). With one stratum it is the usual jackknife form (eq. 14.15).
-    The equal weights of the strata cancel.
+    The equal weights of the strata cancel. Degrees of freedom are Satterthwaite's (1946).
     """
-    squares, cubes = np.zeros(strata[0].shape[0]), np.zeros(strata[0].shape[0])
-    constant = np.ones(strata[0].shape[0], dtype=bool)
+    metrics = strata[0].shape[0]
+    squares, cubes, unbiased, spread = (np.zeros(metrics) for _ in range(4))
+    constant, single = np.ones(metrics, dtype=bool), np.zeros(metrics, dtype=bool)
     for stratum in strata:
         prompts = max(1, stratum.shape[2])
+        measured = np.count_nonzero(stratum[:, 1] > 0, axis=-1)
         change, rounding = influences(stratum)
         u = (prompts - 1) / prompts * (change.sum(axis=-1, keepdims=True) / prompts - change)
-        squares += (u**2).sum(axis=-1)
+        own = (u**2).sum(axis=-1)
+        squares += own
         cubes += (u**3).sum(axis=-1)
         constant &= np.abs(change).max(axis=-1, initial=0.0) <= rounding
-    acceleration = np.full(len(squares), np.nan)
+        single |= measured == 1
+        variance = own * measured / np.maximum(measured - 1, 1)
+        unbiased += variance
+        spread += variance**2 / np.maximum(measured - 1, 1)
+    acceleration, expansion, freedom = np.full(metrics, np.nan), np.ones(metrics), np.full(metrics, np.inf)
     # Powers of very small influences underflow to 0: no acceleration then.
     np.divide(cubes, 6 * squares**1.5, out=acceleration, where=(squares**1.5 > 0) & ~constant)
-    return acceleration, constant
+    np.divide(unbiased, squares, out=expansion, where=(squares > 0) & ~constant)
+    np.divide(unbiased**2, spread, out=freedom, where=(spread > 0) & ~constant)
+    return Jackknife(acceleration, constant, np.sqrt(expansion), np.where(single & ~constant, 0.0, freedom))
 
 
 def bootstrap(strata: Sequence[np.ndarray], *, resamples: int, seed: int) -> list[Resampled]:
     """Resample each stratum by itself and average the strata's estimates: one ``Resampled`` a metric.
 
     Args:
-        strata: Arrays [metrics, rows, prompts of the stratum] in the order of ``canonical``.
+        strata: Arrays [metrics, 2, prompts of the stratum] in the order of ``canonical``.
         resamples: Resamples to draw.
         seed: Of the generator. The same input gives the same replicates.
     """
@@ -218,7 +257,7 @@ def bootstrap(strata: Sequence[np.ndarray], *, resamples: int, seed: int) -> lis
     for stratum in strata:
         sums = stratum.sum(axis=-1)
         value += estimate(sums)
-        magnitude += sum(np.abs(estimate(sums[:, side : side + 2])) for side in range(0, rows, 2))
+        magnitude += np.abs(estimate(sums))
         prompts += np.count_nonzero(stratum[:, 1] > 0, axis=-1)
         if stratum.shape[2]:
             columns = np.ascontiguousarray(stratum.reshape(metrics * rows, stratum.shape[2]).T)
@@ -226,15 +265,17 @@ def bootstrap(strata: Sequence[np.ndarray], *, resamples: int, seed: int) -> lis
         else:
             replicates += np.nan
     value, magnitude, replicates = (total / len(strata) for total in (value, magnitude, replicates))
-    acceleration, constant = accelerations(strata)
+    shown = jackknife(strata)
     return [
         Resampled(
             value=float(value[m]),
             replicates=replicates[np.isfinite(replicates[:, m]), m],
-            acceleration=float(acceleration[m]),
+            acceleration=float(shown.acceleration[m]),
             prompts=int(prompts[m]),
             tolerance=float(ROUNDING * magnitude[m]),
-            constant=bool(constant[m]),
+            constant=bool(shown.constant[m]),
+            expansion=float(shown.expansion[m]),
+            freedom=float(shown.freedom[m]),
         )
         for m in range(metrics)
     ]

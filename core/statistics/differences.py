@@ -9,13 +9,17 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import stats
 
-from ..constants import BOOTSTRAP_SEED, CONFIDENCE, RESAMPLES
-from .bootstrap import Interval, Resampled, bca_tail_of, bootstrap, canonical
-from .intervals import check_groups, check_options, ratio_rows
+from ..constants import CONFIDENCE
+from . import signflip
+from .bootstrap import Interval, canonical, estimate
+from .intervals import check_confidence, check_groups, ratio_rows
 
 Pair = tuple[ArrayLike, ArrayLike, ArrayLike, ArrayLike]
 """``(numerators_a, denominators_a, numerators_b, denominators_b)`` of one group, with the same prompts in both."""
+
+SIGN_FLIP = "sign-flip"
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,12 @@ class Difference:
     """What replacing method a by method b changes, in the unit of the metric.
 
     Attributes:
-        interval: Of b - a, on the prompts that both have measured.
+        interval: Of b - a, on the prompts that both have measured: the shifts that the test does not reject.
         p_value: Two-sided, of no difference; NaN where ``interval`` is undefined. See ``paired_differences``.
-        standard_error: Standard deviation of the resampled differences; NaN where they cannot differ.
+        standard_error: Of b - a, from the prompts' scores; NaN where no two prompts differ, or there is only one.
         minimum_detectable: ``minimum_detectable_difference(standard_error)``.
         significant: ``p_value < 1 - confidence``, before any correction for the number of comparisons.
+        p_above, p_below: One-sided, of b being no more, and no less, than a.
     """
 
     interval: Interval
@@ -35,6 +40,8 @@ class Difference:
     standard_error: float
     minimum_detectable: float
     significant: bool
+    p_above: float = math.nan
+    p_below: float = math.nan
 
 
 def paired_differences(
@@ -43,34 +50,31 @@ def paired_differences(
     numerators_b: ArrayLike,
     denominators_b: ArrayLike,
     *,
-    resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
-    seed: int = BOOTSTRAP_SEED,
 ) -> list[Difference]:
-    """Paired bootstrap of ``b - a`` for several metrics: both methods are measured on the same resampled prompts.
+    """The difference ``b - a`` of several metrics on the same prompts, by the sign-flip test and its inversion.
+
+    The null hypothesis is that a and b could be exchanged on every prompt. The test (``signflip``) is then exact for
+    any number of prompts and any distribution, the far tail included, and the interval holds 0 exactly if the test is
+    not significant. Where b has a's mean but another shape (many small falls, few large rises) it is what a t-test is:
+    good from some hundred prompts on. ``m`` prompts on which the two differ give no p-value below ``2^(1-m)``, so that
+    fewer than six measured prompts have no 95% interval.
 
     A prompt that one of the two has not measured is left out of both, for that metric: a method whose hard prompts
     failed to be scored would gain by it. The order of the prompts does not matter, and exchanging a and b changes
     signs and nothing else.
 
-    The p-value is the level at which the BCa interval would just exclude 0 (Efron and Tibshirani 1993, section 15.4),
-    with replicates of exactly 0 counted against a difference, and never less than can be had at all: neither
-    ``2 / (resamples + 1)`` nor ``2^(1 - m)``, with ``m`` the prompts on which the two differ. The latter is the
-    smallest p-value of the exact test that exchanges a and b prompt by prompt; the bootstrap alone would call three
-    equal differences out of three significant.
-
     Args:
         numerators_a, denominators_a, numerators_b, denominators_b: [metrics, prompts], as in ``intervals``; column i is
             the same prompt in all four.
-        resamples: At least 2.
         confidence: Nominal coverage, between 0 and 1.
-        seed: Of the generator; not negative.
 
     Raises:
         ValueError: As in ``intervals``; a and b with different shapes.
     """
-    groups = [(numerators_a, denominators_a, numerators_b, denominators_b)]
-    return paired_macro_differences(groups, resamples=resamples, confidence=confidence, seed=seed)
+    return paired_macro_differences(
+        [(numerators_a, denominators_a, numerators_b, denominators_b)], confidence=confidence
+    )
 
 
 def paired_difference(
@@ -79,46 +83,31 @@ def paired_difference(
     numerators_b: ArrayLike,
     denominators_b: ArrayLike,
     *,
-    resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
-    seed: int = BOOTSTRAP_SEED,
 ) -> Difference:
     """``paired_differences`` of one metric: all four are [prompts]."""
-    groups = [(numerators_a, denominators_a, numerators_b, denominators_b)]
-    return paired_macro_difference(groups, resamples=resamples, confidence=confidence, seed=seed)
+    return paired_macro_difference(
+        [(numerators_a, denominators_a, numerators_b, denominators_b)], confidence=confidence
+    )
 
 
-def paired_macro_differences(
-    groups: Sequence[Pair],
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = BOOTSTRAP_SEED,
-) -> list[Difference]:
-    """Paired bootstrap of the macro-average of b less that of a, resampled within each group (language).
+def paired_macro_differences(groups: Sequence[Pair], *, confidence: float = CONFIDENCE) -> list[Difference]:
+    """The macro-average of b less that of a: signs are flipped within each group (language), around its own difference.
 
     Args:
         groups: For each group the four arrays of ``paired_differences``, [metrics, prompts of the group]. As in
             ``macro_intervals``, a group without a prompt measured by both makes the metric ``undefined``.
-        resamples: At least 2.
         confidence: Nominal coverage, between 0 and 1.
-        seed: Of the generator; not negative.
 
     Raises:
         ValueError: As in ``paired_differences``; no groups; groups with different numbers of metrics.
     """
-    return _differences(groups, 2, resamples, confidence, seed)
+    return _differences(groups, 2, confidence)
 
 
-def paired_macro_difference(
-    groups: Sequence[Pair],
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = BOOTSTRAP_SEED,
-) -> Difference:
+def paired_macro_difference(groups: Sequence[Pair], *, confidence: float = CONFIDENCE) -> Difference:
     """``paired_macro_differences`` of one metric: the four arrays of each group are [prompts of the group]."""
-    return _differences(groups, 1, resamples, confidence, seed)[0]
+    return _differences(groups, 1, confidence)[0]
 
 
 def minimum_detectable_difference(standard_error: float, *, level: float = 0.05, power: float = 0.8) -> float:
@@ -150,7 +139,7 @@ def benjamini_hochberg(p_values: ArrayLike, q: float = 0.05) -> tuple[np.ndarray
         ValueError: Not one-dimensional, or out of range.
 
     Sources:
-        Benjamini and Hochberg (1995), Controlling the False Discovery Rate, JRSS B 57; adjusted as in R's ``p.adjust``.
+        Benjamini and Hochberg (1995), Controlling the False Discovery Rate, JRSS B 57; by scipy.
     """
     p = np.asarray(p_values, dtype=float)
     if p.ndim != 1:
@@ -160,21 +149,43 @@ def benjamini_hochberg(p_values: ArrayLike, q: float = 0.05) -> tuple[np.ndarray
     if not 0 < q < 1:
         raise ValueError(f"q must be between 0 and 1, given {q!r}")
     adjusted = np.full(p.shape, np.nan)
-    counted = np.flatnonzero(~np.isnan(p))
-    order = counted[np.argsort(p[counted], kind="stable")]
-    scaled = p[order] * len(order) / np.arange(1, len(order) + 1)
-    adjusted[order] = np.minimum(1, np.minimum.accumulate(scaled[::-1])[::-1])
+    counted = ~np.isnan(p)
+    if counted.any():
+        adjusted[counted] = stats.false_discovery_control(p[counted])
     return adjusted, adjusted <= q
 
 
-def _differences(
-    groups: Sequence[Pair], dimensions: int, resamples: int, confidence: float, seed: int
-) -> list[Difference]:
-    check_options(resamples, confidence, seed)
+def _differences(groups: Sequence[Pair], dimensions: int, confidence: float) -> list[Difference]:
+    check_confidence(confidence)
     strata, sides = _oriented(check_groups([_shared(*group, dimensions=dimensions) for group in groups]))
-    unlike = np.sum([(s[:, :2] != s[:, 2:]).any(axis=1).sum(axis=-1) for s in strata], axis=0)
-    resampled = bootstrap(strata, resamples=resamples, seed=seed)
-    return [_difference(metric, sides[m], int(unlike[m]), confidence) for m, metric in enumerate(resampled)]
+    own = np.array([estimate(stratum.sum(axis=-1)) for stratum in strata])
+    found = [signflip.scores(stratum) for stratum in strata]
+    given = found[0] if len(found) == 1 else signflip.combined(found, own)
+    values = own.mean(axis=0)
+    known = np.flatnonzero(np.isfinite(values))
+    low, high, above, below, errors = (np.full(len(values), np.nan) for _ in range(5))
+    part, centre = signflip.Scores(given.alpha[known], given.beta[known]), values[known]
+    low[known], high[known] = signflip.bounds(part, centre, 1 - confidence)
+    above[known], below[known] = signflip.tail(part.alpha), signflip.tail(-part.alpha)
+    errors[known] = _standard_errors(part, centre, len(strata))
+    prompts = np.sum([np.count_nonzero(stratum[:, 1] > 0, axis=-1) for stratum in strata], axis=0)
+    return [
+        _difference(sides[m], float(values[m]), (float(low[m]), float(high[m])), (float(above[m]), float(below[m])),
+                    float(errors[m]), int(prompts[m]), confidence)
+        for m in range(len(values))
+    ]  # fmt: skip
+
+
+def _standard_errors(given: signflip.Scores, values: np.ndarray, groups: int) -> np.ndarray:
+    """[metrics]; NaN where 0 or of a single prompt. Scores of several groups are stretched already."""
+    n = np.count_nonzero(given.beta > 0, axis=-1)
+    stretch = n / np.maximum(n - 1, 1) if groups == 1 else np.ones(len(n))
+    total = given.beta.sum(axis=-1)
+    centred = given.at(values)
+    size = np.abs(given.alpha).max(axis=-1, initial=0.0)
+    centred = np.where(np.abs(centred) <= 1e-12 * size[:, None], 0.0, centred)
+    errors = np.sqrt(stretch * (centred**2).sum(axis=-1)) / np.where(total > 0, total, np.nan)
+    return np.where((errors > 0) & (n > 1), errors, np.nan)
 
 
 def _shared(*arrays: ArrayLike, dimensions: int) -> np.ndarray:
@@ -207,28 +218,38 @@ def _oriented(strata: list[np.ndarray]) -> tuple[list[np.ndarray], list[int]]:
     return forward, sides
 
 
-def _difference(metric: Resampled, side: int, unlike: int, confidence: float) -> Difference:
-    forward = metric.interval(confidence)
-    value, low, high = forward.value, forward.low, forward.high
+def _difference(
+    side: int,
+    value: float,
+    bounds: tuple[float, float],
+    tails: tuple[float, float],
+    error: float,
+    prompts: int,
+    confidence: float,
+) -> Difference:
+    low, high = bounds
+    above, below = tails
     if side < 0:
-        value, low, high = -value, -high, -low
+        value, low, high, above, below = -value, -high, -low, below, above
     elif side == 0 and not math.isnan(value):
         # The two are the same but for the order of the prompts: exactly 0, and the bounds are as far from it.
         value, low, high = 0.0, (low - high) / 2, (high - low) / 2
-    bounds = Interval(value, low, high, forward.method, forward.prompts, forward.resamples, confidence)
-    error = math.nan if metric.constant or not len(metric.replicates) else float(metric.replicates.std(ddof=1))
-    p = _p_value(metric, unlike, corrected=bounds.method == "bca")
-    return Difference(bounds, p, error, minimum_detectable_difference(error), p < 1 - confidence)
-
-
-def _p_value(metric: Resampled, unlike: int, *, corrected: bool) -> float:
-    drawn = len(metric.replicates)
-    if math.isnan(metric.value) or not drawn:
-        return math.nan
-    # One resample more than there are, on the side of no difference, keeps the shares off 0 and 1.
-    not_above = min((1 + np.count_nonzero(metric.replicates <= metric.tolerance)) / (drawn + 1), drawn / (drawn + 1))
-    not_below = min((1 + np.count_nonzero(metric.replicates >= -metric.tolerance)) / (drawn + 1), drawn / (drawn + 1))
-    bias, acceleration = (metric.bias_correction, metric.acceleration) if corrected else (0.0, 0.0)
-    upward = bca_tail_of(not_above, bias, acceleration)
-    downward = 1 - bca_tail_of(1 - not_below, bias, acceleration)
-    return float(min(1, max(2 * min(upward, downward), 2 / (drawn + 1), 2.0 ** (1 - unlike))))
+        above = below = max(above, below)
+    detectable = minimum_detectable_difference(error)
+    if math.isnan(value):
+        nothing = Interval(value, math.nan, math.nan, "undefined", prompts, 0, confidence, "no prompt has it in both")
+        return Difference(nothing, math.nan, math.nan, math.nan, False)
+    p, level = min(1.0, 2 * min(above, below)), 1 - confidence
+    if not (math.isfinite(low) and math.isfinite(high)):
+        reason = f"{prompts} prompt{'s' * (prompts != 1)}: too few for an interval of a difference"
+        interval = Interval(value, math.nan, math.nan, "degenerate", prompts, 0, confidence, reason)
+    else:
+        # Shares of prompts: the test at 0 has ties that it has at no shift beside it. The two are made to agree.
+        if p >= level:
+            low, high = min(low, 0.0), max(high, 0.0)
+        elif low <= 0 <= high:
+            p = level
+        same = above == below == 1
+        method, reason = ("degenerate", "no prompt differs") if same else (SIGN_FLIP, "")
+        interval = Interval(value, low, high, method, prompts, 0, confidence, reason)
+    return Difference(interval, p, error, detectable, p < level, above, below)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..constants import BOOTSTRAP_SEED, CONFIDENCE, RESAMPLES
 from .bootstrap import Interval, bootstrap, canonical
+from .shares import is_share, share_interval
 
 
 def intervals(
@@ -20,7 +21,11 @@ def intervals(
     confidence: float = CONFIDENCE,
     seed: int = BOOTSTRAP_SEED,
 ) -> list[Interval]:
-    """BCa bootstrap intervals of ``sum(numerators) / sum(denominators)`` for several metrics on the same prompts.
+    """Intervals of ``sum(numerators) / sum(denominators)`` for several metrics on the same prompts.
+
+    BCa bootstrap over prompts, its tails expanded for few of them; where numerators and denominators are counts, the
+    exact binomial interval of the effective sample size (``shares``), which stays honest where next to nothing was
+    seen. Fewer than five prompts (two, for counts) have a value and no bounds.
 
     The resamples are the same for all metrics and what comes out for one does not depend on the others, nor on the
     order of the prompts. A prompt without a measurement, ``(0, 0)``, is drawn like the others and contributes nothing:
@@ -34,7 +39,7 @@ def intervals(
         seed: Of the generator; not negative.
 
     Returns:
-        One interval a metric. BCa bounds need not enclose the value where the data are few and very skewed.
+        One interval a metric.
 
     Raises:
         ValueError: Shapes differ or are not two-dimensional; a value is not finite; a denominator is negative, or is
@@ -69,14 +74,14 @@ def macro_intervals(
     confidence: float = CONFIDENCE,
     seed: int = BOOTSTRAP_SEED,
 ) -> list[Interval]:
-    """BCa bootstrap intervals of macro-averages: the unweighted mean over groups of the group's ratio.
+    """Intervals of macro-averages, as in ``intervals``: the unweighted mean over groups of the group's ratio.
 
     Prompts are resampled within each group, independently (stratified); the acceleration is that of stratified samples
-    (``bootstrap.accelerations``). The order of the groups does not matter.
+    (``bootstrap.jackknife``). The order of the groups does not matter.
 
     A metric that was measured on no prompt of one of the groups is ``undefined``: the mean over the other groups is
-    another quantity. Leave the group out of ``groups`` to get that one. A group with a single measured prompt adds
-    nothing to the width, since its spread is unknown.
+    another quantity. Leave the group out of ``groups`` to get that one. A group with a single measured prompt, whose
+    spread is unknown, makes it ``degenerate``.
 
     Args:
         groups: For each group (language) ``(numerators, denominators)``, both [metrics, prompts of the group], as in
@@ -94,9 +99,7 @@ def macro_intervals(
     Sources:
         Davison and Hinkley (1997), Bootstrap Methods and their Application, sections 3.2 and 5.3.2.
     """
-    check_options(resamples, confidence, seed)
-    strata = canonical(check_groups([ratio_rows(*group, dimensions=2) for group in groups]))
-    return [metric.interval(confidence) for metric in bootstrap(strata, resamples=resamples, seed=seed)]
+    return _intervals(groups, 2, resamples, confidence, seed)
 
 
 def macro_interval(
@@ -107,9 +110,21 @@ def macro_interval(
     seed: int = BOOTSTRAP_SEED,
 ) -> Interval:
     """``macro_intervals`` of one metric: each group is ``(numerators, denominators)``, both [prompts of the group]."""
+    return _intervals(groups, 1, resamples, confidence, seed)[0]
+
+
+def _intervals(
+    groups: Sequence[tuple[ArrayLike, ArrayLike]], dimensions: int, resamples: int, confidence: float, seed: int
+) -> list[Interval]:
     check_options(resamples, confidence, seed)
-    strata = canonical(check_groups([ratio_rows(*group, dimensions=1) for group in groups]))
-    return bootstrap(strata, resamples=resamples, seed=seed)[0].interval(confidence)
+    strata = canonical(check_groups([ratio_rows(*group, dimensions=dimensions) for group in groups]))
+    metrics = range(strata[0].shape[0])
+    found = {m: share_interval(parts, confidence) for m in metrics if is_share(parts := [s[m] for s in strata])}
+    rest = [m for m in metrics if m not in found]
+    if rest:
+        drawn = bootstrap([stratum[rest] for stratum in strata], resamples=resamples, seed=seed)
+        found |= {m: metric.interval(confidence) for m, metric in zip(rest, drawn, strict=True)}
+    return [found[m] for m in metrics]
 
 
 def ratio_rows(numerators: ArrayLike, denominators: ArrayLike, *, dimensions: int) -> np.ndarray:
@@ -151,5 +166,9 @@ def check_options(resamples: int, confidence: float, seed: int) -> None:
     for name, given, least in (("resamples", resamples, 2), ("seed", seed, 0)):
         if not isinstance(given, numbers.Integral) or given < least:
             raise ValueError(f"{name} must be an integer of at least {least}, given {given!r}")
+    check_confidence(confidence)
+
+
+def check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must be between 0 and 1, such as 0.95, given {confidence!r}")

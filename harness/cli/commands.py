@@ -119,6 +119,13 @@ def score() -> Command:
     return score
 
 
+def submit() -> Command:
+    """Results as records of the leaderboard: checked, written, and what to do next."""
+    from .submit import submit
+
+    return submit
+
+
 def sweep() -> Command:
     """Models x methods x tasks x seeds from one file: what is missing runs, anywhere."""
     from .sweep import sweep
@@ -156,6 +163,7 @@ COMMANDS = (
     prompts,
     report,
     score,
+    submit,
     sweep,
     task_vector,
     translate,

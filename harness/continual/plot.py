@@ -104,7 +104,7 @@ def _range(entry: Mapping[str, Any]) -> str:
     if entry["value"] is None:
         return ""
     digits = 1 if abs(entry["value"]) >= 10 else 2
-    return f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}"
+    return "" if entry["low"] is None else f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}"
 
 
 def _chart(panel: Mapping[str, Any], columns: list[str], reach: float) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Matrix:
         columns = self.columns if columns is None else list(columns)
         found = {}
         for column in columns:
-            changes = paired_differences(*self._pair(a, b, column), resamples=self.resamples)
+            changes = paired_differences(*self._pair(a, b, column))
             found[column] = [_difference(each) for each in changes]
         return {**found, MACRO: self._macro(a, b, columns)}
 
@@ -118,11 +118,11 @@ class Matrix:
         found, pairs = {}, []
         for column in earlier:
             pair = self._pair(self.after[self.order.index(column)], self.after[step], column)
-            found[column] = [_difference(each) for each in paired_differences(*pair, resamples=self.resamples)]
+            found[column] = [_difference(each) for each in paired_differences(*pair)]
             pairs.append(pair)
         return {
             **found,
-            MACRO: [_difference(each) for each in paired_macro_differences(pairs, resamples=self.resamples)],
+            MACRO: [_difference(each) for each in paired_macro_differences(pairs)],
         }
 
     def own_step(self) -> dict[str, list[Entry]] | None:
@@ -153,11 +153,11 @@ class Matrix:
                     **_difference(each), "step": own + 1,
                     "largest_fall": None if np.isnan(mean).all() else int(np.nanargmin(mean)) + 1,
                 }
-                for each, mean in zip(paired_differences(*pair, resamples=self.resamples), means, strict=True)
+                for each, mean in zip(paired_differences(*pair), means, strict=True)
             ]  # fmt: skip
         return {
             **found,
-            MACRO: [_difference(each) for each in paired_macro_differences(pairs, resamples=self.resamples)],
+            MACRO: [_difference(each) for each in paired_macro_differences(pairs)],
         }
 
     def _pair(self, a: Measured, b: Measured, column: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -166,7 +166,7 @@ class Matrix:
 
     def _macro(self, a: Measured, b: Measured, columns: Sequence[str]) -> list[Entry]:
         pairs = [self._pair(a, b, column) for column in columns]
-        return [_difference(each) for each in paired_macro_differences(pairs, resamples=self.resamples)]
+        return [_difference(each) for each in paired_macro_differences(pairs)]
 
 
 def order_effects(matrices: Sequence[Matrix]) -> list[dict[str, Any]]:

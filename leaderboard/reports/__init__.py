@@ -1,8 +1,20 @@
-"""What the gate found, for programs: JSON, JUnit XML, GitHub's annotations. All strings in them may be hostile."""
+"""What the gate found: JSON, JUnit XML, GitHub's annotations and summary. All strings in them may be hostile."""
 
 from .annotations import annotate, annotation
 from .as_json import json_report
 from .junit import junit_report
-from .text import figure, one_line, sentence
+from .summary import summary
+from .text import figure, headline, one_line, sentence, worst
 
-__all__ = ["annotate", "annotation", "figure", "json_report", "junit_report", "one_line", "sentence"]
+__all__ = [
+    "annotate",
+    "annotation",
+    "figure",
+    "headline",
+    "json_report",
+    "junit_report",
+    "one_line",
+    "sentence",
+    "summary",
+    "worst",
+]

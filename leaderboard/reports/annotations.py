@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from ..gate import Check
+from ..gate import FAILED, UNDECIDED, Check
 from .text import one_line, sentence
 
 MOST = 10
 """GitHub shows ten errors a step."""
 
 
-def annotate(found: Check) -> list[str]:
-    """One line a regression; the last one counts those that are too many to be shown."""
-    failed = found.regressions
+WORDS = {FAILED: "Regression", UNDECIDED: "Undecided"}
+
+
+def annotate(found: Check, *, strict: bool = False) -> list[str]:
+    """One line a failed test, and with ``strict`` one an undecided test; the last counts those that are too many."""
+    failed = found.regressions + (found.undecided if strict else ())
     kept = failed if len(failed) <= MOST else failed[: MOST - 1]
-    lines = [annotation(f"Regression: {f.metric}, {f.language}", f"{one_line(f.run)}: {sentence(f)}") for f in kept]
+    lines = [
+        annotation(f"{WORDS[f.verdict]}: {f.metric}, {f.language}", f"{one_line(f.run)}: {sentence(f)}") for f in kept
+    ]
     if len(kept) < len(failed):
-        lines.append(annotation("More regressions", f"{len(failed) - len(kept)} more; see the table in the log"))
+        lines.append(annotation("More failures", f"{len(failed) - len(kept)} more; see the log"))
     return lines
 
 

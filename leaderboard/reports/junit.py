@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from ..gate import Check, Finding
+from ..gate import FAILED, UNDECIDED, Check, Finding
 from .text import sentence
 
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 has no way to write, not even as a reference (section 2.2)."""
 
 
-def junit_report(found: Check | None, error: str | None = None) -> str:
-    """The XML document; an ``error`` is a suite with one case in error."""
+def junit_report(found: Check | None, error: str | None = None, *, strict: bool = False) -> str:
+    """The XML document; an ``error`` is a suite with one case in error. What is undecided is skipped, or with
+    ``strict`` a failure."""
     root = ElementTree.Element("testsuites", name="detoxbench check")
     if found is None:
         suite = ElementTree.SubElement(root, "testsuite", name="detoxbench check", tests="1", failures="0", errors="1")
@@ -24,19 +25,28 @@ def junit_report(found: Check | None, error: str | None = None) -> str:
         for finding in found.findings:
             suites.setdefault((finding.run, finding.prompt_set), []).append(finding)
         for (run, prompt_set), findings in suites.items():
-            _suite(root, f"{run} · {prompt_set}", findings)
+            _suite(root, f"{run} · {prompt_set}", findings, strict)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _suite(root: ElementTree.Element, name: str, findings: list[Finding]) -> None:
-    failures = sum(finding.regression for finding in findings)
-    counts = {"tests": str(len(findings)), "failures": str(failures), "errors": "0"}
-    suite = ElementTree.SubElement(root, "testsuite", name=_legal(name), **counts)
+def _suite(root: ElementTree.Element, name: str, findings: list[Finding], strict: bool) -> None:
+    failures = sum(_fails(finding, strict) for finding in findings)
+    undecided = sum(finding.verdict == UNDECIDED for finding in findings)
+    skipped = 0 if strict else undecided
+    counts = {"tests": str(len(findings)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _legal(name), **counts})
     for finding in findings:
         names = {"classname": _legal(finding.metric), "name": _legal(finding.language)}
-        case = ElementTree.SubElement(suite, "testcase", **names)
-        if finding.regression:
-            ElementTree.SubElement(case, "failure", type="regression", message=_legal(sentence(finding)))
+        case = ElementTree.SubElement(suite, "testcase", names)
+        if _fails(finding, strict):
+            kind = "regression" if finding.verdict == FAILED else UNDECIDED
+            ElementTree.SubElement(case, "failure", type=kind, message=_legal(sentence(finding)))
+        elif finding.verdict == UNDECIDED:
+            ElementTree.SubElement(case, "skipped", message=_legal(sentence(finding)))
+
+
+def _fails(finding: Finding, strict: bool) -> bool:
+    return finding.verdict == FAILED or (strict and finding.verdict == UNDECIDED)
 
 
 def _legal(text: str) -> str:

@@ -116,8 +116,10 @@ def _cell(entry: Mapping[str, Any] | None, reach: float, higher: bool | None, ow
     css = ["heat", f"{'better' if better else 'worse'}-{strength}" if strength else "", "own" if own else ""]
     if entry["p"] is not None and entry["p"] < SIGNIFICANT:
         css.append("sure")
+    known = entry["low"] is not None
     return {
-        "text": f"{value:+.{digits}f}", "range": f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}",
+        "text": f"{value:+.{digits}f}",
+        "range": f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}" if known else "",
         "css": " ".join(filter(None, css)),
     }  # fmt: skip
 

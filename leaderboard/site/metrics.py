@@ -10,7 +10,14 @@ from ...core.metrics import METRICS, with_role
 (PRIMARY,) = with_role("primary")
 """What tables are ranked by."""
 (COST,) = with_role("cost")
-"""What it is weighed against."""
+"""What it is weighed against. A macro-average of perplexities is one language's: perplexities per token differ between
+languages and tokenizers by a factor of ten, and one heavy tail outweighs the rest. Bits per byte add up over texts."""
+SIDES = with_role("side")
+"""What may get worse while toxicity falls: fluency, diversity, the prompt's language."""
+LOST = with_role("lost")
+"""Shares of generations that no score is of: who writes nothing is not toxic either."""
+MARGIN = 0.05
+"""Difference of that share from the base's beyond which a run is not ranked: the two are not measured on the same."""
 DEFAULT = with_role("opening")
 """Columns that a table opens with."""
 COMPARED = with_role("change")

@@ -75,5 +75,5 @@ def fit_expert(
         return
     rows = pack(tokenizer, texts, work.max_positions(model, settings.block_size))
     with work.work_folder(out, name, made_with) as folder:
-        model = train(model, rows, folder, name, settings.training(), checkpoint_steps)
-        save(model, tokenizer, out / name, work.trained(made_with, rows=len(rows)), KIND)
+        model, learned = train(model, rows, folder, name, settings.training(), checkpoint_steps)
+        save(model, tokenizer, out / name, work.trained(made_with, rows=len(rows), **learned), KIND)

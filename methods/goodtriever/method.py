@@ -12,11 +12,10 @@ from transformers import PreTrainedModel
 from .. import base
 from ..guidance.nucleus import nucleus
 from ..guidance.rows import by_rows
-from ..layers import key_layer
 from ..loading import missing_artifact, vocab_size
 from ..retrieval import declaration
 from ..retrieval.contexts import looked_up
-from ..retrieval.datastore import Datastore
+from ..retrieval.datastore import Datastore, layer_of
 from ..retrieval.knn import Neighbours, log_probabilities
 from .imports import IMPORTER
 
@@ -95,12 +94,13 @@ class Goodtriever(base.LogitMethod):
         self.arguments = arguments
         self.vocab = vocab_size(model)
         self.truncates = 0 < arguments.filter_p < 1
-        self.key_layer = key_layer(model, arguments.key_layer)
         self.datastores = {
             name: Datastore.open(source, exact=arguments.exact) for name, source in given.items() if source
         }
+        self.key_layer = layer_of(model, arguments.key_layer, self.datastores.values())
         for name, store in self.datastores.items():
             store.check(model, self.key_layer, arguments.k, f"{name} datastore")
+            store.warn_if_flat(arguments.k, arguments.temperature, f"{name} datastore")
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         arguments = self.arguments

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from .. import base
-from ..guidance.nucleus import nucleus
+from ..guidance.nucleus import within
 from ..guidance.rows import by_rows
-from ..layers import key_layer
 from ..loading import missing_artifact, vocab_size
 from ..retrieval import declaration
 from ..retrieval.contexts import looked_up
-from ..retrieval.datastore import Datastore
+from ..retrieval.datastore import Datastore, layer_of
 from ..retrieval.knn import Neighbours, probabilities
 
 ABOUT = base.About(
@@ -43,15 +41,6 @@ def interpolate(z: Tensor, p_knn: Tensor, lmbda: float) -> Tensor:
 def discourage(z: Tensor, p_knn: Tensor, lmbda: float) -> Tensor:
     """``log relu((1 + lmbda) p - lmbda p_knn)``, as in Goodtriever's code; not normalised where the relu cuts."""
     return z.softmax(-1).mul_(1 + lmbda).sub_(p_knn, alpha=lmbda).clamp_(min=0.0).log_()
-
-
-def within(scores: Tensor, z: Tensor, p: float) -> Tensor:
-    """Scores of the tokens of the base model's nucleus, -inf for others; where none of a row's is left, the base
-    model's own; float32 ``[rows, vocab]`` all."""
-    kept = nucleus(z, p)
-    mixed = kept.of(scores).masked_fill(kept.scores.isneginf(), -torch.inf)
-    lost = mixed.isneginf().all(-1, keepdim=True)
-    return kept.spread(torch.where(lost, kept.scores, mixed))
 
 
 class KnnLM(base.LogitMethod):
@@ -95,9 +84,10 @@ class KnnLM(base.LogitMethod):
         self.arguments = arguments
         self.vocab = vocab_size(model)
         self.truncates = 0 < arguments.filter_p < 1
-        self.key_layer = key_layer(model, arguments.key_layer)
         self.datastore = Datastore.open(arguments.datastore, exact=arguments.exact)
+        self.key_layer = layer_of(model, arguments.key_layer, [self.datastore])
         self.datastore.check(model, self.key_layer, arguments.k, "datastore")
+        self.datastore.warn_if_flat(arguments.k, arguments.temperature, "datastore")
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         arguments = self.arguments

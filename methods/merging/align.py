@@ -1,8 +1,8 @@
-"""Which tensor of a fine-tuned checkpoint belongs to which of the base: the same name, but for three habits of savers.
+"""Which tensor of a fine-tuned checkpoint belongs to which of the base: the same name, but for four habits of savers.
 
 A model saved with its head has a prefix that one saved without lacks (``transformer.wte.weight``, ``wte.weight``); a
-tied weight is saved once or twice; masks and rotary tables were once saved as if they were weights. Whatever else
-differs is an error.
+tied weight is saved once or twice; masks and rotary tables were once saved as if they were weights; and transformers
+renames some while loading (GPT-NeoX's ``embed_out`` is ``lm_head`` in memory). Whatever else differs is an error.
 """
 
 from __future__ import annotations
@@ -28,12 +28,16 @@ class Base:
         shapes: of every tensor.
         weights: names of those that are trained: floating point, and no table.
         same: whether two tensors are equal, byte for byte.
+        opened: a fine-tuned checkpoint as the base holds its tensors.
+        renamed: other names of tensors -> the base's names for them, as transformers renames.
     """
 
     name: str
     shapes: Mapping[str, tuple[int, ...]]
     weights: Collection[str]
     same: Callable[[str, str], bool] = lambda one, other: False
+    opened: Callable[[Checkpoint], Checkpoint] = lambda checkpoint: checkpoint
+    renamed: Callable[[Collection[str]], Mapping[str, str]] = lambda names: {}
 
 
 def is_weight(name: str, floating: bool) -> bool:
@@ -48,7 +52,16 @@ def base_of(checkpoint: Checkpoint) -> Base:
     shapes = {name: entry.shape for name, entry in checkpoint.entries.items()}
     floating = {name: entry.dtype.is_floating_point for name, entry in checkpoint.entries.items()}
     weights = dict.fromkeys(name for name in shapes if is_weight(name, floating[name]))
-    return Base(checkpoint.name, shapes, weights, same=checkpoint.same)
+
+    def renamed(names: Collection[str]) -> Mapping[str, str]:
+        from .in_memory import renamed  # needs transformers, which checkpoints of the same names do without
+
+        ours = renamed(checkpoint.config, shapes, str(checkpoint.folder))
+        at = {memory: disk for disk, memory in ours.items()}
+        theirs = renamed(checkpoint.config, names, str(checkpoint.folder))
+        return {name: at[memory] for name, memory in theirs.items() if memory in at}
+
+    return Base(checkpoint.name, shapes, weights, same=checkpoint.same, renamed=renamed)
 
 
 def best_names(wanted: Collection[str], there: Collection[str]) -> dict[str, str]:
@@ -73,6 +86,9 @@ def align(base: Base, part: Checkpoint) -> dict[str, str]:
     """
     names = best_names(base.weights, part.entries)
     lacking = [name for name in base.weights if names[name] not in part.entries]
+    if lacking:
+        names |= {ours: theirs for theirs, ours in base.renamed(part.entries).items() if ours in lacking}
+        lacking = [name for name in lacking if names[name] not in part.entries]
     for name in list(lacking):
         twin = next((other for other in base.weights if other not in lacking and _twins(base, name, other)), None)
         if twin is not None:

@@ -83,6 +83,8 @@ class Adapter:
             else:
                 whole[name] = key
         targets = best_names([*factors, *whole], base.shapes)
+        if absent := [name for name, target in targets.items() if target not in base.shapes]:
+            targets |= {name: ours for name, ours in base.renamed(absent).items() if ours in base.shapes}
         unknown = [name for name in (*factors, *whole) if targets[name] not in base.shapes]
         self.whole = {targets[name]: key for name, key in whole.items()}
         self.factors = {targets[name]: (self._scale(name, keys), keys) for name, keys in factors.items()}
@@ -149,7 +151,7 @@ class Adapter:
 def open_part(base: Base, source: str | Path, revision: str | None = None) -> Part:
     """A fine-tuned checkpoint or adapter, checked against the base."""
     checkpoint = open_checkpoint(source, revision)
-    return Adapter(base, checkpoint) if checkpoint.adapter else Whole(base, checkpoint)
+    return Adapter(base, checkpoint) if checkpoint.adapter else Whole(base, base.opened(checkpoint))
 
 
 def _pattern(patterns: Any, module: str, default: Any) -> Any:

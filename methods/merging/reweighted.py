@@ -10,15 +10,18 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ...core.errors import DetoxbenchError
+from .. import artifacts
 from .align import Base, is_weight
 from .checkpoint import ADAPTER_CONFIG
+from .in_memory import InMemory, names_in_memory
 from .vectors import TaskVectors
 
 
 class Reweighted:
     """``base - coefficient * mean_i(finetuned_i - base)`` of a loaded model, tensor by tensor.
 
-    The arithmetic is that of a merge on disk, in the same slices' precision: both give the same numbers.
+    The arithmetic is that of a merge on disk, in the same slices' precision: both give the same numbers. Names are
+    those in memory, under which the fine-tuned checkpoints are read too.
 
     Args:
         model: the base.
@@ -39,8 +42,17 @@ class Reweighted:
         # Tied weights have several names; the first is the one that is asked for.
         shapes = {name: tuple(state[name].shape) for name in first.values()}
         weights = dict.fromkeys(name for name in shapes if is_weight(name, state[name].is_floating_point()))
-        base = Base(str(model.name_or_path), shapes, weights)
-        self.vectors = TaskVectors(base, named(finetuned), coefficient)
+        base = Base(
+            str(model.name_or_path),
+            shapes,
+            weights,
+            opened=lambda checkpoint: InMemory(checkpoint, model),
+            renamed=lambda names: names_in_memory(model, names),
+        )
+        sources = named(finetuned)
+        for source in sources:
+            artifacts.verified(Path(source))
+        self.vectors = TaskVectors(base, sources, coefficient)
 
     def weight(self, name: str, base: Tensor) -> Tensor:
         """The new tensor, of the shape of ``base``, which is left alone."""

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core.errors import missing_extra
 from ..training import work
-from ..training.finetune import IGNORED, Corpus, collate, pack
+from ..training.finetune import Corpus, collate, pack
+from ..training.loss import mean_loss
 from .coefficient import choose
 from .reweighted import Reweighted
 
@@ -118,21 +119,9 @@ def reweight(model: PreTrainedModel, base: PreTrainedModel, change: Reweighted) 
             targets[name].copy_(change.weight(name, tensor))
 
 
-@torch.inference_mode()
 def perplexity(model: PreTrainedModel, rows: Sequence[list[int]]) -> float:
     """``exp`` of the mean negative log-likelihood of all tokens but each row's first; at worst infinite."""
-    total, count = 0.0, 0
-    ordered = sorted(rows, key=len)
-    for start in range(0, len(ordered), BATCH):
-        batch = {name: tensor.to(model.device) for name, tensor in collate(ordered[start : start + BATCH]).items()}
-        labels = batch.pop("labels")[:, 1:]
-        logits = model(**batch).logits[:, :-1].float()
-        losses = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        total += float(losses)
-        count += int((labels != IGNORED).sum())
-    mean = total / count
+    mean = mean_loss(model, list(rows), collate, BATCH)
     return math.exp(mean) if mean < 700 else math.inf
 
 

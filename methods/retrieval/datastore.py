@@ -8,7 +8,7 @@ not name is not part of the datastore. Keys and values are hashed a part an appe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ...core.errors import DetoxbenchError
 from .. import artifacts
 from ..identity import ModelIdentity
 from ..layers import key_dim, key_layer
-from . import arrays, index
+from . import arrays, index, temperature
 from .exact import ExactSearch
 from .knn import Neighbours
 
@@ -38,6 +38,8 @@ class Datastore:
 
     Attributes:
         path: its folder.
+        identity: of the model that the keys are from.
+        layer: the module that the keys are the input of; None for the architecture's own.
         manifest: the content of ``manifest.json``.
         count, dim: keys, and their length.
         keys, values: memory maps ``[count, dim]`` float16 and ``[count]`` int32.
@@ -51,6 +53,8 @@ class Datastore:
     def _read(self, manifest: dict[str, Any]) -> None:
         path = self.path
         self.manifest = manifest
+        self.identity = ModelIdentity(**manifest["model"])
+        self.layer: str | None = manifest["layer"]
         self.count: int = manifest["count"]
         self.dim: int = manifest["dim"]
         self.keys = arrays.open_rows(path / KEYS, "float16", (self.count, self.dim))
@@ -74,8 +78,11 @@ class Datastore:
         try:
             _verify(path, manifest)
             return cls(path, manifest, exact=exact)
-        except (KeyError, TypeError) as error:
-            raise DetoxbenchError(f"{path / artifacts.MANIFEST} is incomplete: {error}") from error
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError) as error:
+            if isinstance(error, DetoxbenchError):
+                raise
+            cause = " ".join(str(error).split())[:120] or type(error).__name__
+            raise DetoxbenchError(f"{path / artifacts.MANIFEST} is incomplete: {cause}") from error
 
     @classmethod
     def from_arrays(
@@ -188,7 +195,7 @@ class Datastore:
             DetoxbenchError: naming what differs.
         """
         name = f"{purpose} {self.path}"
-        stored, present = ModelIdentity(**self.manifest["model"]), ModelIdentity.of(model)
+        stored, present = self.identity, ModelIdentity.of(model)
         difference = stored.difference(present)
         if difference is None and stored.vocab_size is None and int(self.values.max()) >= (present.vocab_size or 0):
             difference = f"a token id of {int(self.values.max())}, with {present.vocab_size} tokens in the vocabulary"
@@ -197,14 +204,24 @@ class Datastore:
                 f"{name} was made with another model ('{stored.name}') than '{present.name}': {difference}; "
                 "fit one for this model"
             )
-        if (self.manifest["layer"] or key_layer(model)) != layer:
-            raise DetoxbenchError(
-                f"{name} was made from layer {self.manifest['layer'] or key_layer(model)}, not {layer}"
-            )
+        if (made_from := self.layer or key_layer(model)) != layer:
+            raise DetoxbenchError(f"{name} was made from layer {made_from}, not {layer}")
         if self.dim != (dim := key_dim(model, layer)):
             raise DetoxbenchError(f"{name} has keys of dimension {self.dim}, the model's are of dimension {dim}")
         if k > self.count:
             raise DetoxbenchError(f"k={k}, but {name} has {self.count} keys: k must be at most that")
+
+    def warn_if_flat(self, k: int, wanted: float, purpose: str) -> None:
+        """Warn where the k neighbours weigh about the same at a temperature; see ``temperature``."""
+        temperature.warn_if_flat(self.manifest.get("neighbours"), k, wanted, f"{purpose} {self.path}")
+
+
+def layer_of(model: PreTrainedModel, name: str | None, stores: Iterable[Datastore]) -> str:
+    """The key layer for these datastores: as given, else the one that they remember, else the architecture's."""
+    remembered = next((store.layer for store in stores if store.layer), None)
+    if name is None and remembered in dict(model.named_modules()):
+        return str(remembered)
+    return key_layer(model, name)  # the datastore of another model is refused for that reason, later
 
 
 def _check_arrays(keys: np.ndarray, values: np.ndarray, vocab: int | None) -> None:
@@ -236,7 +253,7 @@ def _grow(
     manifest["count"] = count = start + len(keys)
     manifest["parts"].append(part)
     stored = arrays.open_rows(folder / KEYS, "float16", (count, manifest["dim"]))
-    old = manifest["index"]
+    old, built = manifest["index"], None
     if not manifest["exact"] and count >= index.EXACT_BELOW:
         if old is None or retrain:
             built, trained = index.build(stored), count
@@ -255,8 +272,12 @@ def _grow(
             "trained_on": trained,
         }
         manifest["recall"] = recall(stored, index.ApproximateSearch(built))
+    search = ExactSearch(stored) if built is None else index.ApproximateSearch(built)
+    manifest["neighbours"] = temperature.measure(
+        stored, arrays.open_rows(folder / VALUES, "int32", (count,)), search.search, index.SEED
+    )
     files.write_json(folder / artifacts.MANIFEST, manifest)
-    if old and old["file"] != manifest["index"]["file"]:
+    if old and manifest["index"] and old["file"] != manifest["index"]["file"]:
         with contextlib.suppress(OSError):
             (folder / old["file"]).unlink()
 

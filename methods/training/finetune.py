@@ -15,12 +15,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, Trai
 from ...core import files
 from ...core.errors import DetoxbenchError, missing_extra
 from .. import artifacts
-from . import work
+from . import progress, work
+from .loss import BLOCK, IGNORED, body_and_head, mean_loss, total_loss
 from .settings import Settings
 from .texts import Text
 
 KIND = "finetuned_model"
-IGNORED = -100
 _DONE = "complete.json"
 
 DEFAULTS = Settings()
@@ -67,7 +67,7 @@ def fit(
         ``OUT/NAME``; where it is there already, made from the same, nothing is done.
 
     Raises:
-        DetoxbenchError: where something else is there, or peft is missing.
+        DetoxbenchError: where something else is there, peft is missing, or the training changed next to nothing.
     """
     out = Path(out)
     with first_alone(out, device):
@@ -89,9 +89,10 @@ def fit(
         folder = out / work.WORK / name
         with work.work_folder(out, name, made_with) if rank() == 0 else contextlib.nullcontext():
             _wait()
-            model = train(model, rows, folder, name, settings, checkpoint_steps, ascent=ascent)
+            model, learned = train(model, rows, folder, name, settings, checkpoint_steps, ascent=ascent)
             if rank() == 0:
-                save(model, tokenizer, out / name, work.trained(made_with, rows=len(rows), processes=processes()))
+                facts = {"rows": len(rows), "processes": processes(), **learned}
+                save(model, tokenizer, out / name, work.trained(made_with, **facts))
         _wait()
     return out / name
 
@@ -150,20 +151,41 @@ def train(
     checkpoint_steps: int = 500,
     *,
     ascent: bool = False,
-) -> PreTrainedModel:
-    """The fine-tuned model, from the last whole checkpoint in ``folder`` if there is one."""
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The fine-tuned model, from the last whole checkpoint in ``folder`` if there is one, and what the manifest says of
+    the training: its updates, the loss before and after, how far the weights moved.
+
+    Raises:
+        DetoxbenchError: where it changed next to nothing, or diverged.
+    """
     cpu = model.device.type == "cpu"
-    device_batch = min(settings.device_batch_size, settings.batch_size)
+    plan = progress.plan(
+        len(rows),
+        epochs=settings.epochs,
+        max_steps=settings.max_steps,
+        batch_size=settings.batch_size,
+        device_batch=settings.device_batch_size,
+        processes=processes(),
+        warmup_steps=settings.warmup_steps,
+    )
+    device_batch = min(settings.device_batch_size, plan.batch_size)
+    if rank() == 0 and plan.batch_size < settings.batch_size // processes() * processes():
+        work.say(
+            f"{name}: {plan.batch_size} rows an update instead of {settings.batch_size}, so that there are "
+            f"{plan.updates} updates"
+        )
+    sample = progress.sampled(rows)
+    before = mean_loss(model, sample, collate, device_batch), progress.values(model)
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=settings.warmup_steps,
+        warmup_steps=plan.warmup,
         weight_decay=settings.weight_decay,
         per_device_train_batch_size=device_batch,
-        gradient_accumulation_steps=max(1, round(settings.batch_size / device_batch / processes())),
+        gradient_accumulation_steps=plan.accumulation,
         seed=settings.seed,
         data_seed=settings.seed,
         bf16=(not cpu and torch.cuda.is_bf16_supported()) if settings.bf16 is None else settings.bf16,
@@ -186,22 +208,51 @@ def train(
         work.say(f"fine-tuning {name} on {len(rows):,} rows of up to {settings.block_size} tokens")
         last_whole(folder)  # removes what is not whole
     _wait()
-    trainer = (_Ascent if ascent else Trainer)(
+    trainer = _Trainer(
         model=trained, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[Whole(folder)]
     )
+    trainer.sign = -1.0 if ascent else 1.0
+    if processes() == 1 and device_batch * settings.block_size * model.config.get_text_config().vocab_size > BLOCK:
+        trainer.parts = body_and_head(trained)
     trainer.train(resume_from_checkpoint=last_whole(folder))
     if settings.lora_rank:
         trained = trained.merge_and_unload()
     trained.config.use_cache = cache
-    return trained.eval()
+    trained.eval()
+    after = mean_loss(trained, sample, collate, device_batch), progress.values(trained)
+    learned = progress.learned(name, plan, before[0], after[0], progress.relative_change(before[1], after[1]))
+    if rank() == 0:
+        work.say(
+            f"{name}: {plan.updates} updates, loss on its own texts {before[0]:.4f} -> {after[0]:.4f}, weights changed "
+            f"by {learned['relative_change']:.2g} (relative)"
+        )
+    return trained, learned
 
 
-class _Ascent(Trainer):
-    """Climbs the loss (Jang et al. 2023, equation 1)."""
+class _Trainer(Trainer):
+    """Climbs the loss where ``sign`` is -1 (Jang et al. 2023, equation 1); block by block where ``parts`` are known."""
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
-        found: Any = super().compute_loss(model, inputs, return_outputs=return_outputs, **kwargs)
-        return (-found[0], found[1]) if return_outputs else -found
+    sign: float = 1.0
+    parts: Any = None
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        if self.parts is not None and not return_outputs:
+            vocab = model.config.get_text_config().vocab_size
+            with self.compute_loss_context_manager():
+                total, count = total_loss(self.parts, inputs, vocab)
+            # As the model's own loss: over a whole update's tokens where the trainer counts them, else over this pass.
+            whole = num_items_in_batch if self.model_accepts_loss_kwargs and num_items_in_batch is not None else count
+            return total * self.sign / whole
+        found: Any = super().compute_loss(
+            model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
+        )
+        return (found[0] * self.sign, found[1]) if return_outputs else found * self.sign
 
 
 class Whole(TrainerCallback):

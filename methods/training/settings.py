@@ -17,9 +17,9 @@ class Settings(settings.Settings):
 
     epochs: float = Field(5.0, gt=0, description="passes over the texts")
     learning_rate: float = Field(1e-5, gt=0, description="at its highest")
-    warmup_steps: int = Field(100, ge=0, description="steps until it is reached")
+    warmup_steps: int = Field(100, ge=0, description="steps until it is reached; at most a tenth of all")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's")
-    batch_size: int = Field(32, ge=1, description="rows a step over all devices, reached by accumulation")
+    batch_size: int = Field(32, ge=1, description="rows a step; fewer where there would be hardly any steps")
     device_batch_size: int = Field(8, ge=1, description="rows a forward pass; the rest is accumulated")
     block_size: int = Field(128, ge=2, description="tokens a row")
     max_steps: int = Field(-1, description="stop there, whatever the epochs; -1: after the epochs")

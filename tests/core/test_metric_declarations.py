@@ -56,7 +56,7 @@ def test_every_metric_keeps_its_contract(metric):
 
 def test_one_metric_ranks_and_one_is_its_cost():
     assert with_role("primary") == ("expected_max_toxicity",)
-    assert with_role("cost") == ("perplexity",)
+    assert with_role("cost") == ("bits_per_byte",)
     assert with_role("coverage") == (
         "perplexity_outliers", "unidentified_fraction", "empty_fraction", "failed_fraction",
     )  # fmt: skip

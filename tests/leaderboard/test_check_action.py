@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from detoxbench.leaderboard.gate import LEVEL
+from detoxbench.leaderboard.margins import wanted
+from detoxbench.tasks.catalog import tasks
+
 ROOT = Path(__file__).parents[2]
 ACTION = ROOT / "action.yml"
 WORKFLOW = ROOT / ".github" / "workflows" / "check.yml"
@@ -38,6 +42,18 @@ def test_the_workflow_runs_on_pull_requests_and_gives_known_inputs():
     assert set(step["with"]) <= set(yaml.safe_load(ACTION.read_text(encoding="utf-8"))["inputs"])
 
 
+def test_undecided_fails_by_default_and_the_workflow_can_catch_one_ruined_language():
+    action = yaml.safe_load(ACTION.read_text(encoding="utf-8"))
+    assert action["inputs"]["strict"]["default"] == "true"
+    (job,) = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))["jobs"].values()
+    (step,) = [step for step in job["steps"] if step.get("uses") == "./"]
+    margins = wanted(step["with"]["metrics"].split())
+    languages = len([name for name in tasks() if name.startswith("rtp_multilingual_")])
+    assert languages > 10
+    # A single test that fails must be seen beside all the others: 2^-prompts is the smallest p-value there is.
+    assert 2.0 ** -int(job["env"]["LIMIT"]) < LEVEL / (len(margins) * (languages + 1))
+
+
 def test_actions_are_pinned_and_scripts_have_no_expressions():
     for step in steps():
         assert re.fullmatch(r"\./|[\w-]+/[\w-]+@v\d+\.\d+\.\d+", step.get("uses", "./"))
@@ -55,7 +71,8 @@ def test_the_script_passes_inputs_as_text_and_the_status_on(tmp_path, status):
     given = {
         "BASELINE": "a b; $(touch hacked)", "CANDIDATE": "`touch hacked`",
         "METRICS": "perplexity=x1.1\r\n\n dist2=-0.1",
-        "UNPAIRED": "false", "JSON_FILE": "c.json", "JUNIT_FILE": "c.xml", "GITHUB_OUTPUT": str(tmp_path / "out"),
+        "UNPAIRED": "false", "STRICT": "true", "SHOW_TEXT": "false",
+        "JSON_FILE": "c.json", "JUNIT_FILE": "c.xml", "GITHUB_OUTPUT": str(tmp_path / "out"),
     }  # fmt: skip
     env = {**os.environ, **given, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
     run = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", script], env=env, cwd=tmp_path, check=False)
@@ -63,5 +80,5 @@ def test_the_script_passes_inputs_as_text_and_the_status_on(tmp_path, status):
     assert (tmp_path / "out").read_text() == f"status={status}\n"
     seen = (tmp_path / "seen").read_text().splitlines()
     assert seen[1:3] == ["--baseline=a b; $(touch hacked)", "--candidate=`touch hacked`"]
-    assert seen[-2:] == ["--metric=perplexity=x1.1", "--metric= dist2=-0.1"]
+    assert seen[-3:] == ["--metric=perplexity=x1.1", "--metric= dist2=-0.1", "--strict"]
     assert not (tmp_path / "hacked").exists()

@@ -21,6 +21,14 @@ NORMS = {
     "gemma2": "model.layers.1.pre_feedforward_layernorm",
     "phi": "model.layers.1.input_layernorm",
 }
+LAYERS = {
+    "gpt2": "transformer.h.1.mlp",
+    "gpt_neo": "transformer.h.1.mlp",
+    "gpt_neox": "gpt_neox.layers.1.mlp",
+    "bloom": "transformer.h.1.mlp",
+    "opt": "model.decoder.layers.1.fc1",
+}
+"""Where published datastores of these architectures were read; of others ``model.layers.1.mlp``."""
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -34,6 +42,11 @@ def test_key_is_the_normalised_input_of_the_last_mlp(tiny, architecture):
     handle.remove()
     torch.testing.assert_close(captured.states.reshape(2, 3, -1), outputs[0].reshape(2, 3, -1))
     assert key_dim(model, key_layer(model)) == 16
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_same_layer_as_ever(tiny, architecture):
+    assert key_layer(tiny(architecture, 0)) == LAYERS.get(architecture, "model.layers.1.mlp")
 
 
 def test_hook_is_removed_after_an_error(tiny):
@@ -61,8 +74,7 @@ def unknown_model():
 
 
 def test_another_architecture_names_its_layer(unknown_model, tmp_path):
-    with pytest.raises(DetoxbenchError, match=r"architecture 'gptj'.*key_layer=transformer.h.1.mlp"):
-        key_layer(unknown_model)
+    assert key_layer(unknown_model) == "transformer.h.1.mlp"
     with pytest.raises(DetoxbenchError, match=r"key_layer=h.9: this gptj model has no such module; e.g."):
         key_layer(unknown_model, "h.9")
     layer = key_layer(unknown_model, "transformer.h.1.mlp.fc_out")

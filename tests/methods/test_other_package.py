@@ -98,10 +98,11 @@ def test_fit_and_run(package):
     )  # fmt: skip
     assert f"method=polite,lexicon={out / 'lexicon'}" in shown
     assert json.loads((out / "lexicon" / "tokens.json").read_text())
-    arguments = f"pretrained=mini,method=polite,lexicon={out / 'lexicon'},strength=3,device=cpu"
+    arguments = f"pretrained=mini,method=polite,lexicon={out / 'lexicon'},strength=3"
     package.run(
         sys.executable, "-m", "lm_eval", "run", "--model", "detox", "--model_args", arguments, "--tasks",
-        "rtp_multilingual_en", "--limit", 2, "--metadata", json.dumps({"samples": 2, "fluency_model": "none"}),
+        "rtp_multilingual_en", "--limit", 2, "--device", "cpu", "--metadata",
+        json.dumps({"samples": 2, "fluency_model": "none"}),
         "--log_samples", "--output_path", package.folder / "run",
     )  # fmt: skip
     run = results.read(results.find(package.folder / "run")[-1])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from detoxbench.core.registry import METHODS as REGISTERED
-from detoxbench.methods.layers import LAYERS
 
 VOCAB, DIM = 61, 16
 METHODS = [name for name in REGISTERED if REGISTERED[name].kind == "logit"]
-ARCHITECTURES = list(LAYERS)
+ARCHITECTURES = [
+    "gpt2", "gpt_neo", "gpt_neox", "bloom", "opt", "llama", "mistral", "qwen2", "gemma2", "phi"
+]  # fmt: skip
 
 COMMON = {"vocab_size": VOCAB, "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}
 GATED = {**COMMON, "intermediate_size": 32, "num_key_value_heads": 1, "max_position_embeddings": 64}

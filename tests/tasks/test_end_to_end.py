@@ -40,7 +40,7 @@ def test_results_hold_every_metric_with_its_bounds(run):
         found = run["results"][task]
         for name, metric in of_samples(METADATA["samples"]).items():
             low, value, high = (found[f"{name}{part},none"] for part in ("_ci_low", "", "_ci_high"))
-            assert low <= high
+            assert low <= value <= high or np.isnan([low, high]).all()
             assert np.isfinite(value)
             for subset in (TOXIC_PROMPTS, NONTOXIC_PROMPTS):
                 assert (f"{name}{subset},none" in found) is metric.by_prompt_toxicity
@@ -118,7 +118,7 @@ def test_report(run, tmp_path):
     per_task = [task["metrics"]["expected_max_toxicity"]["value"] for task in board["tasks"].values()]
     macro = board["macro"]["expected_max_toxicity"]
     assert macro["value"] == pytest.approx(np.mean(per_task))
-    assert macro["low"] <= macro["value"] <= macro["high"]
+    assert macro["low"] is None or macro["low"] <= macro["value"] <= macro["high"]
 
 
 def test_every_request_type_works(tmp_path):

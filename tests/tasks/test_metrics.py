@@ -117,5 +117,5 @@ def test_summary_is_the_ratio_of_sums():
     found = summarize(rows)
     assert found["toxic_fraction"].value == pytest.approx(2 / 7)
     assert found["expected_max_toxicity"].value == pytest.approx((0.9 + 0.3) / 2)
-    assert found["expected_max_toxicity"].low <= found["expected_max_toxicity"].high
+    assert (found["expected_max_toxicity"].method, found["toxicity_probability"].method) == ("degenerate", "share")
     assert math.isnan(found["expected_max_toxicity_toxic_prompts"].value)

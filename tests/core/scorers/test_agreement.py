@@ -47,7 +47,7 @@ def test_by_hand():
 
 
 def test_intervals_hold_the_value_and_narrow():
-    wide, narrow = (agreement(*scores(texts), **FEW) for texts in (100, 2000))
+    wide, narrow = (agreement(*scores(texts), **FEW) for texts in (200, 2000))
     for name in FIGURES:
         for found in (wide[name], narrow[name]):
             assert found.low <= found.value <= found.high
@@ -95,7 +95,7 @@ def test_prompts_are_what_is_resampled():
     alone = agreement(np.repeat(first, 5), np.repeat(second, 5), **FEW)
     for name in FIGURES[:4]:
         width, clustered, independent = (one[name].high - one[name].low for one in (once, often, alone))
-        assert_allclose(clustered, width, rtol=1e-6)
+        assert_allclose(clustered, width, rtol=0.06)  # a share's design effect is estimated
         assert independent < 0.7 * width
 
 

@@ -57,7 +57,9 @@ def test_mini_in_place_of_a_run(file, tmp_path, capsys):
     assert all(isinstance(row, PromptResult) and len(row.generations) == 3 for row in rows)
     top = np.mean([max(row.scores["toxicity"]) for row in rows])
     assert task.metrics["expected_max_toxicity"] == pytest.approx(top)
-    assert task.metrics["expected_max_toxicity_ci_low"] <= top <= task.metrics["expected_max_toxicity_ci_high"]
+    low, high = (task.metrics[f"expected_max_toxicity_ci_{bound}"] for bound in ("low", "high"))
+    assert np.isnan([low, high]).all() or low <= top <= high
+    assert ("expected_max_toxicity" in task.degenerate) == np.isnan(low)
     report([tmp_path / "o u t"])
     assert "my generations" in capsys.readouterr().out
 

@@ -44,9 +44,9 @@ QUESTIONS = Metric(
 
 
 def load(where, options):
-    texts = ["Most people say", "The neighbours are", "My sister thinks", "Nobody ever said"]
-    return Loaded([Prompt(id=str(n), text=text, lang="en", toxicity=n % 2 * 0.9) for n, text in enumerate(texts)],
-                  embedded=True)
+    texts = [f"{who} {what}" for what in ("said", "thinks") for who in ("He", "She", "My sister", "A man", "My boss")]
+    prompts = [Prompt(id=str(n), text=text, lang="en", toxicity=0.9 * (n >= 5)) for n, text in enumerate(texts)]
+    return Loaded(prompts, embedded=True)
 
 
 SET = PromptSet("somebodys", load, {"somebodys_en": Where("somebodys", "en")})
@@ -77,7 +77,7 @@ def installed(tmp_path_factory) -> dict[str, str]:
 
 def lm_eval(folder, seed, installed) -> Path:
     start(
-        "-m", "lm_eval", "--model", "detox", "--tasks", "somebodys_en", "--limit", "2", "--log_samples",
+        "-m", "lm_eval", "--model", "detox", "--tasks", "somebodys_en", "--limit", "6", "--log_samples",
         "--output_path", str(folder), "--seed", str(seed),
         "--metadata", '{"samples": 2, "fluency_model": "none"}', **installed,
     )  # fmt: skip
@@ -96,14 +96,14 @@ def test_a_metric_of_another_package_is_everywhere(installed, tmp_path):
     assert row["questions_ci_low,none"] <= row["questions,none"] <= row["questions_ci_high,none"]
     assert content["higher_is_better"]["somebodys_en"]["questions"] is True
     block = content["configs"]["somebodys_en"]["detoxbench"]
-    assert (block["prompts"], block["texts"]) == (2, 4)
-    # One toxic and one other prompt: the limit took both.
+    assert (block["prompts"], block["texts"]) == (6, 12)
+    # The limit took toxic and other prompts alike, though the set has all toxic ones last.
     samples = [json.loads(line) for line in next((tmp_path / "a").rglob("samples_*.jsonl")).open(encoding="utf-8")]
-    assert sorted(sample["doc"]["toxicity"] for sample in samples) == [0.0, 0.9]
+    assert sorted(sample["doc"]["toxicity"] for sample in samples) == [0.0] * 3 + [0.9] * 3
 
     shown = detoxbench(installed, "report", a)
     assert "words" in shown
-    assert "2 × 2" in shown
+    assert "6 × 2" in shown
     compared = json.loads(detoxbench(installed, "compare", a, b, "--json"))
     assert [change["change"] for change in compared["changes"] if change["metric"] == "questions"] == [0.0]
     assert "questions" in detoxbench(installed, "compare", a, b)

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detoxbench.core import files
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts
 from detoxbench.methods.retrieval import arrays, exact
@@ -91,7 +92,7 @@ def test_an_interrupted_append_never_happened(store, monkeypatch, stage):
                 arrays, "append", lambda path, *a: interrupted() if "values" in path.name else original(path, *a)
             )
         else:
-            patch.setattr(artifacts, "write_json", interrupted)
+            patch.setattr(files, "write_json", interrupted)
         with pytest.raises(KeyboardInterrupt):
             store.append(KEYS[:50], TOKENS[:50])
     again = Datastore.open(store.path)
@@ -102,7 +103,7 @@ def test_an_interrupted_append_never_happened(store, monkeypatch, stage):
 
 
 def test_an_interrupted_start_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifacts, "write_json", lambda *args: 1 / 0)
+    monkeypatch.setattr(files, "write_json", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Datastore.from_arrays(tmp_path / "store", KEYS, TOKENS, model="m")
     assert list(tmp_path.iterdir()) == []
@@ -162,7 +163,7 @@ def test_array_errors(tmp_path, tiny, store):
 def test_large_files_are_hashed_once(store, monkeypatch):
     monkeypatch.setattr(artifacts, "_STAMP_ABOVE", 0)
     Datastore.open(store.path)
-    monkeypatch.setattr(artifacts, "sha256", lambda *args: 1 / 0)
+    monkeypatch.setattr(files, "sha256", lambda *args: 1 / 0)
     Datastore.open(store.path)
     monkeypatch.undo()
     monkeypatch.setattr(artifacts, "_STAMP_ABOVE", 0)

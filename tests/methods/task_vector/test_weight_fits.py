@@ -299,6 +299,7 @@ def test_stage_by_stage(world, tmp_path):
 
 def test_commands_of_the_baselines(world, tmp_path):
     common = ["--pretrained", world.model, "--device", "cpu", "--block-size", 16, "--max-steps", 1, "--out", tmp_path]
+    common += ["--learning-rate", 1e-3]
     output = run(fitting.app, "dapt", *common, "--nontoxic", world.all, "--score-column", "score", "--below", 0.1)
     assert f"method=dapt,finetuned={tmp_path / 'dapt'}" in output
     output = run(fitting.app, "gradient_ascent", *common, "--toxic", world.folder / "toxic.jsonl")

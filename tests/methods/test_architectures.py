@@ -1,0 +1,134 @@
+"""Every causal-LM class that the installed transformers can build: its parts are found, and methods run on it."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+from tiny_configs import small
+from transformers import AutoModelForCausalLM
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from detoxbench.methods import architecture, base
+from detoxbench.methods.layers import capture_input, key_layer
+from detoxbench.methods.lm import DetoxifiedLM
+
+NOT_BUILT: dict[str, str] = {
+    "blt": "a table of 500,002 x layers of byte groups cannot be made small by its configuration",
+    "cohere_compass_text": "its default layer types lack the rotary settings that it asks for",
+    "dbrx": "its attention configuration has no rope_theta in this release",
+    "dots1": "its default configuration has None where a number of experts is wanted",
+    "emu3": "the text configuration is of no causal LM",
+    "gemma4_assistant": "its default configuration is refused by its own validation",
+    "hunyuan_v1_dense": "its default configuration has no rope_theta",
+    "hunyuan_v1_moe": "its default configuration has no rope_theta",
+    "ministral": "its default configuration has no rope_theta",
+    "mllama": "the text configuration is of no causal LM",
+    "musicgen": "scores of several codebooks; the text configuration is of no causal LM",
+    "musicgen_melody": "scores of several codebooks; the text configuration is of no causal LM",
+    "qwen4_exp": "its default configuration has None where a number of heads is wanted",
+    "qwen4_exp_text": "its default configuration has None where a number of heads is wanted",
+}
+"""Classes that cannot be built small from a configuration alone, and why."""
+OFFSET = "counts positions from its padding token on, and is given positions from 0 on"
+NOT_WATCHED = {
+    **dict.fromkeys(
+        ["camembert", "data2vec-text", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"],
+        OFFSET,
+    ),
+    "cpmant": "its blocks see 32 positions of a prompt of its own in front",
+    "prophetnet": "its blocks see a second stream of positions beside the first",
+}
+"""Classes whose states or scores are not one a token from position 0 on, and why."""
+UNMOVED = "counts positions from the first column, padding included, and takes no position ids"
+RECURRENT = "reads padding as if it were text"
+NOT_PADDED = {
+    **dict.fromkeys(
+        ["bart", "bigbird_pegasus", "blenderbot", "blenderbot-small", "marian", "mbart", "mvp", "pegasus", "plbart",
+         "trocr", "whisper"],
+        UNMOVED,
+    ),
+    "rwkv": RECURRENT,
+    "xlstm": RECURRENT,
+    **NOT_WATCHED,
+}  # fmt: skip
+"""Classes whose left-padded rows differ from the rows alone, and why; prompts of one length are right on them too."""
+IDS = torch.tensor([[3, 4, 5, 6, 7, 8]])
+KINDS = [kind for kind in sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) if kind not in NOT_BUILT]
+
+
+@functools.lru_cache(maxsize=1)
+def model_of(kind: str):
+    """The tests of one architecture follow each other, so that one model is enough."""
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(small(kind)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() >= 2:
+                parameter.mul_(3)  # far from a uniform distribution
+    return model
+
+
+class Watching:
+    """Changes nothing, and keeps the key layer's states."""
+
+    kind = "logit"
+    truncates, auxiliaries = False, {}
+
+    def __init__(self, layer: str):
+        self.key_layer, self.seen = layer, []
+
+    def scores(self, scores, streams: base.Streams, filtering: bool):
+        self.seen.append(streams.hidden)
+        return scores
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_are_found(kind):
+    model = model_of(kind)
+    layer = key_layer(model)
+    blocks = model.get_submodule(architecture.blocks(model))
+    assert layer.startswith(f"{architecture.block(model)}.")
+    assert len(blocks) >= 1
+    assert isinstance(architecture.head(model), torch.nn.Module)
+    assert isinstance(architecture.tied(model), bool)
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    assert all(parameters[name].dim() >= 2 for name in architecture.mlp_output(model))
+    for name in (architecture.block_mixer(model), architecture.attention_output(model), architecture.final_norm(model)):
+        assert name is None or model.get_submodule(name) is not None
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NOT_WATCHED])
+def test_watched_and_unchanged(kind):
+    model = model_of(kind)
+    with torch.no_grad(), capture_input(model.get_submodule(key_layer(model))) as captured:
+        wanted = model(input_ids=IDS, use_cache=False).logits
+    watching = Watching(key_layer(model))
+    lm = DetoxifiedLM(model, watching)  # type: ignore[arg-type]
+    torch.testing.assert_close(lm(input_ids=IDS).logits, wanted.float(), atol=1e-5, rtol=1e-5)
+    assert watching.seen[0].shape[0] == IDS.shape[1]
+    torch.testing.assert_close(watching.seen[0].reshape(-1), captured.states.reshape(-1), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in NOT_PADDED])
+def test_left_padding(kind):
+    model = model_of(kind)
+    watching = Watching(key_layer(model))
+    lm = DetoxifiedLM(model, watching)  # type: ignore[arg-type]
+    alone = lm(input_ids=IDS).logits
+    ids = torch.cat([torch.zeros(1, 3, dtype=torch.int64), IDS], dim=1)
+    padded = lm(input_ids=ids, attention_mask=(torch.arange(9)[None] >= 3).long()).logits
+    torch.testing.assert_close(padded[:, 3:], alone, atol=2e-4, rtol=1e-3)
+    torch.testing.assert_close(watching.seen[1][3:], watching.seen[0], atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3_text", "qwen3_moe", "granite", "smollm3", "olmo2", "phi3"])
+def test_bfloat16(kind):
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_config(small(kind)).eval().bfloat16()
+    watching = Watching(key_layer(model))
+    logits = DetoxifiedLM(model, watching)(input_ids=IDS).logits  # type: ignore[arg-type]
+    assert logits.dtype == torch.float32
+    assert logits.isfinite().all()
+    assert watching.seen[0].dtype == torch.bfloat16
