@@ -28,7 +28,7 @@ LX_ROWS = [
 
 def test_rtp_lx_labels(tmp_path):
     write_jsonl(tmp_path / "RTP_LX_FR.json", LX_ROWS)
-    first, second, third = load("rtp_lx_fr", path=str(tmp_path)).prompts
+    first, second, third = load("rtp_lx_fr", path=str(tmp_path)).in_order
     assert (first.toxicity, second.toxicity, third.toxicity) == (0.0, 0.5, pytest.approx(0.9))
     assert first.groups == ["human_toxicity=1", "harm=none"]
     assert second.groups == ["human_toxicity=3", "harm=Violence", "harm=Insult", "dialect=Canada"]
