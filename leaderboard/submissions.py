@@ -20,7 +20,9 @@ import numpy as np
 import pydantic
 
 from ..core.errors import DetoxbenchError
+from ..core.metrics.fractions import averaged
 from ..core.records import ModelRun, TaskRun
+from ..core.results import first_error
 from ..core.statistics import Interval, macro_intervals
 
 SCHEMA_VERSION = 1
@@ -139,14 +141,6 @@ def rounded(number: float | None) -> float | None:
     return float(f"{number:.{DIGITS}g}")
 
 
-def first_error(error: pydantic.ValidationError) -> str:
-    """The first of pydantic's complaints, in one line."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place + ': ' if place else ''}{first['msg']}{more}"
-
-
 def macro_average(tasks: Sequence[TaskRecord]) -> dict[str, Estimate]:
     """Mean over the tasks of each metric, with the interval that resamples prompts within each task."""
     return {name: bounded(found) for name, found in averages(tasks).items()}
@@ -159,7 +153,7 @@ def bounded(found: Interval) -> Estimate:
 
 def averages(tasks: Sequence[TaskRecord]) -> dict[str, Interval]:
     """``macro_average``, with the reason where there is no interval."""
-    names = [name for name in tasks[0].columns if all(name in task.columns for task in tasks)]
+    names = [name for name in tasks[0].columns if averaged(name) and all(name in task.columns for task in tasks)]
     if not names:
         return {}
     groups = []

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...core import comparability
+from ...core.comparability import mass
 from ..submissions import RunRecord
 
 
@@ -31,21 +33,22 @@ class Nucleus:
 
 
 def nucleus(record: RunRecord) -> Nucleus:
-    """As recorded (``nucleus_base``, ``nucleus_method``); of older results, from top-p and the method's
-    ``filter_p``."""
-    model, asked = record.model, _mass(record.tasks[0].run.generation.get("top_p"))
+    """What was drawn from, as ``core.comparability`` has it, beside the base model's; of older results the base is what
+    the task asked for."""
+    model, first = record.model, record.tasks[0].run
+    asked, drawn = mass(first.generation.get("top_p")), comparability.nucleus(model, first)
     if model is None:
-        return Nucleus(asked, asked)
-    used = _mass(model.sampling.get("top_p"))
+        return Nucleus(drawn, drawn)
     if model.sampling.get("do_sample") is False or model.sampling.get("temperature") == 0:
         return Nucleus(None, None, greedy=True)
     if "nucleus_method" in model.sampling:
-        masses = _mass(model.sampling.get("nucleus_base")), _mass(model.sampling["nucleus_method"])
-        return Nucleus(*masses, by_method=model.sampling.get("truncation") == "method")
-    own = _mass({**model.effective_arguments, **model.method_arguments}.get("filter_p"))
-    if own is None or own == 1 or used is None:
-        return Nucleus(used if asked is None else asked, used)
-    return Nucleus(asked, own, by_method=True) if used == 1 else Nucleus(used, None, by_method=True, twice=True)
+        base = mass(model.sampling.get("nucleus_base"))
+        return Nucleus(base, drawn, by_method=model.sampling.get("truncation") == "method")
+    used, own = mass(model.sampling.get("top_p")), mass(model.effective_arguments.get("filter_p"))
+    cuts = own is not None and own < 1
+    if cuts and used is not None and used < 1:
+        return Nucleus(used, None, by_method=True, twice=True)
+    return Nucleus(drawn if asked is None else asked, drawn, by_method=cuts)
 
 
 def words(record: RunRecord) -> str:
@@ -79,8 +82,3 @@ def unlike(record: RunRecord, base: RunRecord | None) -> str:
         if own.drawn is not None and other is not None and own.drawn != other:
             return f"drawn from a nucleus of {own.drawn:g}, without the method from one of {other:g}"
     return ""
-
-
-def _mass(value: object) -> float | None:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
-    return float(value) if known else None  # pyright: ignore[reportArgumentType]

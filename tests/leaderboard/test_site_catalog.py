@@ -97,7 +97,7 @@ def test_a_limited_run_is_made_again_with_its_limit():
      (0.9, 0.8, "sampler kept 0.9 of what came of it")],
 )  # fmt: skip
 def test_the_nucleus_in_force_is_said(used, own, expected):
-    model = {"sampling": {"top_p": used}, "method_arguments": {} if own is None else {"filter_p": own}}
+    model = {"sampling": {"top_p": used}, "effective_arguments": {} if own is None else {"filter_p": own}}
     assert expected in nuclei.words(made_up.record(languages=("en",), prompts=3, intervals=False, model=model))
 
 

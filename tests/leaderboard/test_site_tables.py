@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.leaderboard.site import ranks
+from detoxbench.leaderboard.site import figures, ranks
+from detoxbench.leaderboard.site.changes import change_of
 from detoxbench.leaderboard.site.findings import findings
 from detoxbench.leaderboard.site.tables import MACRO, judges_itself, short_name, tables
 
@@ -320,3 +321,66 @@ def test_pairs_of_rows_are_what_each_is_alone():
             assert one.interval.value == pytest.approx(alone.interval.value)
             assert one.interval.low == pytest.approx(alone.interval.low)
             assert one.p_value == pytest.approx(alone.p_value)
+
+
+# -- what is marked ------------------------------------------------------------------------------------------------
+
+
+def drawn(method, shift=0.0, **sampling):
+    model = {"sampling": {"do_sample": True, "temperature": 1.0, **sampling}}
+    return made_up.record(method=method, shift=shift, languages=("en",), prompts=8, intervals=False, model=model)
+
+
+def test_a_run_from_another_nucleus_than_its_base_is_marked():
+    base = drawn("none", top_p=1.0, truncation="sampler", nucleus_base=1.0, nucleus_method=1.0)
+    cut = drawn("dexperts", top_p=1.0, truncation="method", nucleus_base=1.0, nucleus_method=0.9)
+    alike = drawn("self_debias", top_p=1.0, truncation="sampler", nucleus_base=1.0, nucleus_method=1.0)
+    silent = drawn("goodtriever", top_p=1.0, truncation="method", nucleus_base=1.0, nucleus_method=None)
+    hostile = drawn("knn_lm", top_p="x", nucleus_method=["y"], nucleus_base=True)
+    (table,) = tables([base, cut, alike, silent, hostile])
+    found = {row.method: row.nucleus for row in table.rows}
+    assert found.pop("dexperts") == "drawn from a nucleus of 0.9, without the method from one of 1"
+    assert set(found.values()) == {""}
+    # Marked, and ranked all the same.
+    assert all(row.ranks[MACRO] is not None for row in table.rows)
+
+
+def test_older_results_say_what_cut_the_nucleus():
+    base = drawn("none", top_p=0.9)
+    own = made_up.record(method="dexperts", languages=("en",), prompts=8, intervals=False,
+                         model={"sampling": {"top_p": 1.0}, "effective_arguments": {"filter_p": 0.9}})  # fmt: skip
+    (table,) = tables([base, own])
+    assert [row.nucleus for row in table.rows] == ["", ""]
+
+
+def test_a_value_without_an_interval_is_shown_as_one_and_never_surely_better(made):
+    best = made_up.record(method="knn_lm", shift=-0.4, languages=("en", "ar"))
+    metric = "expected_max_toxicity"
+    value = best.macro[metric][0]
+    bare = best.model_copy(
+        update={"macro": {**best.macro, metric: (value, None, None)}, "degenerate": {metric: "one prompt"}}
+    )
+    (table,) = tables([*made.values(), bare])
+    row = next(row for row in table.rows if row.method == "knn_lm")
+    assert not row.front
+    assert row.reasons(MACRO) == {metric: "one prompt"}
+    assert figures.estimate(row.estimate(metric), 3) == f"{value:.3f} (no interval)"
+
+
+def test_a_change_of_few_prompts_has_no_interval_and_a_reason():
+    base, other = (made_up.record(method=method, shift=shift, languages=("en",), prompts=5, intervals=False)
+                   for method, shift in (("none", 0.0), ("dexperts", -0.3)))  # fmt: skip
+    (table,) = tables([base, other])
+    change = next(row for row in table.rows if row.method == "dexperts").changes["expected_max_toxicity"][MACRO]
+    assert (change.low, change.high) == (None, None)
+    assert change.reason == "5 prompts: too few for an interval of a difference"
+    assert change.p == 2 * 2**-5
+    assert not change.significant
+
+
+def test_runs_that_do_not_differ_have_no_interval_of_no_width():
+    for test in (ranks.exact, ranks.approximated):
+        (found,) = test([group([[0.5] * 8, [0.5] * 8])], 0, [1])
+        change = change_of(found)
+        assert (change.value, change.low, change.high, change.p) == (0.0, None, None, 1.0)
+        assert change.reason == "no prompt differs"
