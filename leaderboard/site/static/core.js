@@ -97,6 +97,10 @@ const detoxbench = (() => {
     }
   }
 
+  // Where the menu is wider than the screen it opens at the page's own entry.
+  const current = document.querySelector(".top nav [aria-current]"), menu = current?.closest("ul");
+  if (menu) menu.scrollLeft = current.offsetLeft - menu.offsetLeft - (menu.clientWidth - current.offsetWidth) / 2;
+
   const dark = () => document.documentElement.dataset.theme
     ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   const onTheme = [];
