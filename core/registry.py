@@ -67,6 +67,7 @@ SCORERS = Registry(
     "scorer",
     {
         "mini": "detoxbench.core.scorers.mini:MiniScorer",
+        "ngram": "detoxbench.core.scorers.ngram:NgramScorer",
         "hf": "detoxbench.core.scorers.hf:HFScorer",
         "detoxify": "detoxbench.core.scorers.detoxify:DetoxifyScorer",
         "perspective": "detoxbench.core.scorers.perspective:PerspectiveScorer",

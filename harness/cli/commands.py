@@ -22,7 +22,7 @@ def agreement() -> Command:
 
 
 def archive() -> Command:
-    """The score archive: export, import, statistics."""
+    """The score archive: export, import, statistics, repair."""
     from .archive import app
 
     return app
@@ -147,6 +147,13 @@ def translate() -> Command:
     return translate
 
 
+def validate() -> Command:
+    """What scorers are worth against people's labels, in every language."""
+    from .validate import validate
+
+    return validate
+
+
 COMMANDS = (
     agreement,
     archive,
@@ -167,6 +174,7 @@ COMMANDS = (
     sweep,
     task_vector,
     translate,
+    validate,
 )
 """Each loads a sub-command of its name, a function or a group; what ``--help`` shows is its docstring."""
 
