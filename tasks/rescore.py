@@ -52,9 +52,17 @@ def parts(file: GenerationFile, task: str | None = None, record: TaskRun | None 
     found = []
     for lang in file.langs:
         places = [place for place, prompt in enumerate(file.prompts) if prompt.lang == lang]
-        columns = ([column[place] for place in places] for column in (file.prompts, file.generations, file.given))
-        said = [file.prompt_given[place] for place in places]
-        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes, prompt_given=said))
+        found.append(
+            Part(
+                f"generations_{lang}",
+                "generations",
+                [file.prompts[place] for place in places],
+                [file.generations[place] for place in places],
+                [file.given[place] for place in places],
+                file.attributes,
+                prompt_given=[file.prompt_given[place] for place in places],
+            )
+        )
     return found
 
 
