@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import made_up
 import pytest
+
+from detoxbench.leaderboard.reading import from_results
+from detoxbench.leaderboard.site.build import build
 
 PHONE = {"viewport": {"width": 375, "height": 740}, "is_mobile": True, "has_touch": True}
 
@@ -84,6 +88,53 @@ def test_filters_narrow_the_table_and_are_in_the_address(visit, site):
     assert set(again.locator("tbody th.name small").all_inner_texts()) == shown
     again.locator("#search").fill("no such run")
     again.locator("#count", has_text="0 of 8").wait_for()
+
+
+# -- no interval, other nuclei, many samples -----------------------------------------------------------------------
+
+
+def test_a_value_without_an_interval_says_why(visit, site):
+    page = visit(site)
+    option = page.locator("#board option", has_text="K = 2 (").first
+    page.locator("#board").select_option(option.get_attribute("value"))
+    note = page.locator("tbody small[role=note]", has_text="(no interval)").first
+    note.focus()
+    assert page.locator("[role=tooltip]").inner_text().startswith("No interval: ")
+    assert "NaN" not in page.locator("main").inner_text()
+    sampled = next((site / "data").glob("s-*.js")).stem.split("-")[1]
+    page = visit(site, f"run.html#id={sampled}")
+    page.locator("details.block summary").click()
+    assert "(no interval): " in page.locator("#numbers").inner_text()
+
+
+def test_another_nucleus_is_marked_and_samples_are_paged(visit, tmp_path):
+    settings = {
+        "do_sample": True,
+        "temperature": 1.0,
+        "truncation": "method",
+        "nucleus_base": 0.9,
+        "nucleus_method": 0.5,
+    }
+    path = made_up.write_results(
+        tmp_path / "results", method="dexperts", languages=("en",), model={"sampling": settings},
+        prompts=[f"prompt {place}" for place in range(45)],
+    )  # fmt: skip
+    ((record, samples),) = from_results(path)
+    build([record], tmp_path / "site", samples={record.id: samples}, each=45)
+    page = visit(tmp_path / "site")
+    page.locator(".flag", has_text="nucleus").focus()
+    assert "nucleus of 0.5, without the method from one of 0.9" in page.locator("[role=tooltip]").inner_text()
+    page = visit(tmp_path / "site", f"run.html#id={record.id}")
+    assert "kept the nucleus of 0.5" in page.locator("#nucleus").inner_text()
+    page.locator("#show").click()
+    page.locator("#list .sample").first.wait_for()
+    seen = []
+    for shown in ("1 to 20", "21 to 40", "41 to 45", "1 to 20"):
+        page.locator("#where", has_text=f"Prompts {shown},").wait_for()
+        seen.append(page.locator("#list .sample").count())
+        assert page.locator("#list .sample h3").first.inner_text().startswith(f"Prompt {shown.split()[0]}")
+        page.locator("#next").click()
+    assert seen == [20, 20, 5, 20]
 
 
 # -- by focus ------------------------------------------------------------------------------------------------------
