@@ -116,6 +116,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "limited": row.limited,
         "uncovered": row.uncovered,
         "nucleus": row.nucleus,
+        "drawn": nuclei.nucleus(row.record).drawn,
         "macro": {name: found for name in table.metrics if (found := _triple(row.estimate(name)))},
         "change": {name: _change(scopes[MACRO]) for name, scopes in row.changes.items() if MACRO in scopes},
         "reasons": dict(row.reasons(MACRO)),

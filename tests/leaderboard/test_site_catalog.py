@@ -6,7 +6,7 @@ import made_up
 import pytest
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.leaderboard.site import cards, charts, figures, models, nuclei
+from detoxbench.leaderboard.site import cards, charts, continual, figures, models, nuclei
 from detoxbench.leaderboard.site.build import build
 from detoxbench.leaderboard.site.command import command
 
@@ -106,3 +106,10 @@ def test_models_say_what_their_names_say():
     assert models.facts("owner/some-7b").size == "1B to 10B"
     assert models.facts("owner/some-350M").size == "below 1B"
     assert models.facts("/home/me/mine").parameters is None
+
+
+def test_a_cell_of_a_study_without_an_interval_says_so():
+    entry = {"value": -0.25, "low": None, "high": None, "p": 0.25}
+    assert continual._cell(entry, 0.5, False) == {"text": "-0.250", "range": "no interval", "css": "heat better-2"}
+    assert continual._cell({**entry, "low": -0.5, "high": 0.1}, 0.5, False)["range"] == "-0.500, +0.100"
+    assert continual._cell(None, 0.5, False)["range"] == ""

@@ -1,7 +1,7 @@
 // Two runs on the prompts that both have measured.
 "use strict";
 (() => {
-  const { packing, isolated, plain, number, signed, bounds, language, state, remember, view, statistics } = detoxbench;
+  const { packing, isolated, plain, number, signed, bounds, UNBOUNDED, language, state, remember, view, statistics } = detoxbench;
   const byId = (id) => document.getElementById(id);
   const SHOWN = 6000, MARGIN = 0.05 + 1e-9;
 
@@ -79,14 +79,16 @@
       // Over one language the average is that language.
       if (languages.length > 1) found.unshift({ tag: "macro", kept: Object.values(groups), one: all, adjusted: all.p, why: apart.map(([tag, why]) => `${language(tag)} ${why}`).join("; ") });
       const significant = ({ adjusted, why }) => adjusted <= statistics.LEVEL && !why;
-      const interval = (one) => bounds(one.low, one.high) + (one.reason ? `: ${one.reason}` : "");
+      const interval = (one) => (one.method === "sign-flip" ? bounds(one.low, one.high) : UNBOUNDED) + (one.reason ? `: ${one.reason}` : "");
       const shownP = (p) => (p < 0.001 ? "< 0.001" : number(p));
       const [rowA, rowB] = [first, second].map((id) => rows.find((row) => row.id === id));
       const metricName = view.metricOf(index, metric).display_name;
       const verdict = Number.isNaN(all.p) || found[0].why ? "could not be compared with" : !significant(found[0]) ? "does not differ significantly from" : all.value < 0 ? "is lower than" : "is higher than";
       byId("finding").replaceChildren(isolated(view.rowName(rowB), 60), ` ${verdict} `, isolated(view.rowName(rowA), 60));
       byId("lead").textContent = `${metricName}: ${signed(all.value)} ${interval(all)}, p ${all.p < 0.001 ? "" : "= "}${shownP(all.p)}, ${languages.length === 1 ? "in one language" : `averaged over ${languages.length} languages`}, ${all.prompts} shared prompts.`;
-      byId("status").textContent = found[0].why ? `Not compared: ${found[0].why}.` : "";
+      const nuclei = rowA.drawn !== null && rowB.drawn !== null && rowA.drawn !== rowB.drawn
+        ? `The runs were sampled from unlike nuclei, of mass ${rowA.drawn} and ${rowB.drawn}: part of what differs is the nucleus, not the method.` : "";
+      byId("status").textContent = [found[0].why ? `Not compared: ${found[0].why}.` : "", nuclei].filter(Boolean).join(" ");
       await detoxbench.chart(byId("differences"), "intervals", found.filter(({ one }) => !Number.isNaN(one.value)).map((entry) => ({
         label: language(entry.tag), series: significant(entry) ? "significant" : "not significant", value: entry.one.value,
         low: Number.isFinite(entry.one.low) ? entry.one.low : entry.one.value, high: Number.isFinite(entry.one.high) ? entry.one.high : entry.one.value,

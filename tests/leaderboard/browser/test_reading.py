@@ -120,10 +120,17 @@ def test_another_nucleus_is_marked_and_samples_are_paged(visit, tmp_path):
         prompts=[f"prompt {place}" for place in range(45)],
     )  # fmt: skip
     ((record, samples),) = from_results(path)
-    build([record], tmp_path / "site", samples={record.id: samples}, each=45)
+    assert record.model is not None
+    alone = {**settings, "truncation": "sampler", "nucleus_method": 0.9}
+    model = record.model.model_copy(update={"method": "none", "sampling": alone})
+    base = record.model_copy(update={"model": model, "label": "base", "id": "f" * 16})
+    build([record, base], tmp_path / "site", samples={record.id: samples}, each=45)
     page = visit(tmp_path / "site")
     page.locator(".flag", has_text="nucleus").focus()
     assert "nucleus of 0.5, without the method from one of 0.9" in page.locator("[role=tooltip]").inner_text()
+    page = visit(tmp_path / "site", "compare.html")
+    assert "unlike nuclei, of mass 0.9 and 0.5" in page.locator("#status").inner_text()
+    assert "0.000 (no interval): no prompt differs, p = 1.000" in page.locator("#lead").inner_text()
     page = visit(tmp_path / "site", f"run.html#id={record.id}")
     assert "kept the nucleus of 0.5" in page.locator("#nucleus").inner_text()
     page.locator("#show").click()
