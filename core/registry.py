@@ -64,11 +64,13 @@ SCORERS = Registry(
     {
         "mini": "detoxbench.core.scorers.mini:MiniScorer",
         "hf": "detoxbench.core.scorers.hf:HFScorer",
+        "guard": "detoxbench.core.scorers.guard.scorer:GuardScorer",
         "detoxify": "detoxbench.core.scorers.detoxify:DetoxifyScorer",
         "perspective": "detoxbench.core.scorers.perspective:PerspectiveScorer",
         "openai_moderation": "detoxbench.core.scorers.openai_moderation:OpenAIModerationScorer",
         "judge": "detoxbench.core.scorers.judge:JudgeScorer",
         "calibrated": "detoxbench.core.scorers.calibration:CalibratedScorer",
+        "mean": "detoxbench.core.scorers.ensemble:MeanScorer",
     },
     "detoxbench.scorers",
 )
