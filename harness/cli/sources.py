@@ -15,6 +15,8 @@ from ...core.generation_files import GenerationFile
 from ...core.records import ModelRun
 from ...core.registry import SCORERS
 from ...core.scorers.archive import default_path
+from ...core.scorers.presets import names as preset_names
+from ...core.scorers.presets import spec_of
 
 _SAMPLES = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl$")
 GIVEN = "given"
@@ -126,8 +128,8 @@ def load(
         DetoxbenchError: for an unknown scorer or option, or a language that one does not support.
     """
     for spec in specs:
-        if (name := spec.partition(":")[0]) not in (GIVEN, *SCORERS):
-            raise unknown("scorer", name, (GIVEN, *SCORERS))
+        if (name := spec_of(spec).partition(":")[0]) not in (GIVEN, *SCORERS):
+            raise unknown("scorer", name, (GIVEN, *SCORERS, *preset_names()))
     found: list[tuple[str, Any]] = []
     path = str(archive or default_path())
     for spec in dict.fromkeys(specs):
