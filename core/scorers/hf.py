@@ -54,7 +54,7 @@ def positive(value: Any) -> int:
 
 def _languages(value: Any) -> frozenset[str]:
     found = frozenset(tag.strip().lower() for tag in str(value).split("+"))
-    if not all(re.fullmatch(r"[a-z]{2,8}", tag) for tag in found):
+    if not all(re.fullmatch(r"[a-z]{2,3}", tag) for tag in found):
         raise ValueError("language codes with + between them, such as en+de")
     return found
 
