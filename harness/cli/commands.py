@@ -154,6 +154,13 @@ def translate() -> Command:
     return translate
 
 
+def validate() -> Command:
+    """What scorers are worth against people's labels, in every language."""
+    from .validate import validate
+
+    return validate
+
+
 COMMANDS = (
     agreement,
     archive,
@@ -175,6 +182,7 @@ COMMANDS = (
     sweep,
     task_vector,
     translate,
+    validate,
 )
 """Each loads a sub-command of its name, a function or a group; what ``--help`` shows is its docstring."""
 
