@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DetoxbenchError
 from ..registry import SCORERS
+from ..validity.known import known, sentence
 from .presets import Preset, classifiers, guards, named
 
 EMBEDDED = "ngram"
 """The scorer that comes with the package and knows real text."""
-
-Validity = Mapping[str, Mapping[str, Any]]
-"""Language -> label set -> ``{"figures": {"auc": {"value", "low", "high"}}, …}``, as cards have it."""
 
 
 @dataclass(frozen=True)
@@ -23,34 +21,25 @@ class Choice:
 
     Args:
         spec: its exact specification, presets written out.
-        known_as: the shorter name that it has.
-        auc: language -> area under the ROC curve against people's labels, of several label sets the worst.
-        unvalidated: languages that were asked for and not measured.
+        name: the shorter name that it has.
+        validity: as its card has it.
+        languages: that it was chosen for, primary subtags.
     """
 
     spec: str
-    known_as: str
-    auc: Mapping[str, float]
-    unvalidated: tuple[str, ...]
+    name: str
+    validity: Mapping[str, Any]
+    languages: tuple[str, ...]
+
+    @property
+    def auc(self) -> dict[str, float]:
+        """Language -> area under the ROC curve against people's labels, of several label sets the worst."""
+        found = {lang: known(self, lang) for lang in self.languages}
+        return {lang: one.auc for lang, one in found.items() if one is not None}
 
     def __str__(self) -> str:
-        """One line for the user."""
-        parts = []
-        if self.auc:
-            low, high = min(self.auc, key=self.auc.__getitem__), max(self.auc, key=self.auc.__getitem__)
-            figures = f"AUC {self.auc[low]:.2f} ({low})"
-            parts.append(figures if low == high else f"{figures} to {self.auc[high]:.2f} ({high})")
-            parts[-1] += " against people's labels"
-        if self.unvalidated:
-            parts.append(f"not validated in {', '.join(self.unvalidated)}")
-        return f"scorer: {self.known_as} ({'; '.join(parts)})"
-
-
-def auc_of(validity: Validity, lang: str) -> float | None:
-    """The AUC in a language on the label set where it is worst; None where it was not measured."""
-    sets = (validity.get(lang.split("-")[0].lower()) or {}).values()
-    found = [one.get("figures", {}).get("auc", {}).get("value") for one in sets]
-    return min((value for value in found if value is not None), default=None)
+        """One line for the user: which one, and what its numbers are worth."""
+        return sentence(self, list(self.languages))
 
 
 def cached(model: str, revision: str | None) -> bool:
@@ -88,31 +77,21 @@ def best(languages: Iterable[str], *, at_hand: Callable[[str, str | None], bool]
     Raises:
         DetoxbenchError: if there is none.
     """
-    wanted = sorted({tag.split("-")[0].lower() for tag in languages})
+    wanted = tuple(sorted({tag.split("-")[0].lower() for tag in languages}))
     if not wanted:
         raise DetoxbenchError("a scorer is chosen by the languages of the texts, of which none were given")
-    found: list[tuple[str, str, Validity]] = []
+    choices: list[Choice] = []
     for name, (preset, model, revision) in validated().items():
         supported = preset.languages is None or set(wanted) <= set(preset.languages)
         if supported and at_hand(model, revision):
-            found.append((name, named()[name], preset.validity))
+            choices.append(Choice(named()[name], name, preset.validity, wanted))
     if EMBEDDED in SCORERS:
         scorer = SCORERS[EMBEDDED].from_spec("")
         if scorer.languages is None or set(wanted) & scorer.languages:
-            found.append((EMBEDDED, EMBEDDED, getattr(scorer, "validity", {})))
-    choices = [_choice(name, spec, validity, wanted) for name, spec, validity in found]
+            choices.append(Choice(EMBEDDED, EMBEDDED, getattr(scorer, "validity", {}), wanted))
     if not choices:
         raise DetoxbenchError(
             f"no scorer for {', '.join(wanted)} is on this machine: name one with --scorer; detoxbench scorers lists "
             "them"
         )
-    return max(choices, key=lambda one: (len(one.auc), _mean(list(one.auc.values())), one.known_as))
-
-
-def _choice(name: str, spec: str, validity: Validity, wanted: Sequence[str]) -> Choice:
-    figures = {lang: value for lang in wanted if (value := auc_of(validity, lang)) is not None}
-    return Choice(spec, name, figures, tuple(lang for lang in wanted if lang not in figures))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
+    return max(choices, key=lambda one: (len(one.auc), sum(one.auc.values()), one.name))

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import json
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +15,8 @@ from rich.table import Table
 
 from ...core.errors import DetoxbenchError, unknown
 from ...core.registry import SCORERS
-from ...core.scorers.choice import auc_of
 from ...core.scorers.presets import Preset, classifiers, guards, named
+from ...core.validity import known
 
 WIDTH = 160
 
@@ -49,10 +50,11 @@ def registered() -> list[dict[str, Any]]:
         except DetoxbenchError:
             continue
         doc = (inspect.getdoc(kind) or "").strip().splitlines()
-        languages, validity = getattr(kind, "languages", None), {}
-        # The embedded ones know more of themselves.
+        languages, figures = getattr(kind, "languages", None), {}
+        # The embedded ones need no argument, and know more of themselves.
         with contextlib.suppress(DetoxbenchError, TypeError):
-            languages, validity = _embedded(kind)
+            scorer = kind.from_spec("")
+            languages, figures = scorer.languages, _figures(scorer)
         lines.append(
             {
                 "name": name,
@@ -61,15 +63,10 @@ def registered() -> list[dict[str, Any]]:
                 "languages": sorted(languages) if isinstance(languages, frozenset) else None,
                 "licence": None,
                 "judges": [getattr(kind, "judges", "text")],
-                "validity": _figures(validity),
+                "validity": figures,
             }
         )
     return lines
-
-
-def _embedded(kind: Any) -> tuple[Any, Mapping[str, Any]]:
-    scorer = kind.from_spec("")
-    return scorer.languages, getattr(scorer, "validity", {})
 
 
 def presets() -> list[dict[str, Any]]:
@@ -100,13 +97,14 @@ def _preset(
         "judges": judges,
         "verified": preset.verified,
         "source": preset.source,
-        "validity": _figures(preset.validity),
+        "validity": _figures(SimpleNamespace(name=name, validity=preset.validity)),
     }
 
 
-def _figures(validity: Mapping[str, Any]) -> dict[str, float]:
-    """Language -> AUC, where it was measured."""
-    return {lang: value for lang in validity if (value := auc_of(validity, lang)) is not None}
+def _figures(scorer: Any) -> dict[str, float]:
+    """Language -> AUC against people's labels, where it was measured."""
+    found = {lang: known(scorer, lang) for lang in getattr(scorer, "validity", {})}
+    return {lang: one.auc for lang, one in found.items() if one is not None}
 
 
 def _list(lines: list[dict[str, Any]]) -> None:

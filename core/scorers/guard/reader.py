@@ -32,7 +32,7 @@ def shared(rows: Sequence[Sequence[int]]) -> int:
     """
     if not rows:
         return 0
-    low, high = min(rows), max(rows)
+    low, high = min(map(list, rows)), max(map(list, rows))
     limit = min(map(len, rows)) - 1
     return next((place for place in range(limit) if low[place] != high[place]), limit)
 

@@ -165,7 +165,7 @@ class GuardScorer(Scorer):
         import torch
         from transformers import AutoModelForCausalLM
 
-        def load() -> tuple[Any, Any]:
+        def load() -> Any:
             return AutoModelForCausalLM.from_pretrained(
                 self.folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True,
                 dtype=getattr(torch, self._dtype) if self._dtype else "auto",

@@ -6,12 +6,16 @@ import pytest
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.scorers import choice, presets
-from detoxbench.core.scorers.choice import auc_of, best
+from detoxbench.core.scorers.choice import best
+
+
+def auc(value):
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
 
 
 def figures(**values):
     """Validity by language on one set."""
-    return {lang: {"some labels": {"texts": 9, "figures": {"auc": {"value": value}}}} for lang, value in values.items()}
+    return {lang: {"some labels": {"texts": 9, "figures": {"auc": auc(value)}}} for lang, value in values.items()}
 
 
 @pytest.fixture
@@ -38,21 +42,20 @@ def everything(model, revision):
 def test_the_best_validated_one(world):
     world(figures(en=0.80, de=0.78), textdetox=figures(en=0.90, de=0.70), gravitee_small=figures(en=0.85))
     found = best(["en-US", "de"], at_hand=everything)
-    assert found.known_as == "textdetox"  # a mean of 0.80 over 0.79, and measured in both
+    assert found.name == "textdetox"  # a mean of 0.80 over 0.79, and measured in both
     assert found.spec == presets.named()["textdetox"]
-    assert str(found) == "scorer: textdetox (AUC 0.70 (de) to 0.90 (en) against people's labels)"
-    assert best(["de"], at_hand=everything).known_as == "ngram"
-    assert best(["en"], at_hand=everything).known_as == "textdetox"
+    assert str(found) == "textdetox: AUC 0.70 (de) to 0.90 (en) against people's labels"
+    assert best(["de"], at_hand=everything).name == "ngram"
+    assert best(["en"], at_hand=everything).name == "textdetox"
 
 
 def test_only_what_is_here_and_knows_the_languages(world):
     world(figures(en=0.80), textdetox=figures(en=0.90), granite_hap_38m=figures(en=0.95))
     found = best(["en"], at_hand=lambda model, revision: False)
-    assert (found.known_as, found.spec, found.auc) == ("ngram", "ngram", {"en": 0.80})
-    assert best(["en", "de"], at_hand=everything).known_as == "textdetox"  # granite-hap-38m knows English alone
-    assert str(best(["en", "de"], at_hand=lambda *_: False)) == (
-        "scorer: ngram (AUC 0.80 (en) against people's labels; not validated in de)"
-    )
+    assert (found.name, found.spec, found.auc) == ("ngram", "ngram", {"en": 0.80})
+    assert best(["en", "de"], at_hand=everything).name == "textdetox"  # granite-hap-38m knows English alone
+    found = best(["en", "de"], at_hand=lambda *_: False)
+    assert str(found) == "ngram: AUC 0.80 [0.78, 0.82] in en; not validated in de"
 
 
 def test_nobody_measured_it(world):
@@ -63,11 +66,11 @@ def test_nobody_measured_it(world):
         best([])
 
 
-def test_the_worst_label_set_counts():
-    two = {"en": {"a": figures(en=0.9)["en"]["some labels"], "b": figures(en=0.7)["en"]["some labels"]}}
-    assert auc_of(two, "en-GB") == 0.7
-    assert auc_of(two, "fr") is None
-    assert auc_of({"en": {"a": {"texts": 3, "figures": {"auc": {"value": None}}}}}, "en") is None
+def test_the_embedded_scorer_is_one_of_them():
+    found = best(["en", "fr"], at_hand=lambda *_: False)
+    assert found.spec == "ngram"
+    assert set(found.auc) == {"en", "fr"}
+    assert str(found).startswith("ngram: AUC 0.")
 
 
 def test_the_cache(monkeypatch, tmp_path):
