@@ -9,7 +9,7 @@ import torch
 
 from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.scorers.guard.prompts import fill
+from detoxbench.core.scorers.guard.prompts import Answer, Prompts, fill
 from detoxbench.core.scorers.guard.reader import Reader, shared
 from detoxbench.core.scorers.presets import guards
 
@@ -276,6 +276,25 @@ def test_a_model_with_a_short_context(tmp_path):
     tiny_guards.guard(tmp_path / "short", "llama", tiny_guards.LLAMA3, "llama-guard", positions=100)
     with pytest.raises(DetoxbenchError, match="the model reads 100 tokens, of which the policy leaves"):
         scorers.load(f"guard:{tmp_path / 'short'},preset=llama-guard-3").score(["fine"], "en")
+
+
+def test_a_tokenizer_that_writes_a_space_with_the_number_after_it():
+    spaced = tiny_guards.tokenizer(tiny_guards.CHATML, tiny_guards.TEMPLATES["chatml"], pieces=tiny_guards.SPACED)
+    preset = guards()["rubric"]
+    answer = Answer(Prompts(preset, spaced, "guard:m"), preset.asks["text"].steps[0], "before ")
+    assert answer.prefill == "Rating:"
+    assert answer.tokens == [[spaced.convert_tokens_to_ids(f"Ġ{digit}")] for digit in range(5)]
+    assert answer.rows(["before "]) == [spaced("before Rating:", add_special_tokens=False)["input_ids"]]
+    assert answer.written("before ", 3) == "before Rating: 3"
+
+
+def test_a_prefill_of_blanks_is_not_written_twice():
+    words = tiny_guards.tokenizer(tiny_guards.LLAMA3, tiny_guards.TEMPLATES["llama-guard"])
+    preset = guards()["llama-guard-3"]
+    answer = Answer(Prompts(preset, words, "guard:m"), preset.asks["text"].steps[0], "day")
+    blank, day = (words(one, add_special_tokens=False)["input_ids"] for one in ("\n\n", "day"))
+    assert answer.rows(["day", "day\n\n"]) == [day + blank, day + blank]
+    assert answer.written("day\n\n", 1) == answer.written("day", 1) == "day\n\nunsafe"
 
 
 # Errors

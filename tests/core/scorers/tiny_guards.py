@@ -13,6 +13,8 @@ PIECES = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """Llama 3's and Qwen's rule, digits one by one."""
+SPACED = r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+"""GPT-2's rule: a number has the space before it."""
 ANSWERS = (
     "safe unsafe Safety: Safe Safety: Unsafe Safety: Controversial Yes No yes no Harmful request: yes "
     "Harmful request: no "
@@ -51,12 +53,12 @@ TEMPLATES = {
 }  # fmt: skip
 
 
-def tokenizer(special, template, length=4096):
+def tokenizer(special, template, length=4096, pieces=PIECES):
     """A byte-level BPE trained on the answers, with those special tokens."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.Split(Regex(pieces), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
