@@ -23,9 +23,10 @@ def check(spec: object) -> str:
     Raises:
         DetoxbenchError: for an unknown name.
     """
+    if str(spec).partition(":")[0] in SCORERS:
+        return str(spec)
     full = spec_of(str(spec))
-    name = full.partition(":")[0]
-    if name not in SCORERS:
+    if (name := full.partition(":")[0]) not in SCORERS:
         raise unknown("scorer", name, {*SCORERS, *named()})
     return full
 

@@ -11,12 +11,9 @@ import yaml
 from pydantic import ValidationError
 
 from ...errors import DetoxbenchError
-from ..judge import CLOSE, OPEN, RUBRIC
 from .schema import Classifier, Guard, Preset
 
 FOLDER = Path(__file__).parent
-OURS = {"{rubric}": RUBRIC, "{open}": OPEN, "{close}": CLOSE}
-"""Words of ours in presets: the rubric of ``judge:`` has one home."""
 
 Kind = TypeVar("Kind", bound=Preset)
 
@@ -34,9 +31,17 @@ def read(path: Path, kind: type[Kind]) -> Kind:
         raise DetoxbenchError(f"preset '{path}': {str(error).splitlines()[0]}: {error}") from None
 
 
+@cache
+def _ours() -> Mapping[str, str]:
+    """Words of ours in presets: the rubric of ``judge:`` has one home."""
+    from ..judge import CLOSE, OPEN, RUBRIC
+
+    return {"{rubric}": RUBRIC, "{open}": OPEN, "{close}": CLOSE}
+
+
 def _filled(value: object) -> object:
     if isinstance(value, str):
-        for name, words in OURS.items():
+        for name, words in _ours().items() if "{" in value else ():
             value = value.replace(name, words)
         return value
     if isinstance(value, dict):
