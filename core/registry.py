@@ -85,6 +85,7 @@ METHODS = Registry(
         "negation": "detoxbench.methods.negation.method:Negation",
         "dapt": "detoxbench.methods.dapt.method:DAPT",
         "gradient_ascent": "detoxbench.methods.gradient_ascent.method:GradientAscent",
+        "aura": "detoxbench.methods.aura.method:AurA",
     },
     "detoxbench.methods",
 )
