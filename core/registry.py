@@ -86,6 +86,9 @@ METHODS = Registry(
         "dapt": "detoxbench.methods.dapt.method:DAPT",
         "gradient_ascent": "detoxbench.methods.gradient_ascent.method:GradientAscent",
         "aura": "detoxbench.methods.aura.method:AurA",
+        "linear_act": "detoxbench.methods.linear_act.method:LinearAcT",
+        "mean_act": "detoxbench.methods.mean_act.method:MeanAcT",
+        "profs": "detoxbench.methods.profs.method:ProFS",
     },
     "detoxbench.methods",
 )

@@ -207,6 +207,12 @@ class WeightMethod(Method):
 
     def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
 
+    @classmethod
+    def difference(cls, arguments: Any) -> tuple[str | Sequence[str], float] | None:
+        """Of a method that takes away a mean difference of fine-tuned checkpoints: which, and how many times. They are
+        read slice by slice then where a checkpoint is written. None: it is another change."""
+        return None
+
     def weight(self, name: str, base: Tensor) -> Tensor:
         """The new value of a parameter or buffer, of the shape of ``base``, which is left alone."""
         raise NotImplementedError

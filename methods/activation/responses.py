@@ -157,12 +157,10 @@ def pooled(
     def change(name: str) -> Callable[[Tensor], None]:
         return lambda states: keep(name, states)
 
-    with hooked(model, {place: change(name) for name, place in places.items()}):
-        with suppress(_Met):
-            model(input_ids=ids.to(model.device), attention_mask=mask.long().to(model.device), use_cache=False)
+    with hooked(model, {place: change(name) for name, place in places.items()}), suppress(_Met):
+        model(input_ids=ids.to(model.device), attention_mask=mask.long().to(model.device), use_cache=False)
     return found
 
 
 class _Met(Exception):
     """All places are met; the rest of the pass is not needed."""
-

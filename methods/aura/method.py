@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from .. import base
 from ..activation import vectors
 from ..activation.places import mixture_of, mlp_outputs, out_features, output_axis, written
+from ..activation.precision import widened
 from ..loading import missing_artifact
 from .settings import KIND, NAME, Settings
 
@@ -67,7 +68,7 @@ def damped(states: Tensor, factor: Tensor, strength: float) -> Tensor:
         factor: float32 ``[dim]``, of 0 to 1.
         strength: 0 leaves the states, 1 is the paper's.
     """
-    return (states * (1 + strength * (factor - 1))).to(states.dtype)
+    return (widened(states) * (1 + strength * (factor - 1))).to(states.dtype)
 
 
 class AurA(base.ActivationMethod):
