@@ -200,3 +200,13 @@ def written(model: PreTrainedModel, name: str) -> bool:
     matrices = {one for index in range(count(model)) if mixture(model, index) for one in written_by(model, index)}
     biases = {f"{one}_bias" for one in matrices} | {f"{one.removesuffix('weight')}bias" for one in matrices}
     return name in matrices or name in biases
+
+
+def in_features(model: PreTrainedModel, name: str) -> int:
+    """Length of what goes into a linear layer."""
+    module = model.get_submodule(name)
+    for attribute in ("in_features", "nx"):
+        found = getattr(module, attribute, None)
+        if isinstance(found, int):
+            return found
+    return module.weight.shape[1]  # type: ignore[union-attr, return-value, index]

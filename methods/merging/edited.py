@@ -76,8 +76,8 @@ class Edited:
         sources = {name: entries[name].shape for name, _ in group.sources}
         if {name: tuple(tensor.shape) for name, tensor in found.items()} != sources:
             raise DetoxbenchError(
-                f"'{self.checkpoint.name}': {group.target} cannot be written back as the {len(sources)} tensors on disk "
-                "that it is made of: load the model, save it again, and export from there"
+                f"'{self.checkpoint.name}': {group.target} cannot be written back as the {len(sources)} tensors "
+                "on disk that it is made of: load the model, save it again, and export from there"
             )
         return found
 
