@@ -128,7 +128,8 @@ def in_order(model: PreTrainedModel, places: Mapping[str, Place]) -> dict[str, P
     met: dict[str, None] = {}
     changes = {place: (lambda states, name=name: met.setdefault(name)) for name, place in places.items()}
     with torch.no_grad(), hooked(model, changes):
-        model(input_ids=torch.ones(1, 2, dtype=torch.int64, device=model.device), use_cache=False)
+        ids = torch.ones(1, 2, dtype=torch.int64, device=model.device)
+        model(input_ids=ids, attention_mask=ids, use_cache=False)
     return {name: places[name] for name in met}
 
 

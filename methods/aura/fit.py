@@ -81,7 +81,7 @@ def fit(
             side: encode(tokenizer, chosen((one.text for one in given), settings.texts, settings.seed), length)
             for side, given in texts.items()
         }
-        return measured(model, rows, folder, settings.batch_size), {"texts": {side: len(rows[side]) for side in rows}}
+        return measured(model, rows, folder, settings), {"texts": {side: len(rows[side]) for side in rows}}
 
     return vectors.fit(
         pretrained, Path(out), NAME, KIND, compute, data={side: one.record() for side, one in texts.items()},
@@ -90,12 +90,12 @@ def fit(
 
 
 def measured(
-    model: PreTrainedModel, rows: Mapping[str, list[list[int]]], folder: Path, batch_size: int = 32
+    model: PreTrainedModel, rows: Mapping[str, list[list[int]]], folder: Path, settings: Settings = DEFAULTS
 ) -> dict[str, Tensor]:
     """Place -> factors of a model, from token ids of both sides."""
     places = mlp_outputs(model)
     found = {
-        side: Responses(folder / side, rows[side]).make(model, places, highest, batch_size)
+        side: Responses(folder / side, rows[side]).make(model, places, highest, settings.batch_size)
         for side in ("toxic", "nontoxic")
     }
     return {name: factors(found["toxic"].at(name), found["nontoxic"].at(name)) for name in places}

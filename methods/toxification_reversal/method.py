@@ -118,5 +118,6 @@ def _prefix(model: PreTrainedModel, arguments: ToxificationReversal.Arguments) -
 def _ends(model: PreTrainedModel, prefix: Sequence[int], places: Mapping[str, base.Place]) -> dict[str, Tensor]:
     """Place's name -> ``[heads * dim]`` of the prefix's last token: the same whatever follows."""
     with watching(model, places) as seen:
-        model(input_ids=torch.tensor([list(prefix)], device=model.device), use_cache=False)
+        ids = torch.tensor([list(prefix)], device=model.device)
+        model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
     return {name: states.reshape(-1, states.shape[-1])[-1] for name, states in seen.items()}
