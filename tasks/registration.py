@@ -1,16 +1,16 @@
 """The lm-eval tasks of all registered prompt sets, put into lm-eval's index.
 
-They are made from each set's table, not from a YAML file each: the index takes configurations in memory. Only
-``rtp_multilingual`` has YAML files. Nothing here loads data, so that listing tasks stays fast.
+They are made from each set's table, not from a YAML file each: the index takes configurations in memory. Only the tasks
+of ``rtp_multilingual`` have YAML files. Nothing here loads data, so that listing tasks stays fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
+from ..core import lm_eval_private
+from ..core.metrics.fractions import averaged, names
 from .catalog import groups, tasks
 from .prompts.base import Where
 
@@ -32,21 +32,11 @@ class LazyTask:
 
 def register(manager: Any) -> None:
     """Add the tasks and groups to an lm-eval ``TaskManager``; a name that a YAML file has already taken is its."""
-    from lm_eval.tasks._index import Entry, Kind
-
-    index = manager.task_index
-    added: dict[Kind, list[str]] = {Kind.PY_TASK: [], Kind.GROUP: []}
-    for name, where in tasks().items():
-        if name not in index and where.prompt_set != IN_YAML:
-            index[name] = Entry(name, Kind.PY_TASK, None, cfg=_task(name, where), tags=set())
-            added[Kind.PY_TASK].append(name)
-    for name, members in groups().items():
-        if name not in index:
-            index[name] = Entry(name, Kind.GROUP, None, cfg=_group(name, members), tags=set())
-            added[Kind.GROUP].append(name)
-    manager._all_tasks = sorted(index)
-    manager._all_subtasks = sorted([*manager._all_subtasks, *added[Kind.PY_TASK]])
-    manager._all_groups = sorted([*manager._all_groups, *added[Kind.GROUP]])
+    lm_eval_private.add_tasks(
+        manager,
+        {name: _task(name, where) for name, where in tasks().items() if where.prompt_set != IN_YAML},
+        {name: _group(name, members) for name, members in groups().items()},
+    )
 
 
 def _task(name: str, where: Where) -> dict[str, Any]:
@@ -60,19 +50,11 @@ def _task(name: str, where: Where) -> dict[str, Any]:
     }
 
 
-@cache
 def _metrics() -> list[dict[str, Any]]:
-    """What a group averages, as ``rtp_multilingual``'s YAML file lists it: the one list of them."""
-    from lm_eval.tasks._yaml_loader import load_yaml
-
-    path = Path(__file__).parent / IN_YAML / "_group.yaml"
-    return load_yaml(path, resolve_func=False)["aggregate_metric_list"]
+    """What a group averages: every registered metric that has a macro-average. Every language counts the same,
+    whatever its number of prompts; lm-eval leaves out what a run has not measured."""
+    return [{"metric": name, "aggregation": "mean", "weight_by_size": False} for name in names() if averaged(name)]
 
 
 def _group(name: str, members: list[str]) -> dict[str, Any]:
-    return {
-        "group": name,
-        "task": members,
-        "aggregate_metric_list": [dict(metric) for metric in _metrics()],
-        "metadata": {"version": VERSION},
-    }
+    return {"group": name, "task": members, "aggregate_metric_list": _metrics(), "metadata": {"version": VERSION}}

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ...core.errors import DetoxbenchError
-from ...core.transformers_api import Conversion, conversions
+from ...core.transformers_private import Conversion, conversions
 from .align import base_of
 from .checkpoint import Checkpoint
 from .parts import Part
