@@ -111,11 +111,6 @@ class ProFS(base.WeightMethod):
             for name, axis in written_by(model, index).items()
         }
 
-    @classmethod
-    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Blocks and rank that suit two blocks of so few dimensions."""
-        return {}
-
     def weight(self, name: str, base: Tensor) -> Tensor:
         """See ``projected``."""
         if name not in self.edited:
