@@ -45,14 +45,14 @@ def fit(
     Raises:
         DetoxbenchError: where something else is there already, or texts are missing.
     """
-    pairs = pairs_of(texts, settings.pairs, settings.seed)
+    pairs = pairs_of(texts, settings.count, settings.seed)
     if isinstance(pairs, MadeUp):
         work.say("no --pairs: toxic and non-toxic texts of one language are put side by side at random")
 
     def compute(
         model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        chosen = taken(pairs, settings.pairs, settings.seed)
+        chosen = taken(pairs, settings.count, settings.seed)
         length = work.max_positions(model, settings.block_size)
         rows = {
             "toxic": encode(tokenizer, (one.prompt + one.toxic for one in chosen), length),

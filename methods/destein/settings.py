@@ -13,5 +13,5 @@ KIND = "steering_vectors"
 class Settings(settings.Settings):
     """How pairs are chosen and read."""
 
-    pairs: int = Field(20, ge=5, description="at random")
+    count: int = Field(20, ge=5, description="pairs, at random")
     last: int = Field(1, ge=1, description="positions at the end of a text whose states are averaged")

@@ -63,14 +63,14 @@ def fit(
     Raises:
         DetoxbenchError: where something else is there already, or texts are missing.
     """
-    pairs = pairs_of(texts, settings.pairs, settings.seed)
+    pairs = pairs_of(texts, settings.count, settings.seed)
     if isinstance(pairs, MadeUp):
         work.say("no --pairs: toxic and non-toxic texts of one language are put side by side at random")
 
     def compute(
         model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
     ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        chosen = taken(pairs, settings.pairs, settings.seed)
+        chosen = taken(pairs, settings.count, settings.seed)
         rows = encoded(tokenizer, chosen, work.max_positions(model, settings.block_size))
         return measured(model, rows, folder, settings), {"pairs": len(chosen)}
 

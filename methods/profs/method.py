@@ -57,7 +57,7 @@ FIT = base.Fit(
     needs=("toxic", "nontoxic"),
     pairs=True,
     grows=base.Growth("retrain"),
-    mini=base.Mini({"pairs": 400, "block_size": 64}),
+    mini=base.Mini({"count": 400, "block_size": 64}),
 )
 
 

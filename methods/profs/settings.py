@@ -13,7 +13,7 @@ KIND = "toxic_subspace"
 class Settings(settings.Settings):
     """How pairs are chosen and read, and how much of the subspace is kept."""
 
-    pairs: int = Field(500, ge=2, description="at random")
+    count: int = Field(500, ge=2, description="pairs, at random")
     ranks: int = Field(
         10, ge=1, description="directions of each block that are kept; the method takes the first of them"
     )
