@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from pydantic import Field
@@ -77,6 +78,11 @@ class ToxificationReversal(base.ActivationMethod):
         strength: float = Field(1.0, ge=0, description="how much of the difference is taken away; 0 is the base model")
         norm_exponent: float = Field(0.4, ge=0, description="of the factor that grows with the difference's length")
         similarity_exponent: float = Field(0.6, ge=0, description="of the factor that grows with toxic direction")
+
+    @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """So much that perplexity stays near the base model's."""
+        return {"strength": 0.5}
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         self.arguments = arguments
