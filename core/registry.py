@@ -92,6 +92,12 @@ METHODS = Registry(
         "negation": "detoxbench.methods.negation.method:Negation",
         "dapt": "detoxbench.methods.dapt.method:DAPT",
         "gradient_ascent": "detoxbench.methods.gradient_ascent.method:GradientAscent",
+        "aura": "detoxbench.methods.aura.method:AurA",
+        "linear_act": "detoxbench.methods.linear_act.method:LinearAcT",
+        "mean_act": "detoxbench.methods.mean_act.method:MeanAcT",
+        "toxification_reversal": "detoxbench.methods.toxification_reversal.method:ToxificationReversal",
+        "destein": "detoxbench.methods.destein.method:DeStein",
+        "profs": "detoxbench.methods.profs.method:ProFS",
     },
     "detoxbench.methods",
 )
