@@ -27,7 +27,7 @@ from ..core.sampling.thinking import MAX_THINKING
 from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
-from . import model_arguments
+from . import journal, model_arguments, run_identity
 from .responses import Responses
 from .run_settings import RUN
 
@@ -82,6 +82,7 @@ class DetoxLM(HFLM):
         self._drawn_seed: int | None = None
         self._cut: set[str] = set()
         self._cut_while_thinking = 0
+        self._content: dict[str, Any] | None = None
         with model_arguments.loading(self.name):
             super().__init__(
                 pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs
@@ -90,6 +91,7 @@ class DetoxLM(HFLM):
         self._model = model_arguments.unwrapped(self._model, method)
         self.effective_arguments: dict[str, Any] = {}
         self.trained_with: list[str] = []
+        self._loaded_with = {"pretrained": pretrained, "method": method, "arguments": {}, "loading": kwargs}
         for sampling in RUN.get().sampling:
             self._room(sampling)
         if method != "none":
@@ -97,6 +99,7 @@ class DetoxLM(HFLM):
             completed = provenance.completed(self._model, method, self.method_arguments)
             self.effective_arguments = provenance.effective(method, completed)
             self.trained_with = provenance.teachers(completed)
+            self._loaded_with["arguments"] = completed
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
 
@@ -222,12 +225,19 @@ class DetoxLM(HFLM):
         self, rows: Sequence[Request], sampling: Sampling, responses: Responses, disable_tqdm: bool
     ) -> list[list[list[int]]]:
         start = time.perf_counter()
+        kept = self._kept(rows, sampling)
         autocast = torch.autocast(
             self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
         )
         with (
             autocast,
-            tqdm(total=len(rows), unit="prompt", desc="generation", disable=disable_tqdm or self.rank != 0) as bar,
+            tqdm(
+                total=len(rows),
+                initial=len(kept.done),
+                unit="prompt",
+                desc="generation",
+                disable=disable_tqdm or self.rank != 0,
+            ) as bar,
         ):
             count = 0
 
@@ -239,7 +249,7 @@ class DetoxLM(HFLM):
 
             outputs = generate(
                 self.model,
-                rows,
+                [rows[place] for place in kept.left],
                 sampling,
                 eos=self._eos(),
                 pad=self.tokenizer.pad_token_id or 0,
@@ -247,10 +257,29 @@ class DetoxLM(HFLM):
                 should_stop=responses.stops if sampling.stop else None,
                 thinking=responses.thinking,
                 on_batch=on_batch,
+                on_whole=kept.whole,
             )
-        self._generated += count
-        self._seconds += time.perf_counter() - start
-        return outputs
+        self._generated += count + sum(len(tokens) for done in kept.done.values() for tokens in done)
+        self._seconds += time.perf_counter() - start + kept.seconds
+        return kept.all(outputs)
+
+    def _kept(self, rows: Sequence[Request], sampling: Sampling) -> journal.Kept:
+        """What an earlier run with the same command has finished."""
+        run = journal.CURRENT.get()
+        if run is None:
+            return journal.Kept([""] * len(rows), None)
+        if self._content is None:
+            self._content = run_identity.of_model(self.model, **self._loaded_with)
+        depends_on = self._content and {
+            **self._content,
+            "sampling": {**sampling.record(), "seed": sampling.seed},
+            "align_nucleus": self.align_nucleus,
+            "end": self._eos(),
+            "thinking": [self.think_end_token, self.max_thinking_toks],
+            "max_batch_tokens": self.max_batch_tokens,
+            "mixed_precision": str(self.mixed_precision_dtype),
+        }
+        return run.kept(rows, depends_on)
 
     def _by_transformers(
         self, requests: Sequence[Instance], sampling: Sampling, others: Mapping[str, Any], disable_tqdm: bool
