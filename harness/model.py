@@ -76,12 +76,7 @@ class DetoxLM(HFLM):
         self.align_nucleus = boolean("align_nucleus", align_nucleus)
         kwargs = model_arguments.checked(method, pretrained, kwargs)
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
-        self._generated = 0
-        self._seconds = 0.0
-        self._drawn: list[dict[str, Any]] = []
-        self._drawn_seed: int | None = None
-        self._cut: set[str] = set()
-        self._cut_while_thinking = 0
+        self.forget_run()
         self._content: dict[str, Any] | None = None
         with model_arguments.loading(self.name):
             super().__init__(
@@ -102,6 +97,15 @@ class DetoxLM(HFLM):
             self._loaded_with["arguments"] = completed
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
+
+    def forget_run(self) -> None:
+        """Count what is recorded of a run anew: one model may serve several."""
+        self._generated = 0
+        self._seconds = 0.0
+        self._drawn: list[dict[str, Any]] = []
+        self._drawn_seed: int | None = None
+        self._cut: set[str] = set()
+        self._cut_while_thinking = 0
 
     @property
     def max_length(self) -> int:
