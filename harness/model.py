@@ -7,13 +7,12 @@ import copy
 import logging
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from tqdm import tqdm
 
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
@@ -28,6 +27,7 @@ from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
 from . import journal, model_arguments, run_identity
+from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
 
@@ -205,9 +205,11 @@ class DetoxLM(HFLM):
         occurrences: dict[int, int] = {}
         samples: list[tuple[str, int]] = []
         wanted: dict[str, int] = {}
+        langs: dict[str, set[str]] = {}
         for request in requests:
             index = occurrences[id(request)] = occurrences.get(id(request), -1) + 1
             samples.append((_arguments(request)[0], index))
+            langs.setdefault(_arguments(request)[0], set()).update(_languages(request))
             wanted[_arguments(request)[0]] = max(wanted.get(_arguments(request)[0], 0), index + 1)
         rows = [
             Request(self._encode(prompt, sampling), prompt_key(prompt), range(count), prompt)
@@ -216,7 +218,7 @@ class DetoxLM(HFLM):
         responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
         self._note(sampling.record(), sampling.seed)
         with self._aligned(sampling):
-            outputs = self._run(rows, sampling, responses, disable_tqdm)
+            outputs = self._run(rows, sampling, responses, disable_tqdm, [langs[row.text] for row in rows])
         texts = {
             (row.text, index): responses.text(row.tokens, tokens)
             for row, output in zip(rows, outputs, strict=True)
@@ -226,30 +228,32 @@ class DetoxLM(HFLM):
         return [texts[sample] for sample in samples]
 
     def _run(
-        self, rows: Sequence[Request], sampling: Sampling, responses: Responses, disable_tqdm: bool
+        self,
+        rows: Sequence[Request],
+        sampling: Sampling,
+        responses: Responses,
+        disable_tqdm: bool,
+        langs: Sequence[Collection[str]],
     ) -> list[list[list[int]]]:
         start = time.perf_counter()
         kept = self._kept(rows, sampling)
         autocast = torch.autocast(
             self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
         )
-        with (
-            autocast,
-            tqdm(
-                total=len(rows),
-                initial=len(kept.done),
-                unit="prompt",
-                desc="generation",
-                disable=disable_tqdm or self.rank != 0,
-            ) as bar,
-        ):
-            count = 0
+        samples = [len(row.samples) for row in rows]
+        progress = Progress(langs, samples, kept.done, silent=disable_tqdm or self.rank != 0)
+        count = 0
+        with autocast, progress:
+            whole: list[int] = []
 
-            def on_batch(finished: int, tokens: int) -> None:
+            def on_whole(finished: Mapping[int, list[list[int]]]) -> None:
+                kept.whole(finished)
+                whole[:] = [kept.left[place] for place in finished]
+
+            def on_batch(_: int, tokens: int) -> None:
                 nonlocal count
                 count += tokens
-                bar.set_postfix_str(f"{count / (time.perf_counter() - start):,.0f} tokens/s", refresh=False)
-                bar.update(finished)
+                progress.batch(whole, tokens)
 
             outputs = generate(
                 self.model,
@@ -261,7 +265,7 @@ class DetoxLM(HFLM):
                 should_stop=responses.stops if sampling.stop else None,
                 thinking=responses.thinking,
                 on_batch=on_batch,
-                on_whole=kept.whole,
+                on_whole=on_whole,
             )
         self._generated += count + sum(len(tokens) for done in kept.done.values() for tokens in done)
         self._seconds += time.perf_counter() - start + kept.seconds
@@ -383,6 +387,12 @@ class DetoxLM(HFLM):
 def _arguments(request: Instance) -> tuple[str, dict[str, Any]]:
     """Context and generation settings of a ``generate_until`` request."""
     return cast("tuple[str, dict[str, Any]]", request.args)
+
+
+def _languages(request: Instance) -> Sequence[str]:
+    """The language that a request's document says it is in."""
+    lang = request.doc.get("lang") if isinstance(request.doc, Mapping) else None
+    return [lang] if isinstance(lang, str) else []
 
 
 def _hardware(device: torch.device) -> str:
