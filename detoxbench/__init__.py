@@ -12,6 +12,9 @@ imported on first use: torch takes seconds, and this module runs at the start of
 package installed (see ``harness/autoload.py``).
 """
 
+# pyright: reportMissingImports=false
+# In the repository the subpackages lie beside this folder (setup.py); where the package is installed, they lie in it.
+
 TYPE_CHECKING = False  # typing's, without importing typing
 if TYPE_CHECKING:
     from .harness.api.comparing import Compared, compare

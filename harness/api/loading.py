@@ -60,7 +60,8 @@ def load(pretrained: str | PreTrainedModel = MINI, method: str = "none", **argum
         DetoxbenchError: for an unknown method, a wrong argument, an artifact that does not fit, or a model that cannot
             be loaded.
     """
-    made = DetoxLM(pretrained=pretrained, method=method, **arguments)
+    # pyright takes methods of lm-eval's that are decorated for abstract ones.
+    made = DetoxLM(pretrained=pretrained, method=method, **arguments)  # pyright: ignore[reportAbstractUsage]
     lm: Any = made.model
     lm.tokenizer, lm.lm_eval_model = made.tokenizer, made
     return lm

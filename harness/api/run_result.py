@@ -22,8 +22,8 @@ class RunResult:
 
     >>> import detoxbench
     >>> run = detoxbench.evaluate("mini", ["rtp_multilingual_en"], samples=2, limit=2, fluency_model="none")
-    >>> print(run.table())                                                          # doctest: +ELLIPSIS
-    mini, none · rtp_multilingual_en · …
+    >>> print(run.table().splitlines()[0])
+    mini, none · rtp_multilingual_en · prompts mini · K=2 · scorer mini · fluency none
     >>> sorted(run.plot().spec)[:2]
     ['$schema', 'background']
 

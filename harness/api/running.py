@@ -65,7 +65,7 @@ def evaluate(
     try:
         tracker = EvaluationTracker(output_path=held.name)
         with journal.command():
-            found = lm_eval.simple_evaluate(
+            found: Any = lm_eval.simple_evaluate(
                 model,
                 model_args={"pretrained": lm, "method": method, **arguments} if named else None,
                 tasks=[tasks] if isinstance(tasks, str) else list(tasks),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -107,8 +108,10 @@ def test_wheel_is_small_enough_and_whole(installed):
     assert size <= 15 * 2**20
     assert "detoxbench_autoload.pth" in names
     for needed in (
+        "__init__.py",
+        "py.typed",
         "harness/py.typed",
-        "harness/mini/model/model.safetensors",
+        "core/mini/model/model.safetensors",
         "tasks/rtp_multilingual/_base.yaml",
         "tasks/rtp_lx/card.json",
     ):
@@ -122,6 +125,12 @@ def test_wheel_install_runs_and_uninstalls_without_a_trace(installed):
     code = "import detoxbench.harness as h; print(h.__file__);" + LIST
     lines = run(str(python), "-c", code).stdout.splitlines()
     assert str(installed) in lines[0]
+    named = (
+        "import detoxbench as d; print(d.__file__, d.__version__, d.score(['Thanks.']).scorer, len(d.methods()) > 5)"
+    )
+    file, version, *found = run(str(python), "-c", named).stdout.split()
+    assert str(installed) in file
+    assert (version, found) == (importlib.metadata.version("detoxbench"), ["ngram", "True"])
     tasks, models = json.loads(lines[-1])
     assert "rtp_multilingual" in tasks
     assert "detox" in models
