@@ -38,7 +38,7 @@ class FluencyModel:
         folder = model_folder(self.name)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
         except (OSError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
             raise DetoxbenchError(
