@@ -65,6 +65,9 @@ class Journal:
     Args:
         folder: of all runs of these settings, whose files are read.
         name: of the file that is written.
+
+    Attributes:
+        empty: whether nothing is finished yet.
         depends_on: what the texts depend on, written first.
 
     Raises:
@@ -79,7 +82,9 @@ class Journal:
         self._lock.acquire()
         try:
             self._file = self.path.open("r+b" if self.path.is_file() else "w+b", buffering=0)
-            end = max((end for end, _ in _members(self._file)), default=0)
+            ends = [end for end, _ in _members(self._file)]
+            self.empty = len(ends) < 2  # what it depends on comes first
+            end = ends[-1] if ends else 0
             self._file.truncate(end)
             self._file.seek(end)
             if end == 0:
@@ -109,6 +114,7 @@ class Journal:
             OSError: where it cannot be written.
         """
         self._write({"seconds": round(seconds, 3), "rows": rows})
+        self.empty = False
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, separators=(",", ":"), default=str) + "\n"
@@ -236,10 +242,10 @@ class Run:
         return None
 
     def close(self, discard: bool) -> None:
-        """Let the journals go, and remove them if asked to."""
+        """Let the journals go; those that hold nothing are removed, all of them if asked to."""
         for journal in self.opened.values():
             if journal is not None:
-                journal.discard() if discard else journal.close()
+                journal.discard() if discard or journal.empty else journal.close()
         self.opened = {}
 
 
@@ -277,7 +283,7 @@ def keeping() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        kept = any(run.opened.values())
+        kept = any(journal is not None and not journal.empty for journal in run.opened.values())
         run.close(discard=False)
         hint = "what was generated is kept: the same command goes on from there"
         if kept and isinstance(error, DetoxbenchError):

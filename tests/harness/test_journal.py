@@ -122,6 +122,32 @@ def test_a_full_disk_ends_the_keeping_not_the_run(tmp_path, caplog):
     assert journal.Run(tmp_path / "file").kept([request()], {}).journal is None
 
 
+def test_a_run_that_finished_nothing_leaves_nothing(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("DETOXBENCH_CACHE", str(tmp_path))
+    for rows, left in (({}, 0), ({0: [[1], [2]]}, 1)):
+        with pytest.raises(KeyError), journal.keeping():
+            run = journal.CURRENT.get()
+            run.kept([request()], {"model": 1}).whole(rows)
+            raise KeyError
+        assert len(list(journal.default_folder().iterdir())) == left
+        assert ("the same command goes on" in capsys.readouterr().err) is bool(rows)
+    with pytest.raises(DetoxbenchError, match=r"^gone \(what was generated is kept"), journal.keeping():
+        journal.CURRENT.get().kept([request()], {"model": 1})
+        raise DetoxbenchError("gone")
+
+
+def test_within_a_command_the_journal_stays_until_the_command_has_ended(monkeypatch, tmp_path):
+    monkeypatch.setenv("DETOXBENCH_CACHE", str(tmp_path))
+    with pytest.raises(OSError, match="disk"), journal.command():
+        with journal.keeping():
+            journal.CURRENT.get().kept([request()], {"model": 1}).whole({0: [[1], [2]]})
+        raise OSError("disk")
+    assert len(list(journal.default_folder().iterdir())) == 1
+    with journal.command(), journal.keeping():
+        assert journal.CURRENT.get().kept([request()], {"model": 1}).left == []
+    assert list(journal.default_folder().iterdir()) == []
+
+
 def test_old_journals_are_forgotten(tmp_path):
     for name, age in (("old", 31), ("new", 1)):
         one = Journal(tmp_path / name, "rank0", {})
