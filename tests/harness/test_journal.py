@@ -122,26 +122,36 @@ def test_a_full_disk_ends_the_keeping_not_the_run(tmp_path, caplog):
     assert journal.Run(tmp_path / "file").kept([request()], {}).journal is None
 
 
+def failing(error, rows=None):
+    """A run that finishes some rows and fails."""
+    with journal.keeping():
+        journal.CURRENT.get().kept([request()], {"model": 1}).whole(rows or {})
+        raise error
+
+
+def failing_to_write(rows):
+    """A command whose run ends well and whose results cannot be written."""
+    with journal.command():
+        with journal.keeping():
+            journal.CURRENT.get().kept([request()], {"model": 1}).whole(rows)
+        raise OSError("disk")
+
+
 def test_a_run_that_finished_nothing_leaves_nothing(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("DETOXBENCH_CACHE", str(tmp_path))
     for rows, left in (({}, 0), ({0: [[1], [2]]}, 1)):
-        with pytest.raises(KeyError), journal.keeping():
-            run = journal.CURRENT.get()
-            run.kept([request()], {"model": 1}).whole(rows)
-            raise KeyError
+        with pytest.raises(KeyError):
+            failing(KeyError(), rows)
         assert len(list(journal.default_folder().iterdir())) == left
         assert ("the same command goes on" in capsys.readouterr().err) is bool(rows)
-    with pytest.raises(DetoxbenchError, match=r"^gone \(what was generated is kept"), journal.keeping():
-        journal.CURRENT.get().kept([request()], {"model": 1})
-        raise DetoxbenchError("gone")
+    with pytest.raises(DetoxbenchError, match=r"^gone \(what was generated is kept"):
+        failing(DetoxbenchError("gone"))
 
 
 def test_within_a_command_the_journal_stays_until_the_command_has_ended(monkeypatch, tmp_path):
     monkeypatch.setenv("DETOXBENCH_CACHE", str(tmp_path))
-    with pytest.raises(OSError, match="disk"), journal.command():
-        with journal.keeping():
-            journal.CURRENT.get().kept([request()], {"model": 1}).whole({0: [[1], [2]]})
-        raise OSError("disk")
+    with pytest.raises(OSError, match="disk"):
+        failing_to_write({0: [[1], [2]]})
     assert len(list(journal.default_folder().iterdir())) == 1
     with journal.command(), journal.keeping():
         assert journal.CURRENT.get().kept([request()], {"model": 1}).left == []
