@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         """A causal LM of transformers, with two attributes more.
 
         Attributes:
-            tokenizer: that its texts are encoded with.
+            tokenizer: that its texts are encoded with; it pads on the left, as ``generate`` needs.
             lm_eval_model: the same model as lm-eval's, for ``lm_eval.simple_evaluate``.
         """
 
@@ -64,6 +64,8 @@ def load(pretrained: str | PreTrainedModel = MINI, method: str = "none", **argum
     made = DetoxLM(pretrained=pretrained, method=method, **arguments)  # pyright: ignore[reportAbstractUsage]
     lm: Any = made.model
     lm.tokenizer, lm.lm_eval_model = made.tokenizer, made
+    if isinstance(arguments.get("tokenizer"), str | None):  # one that was given stays as it is
+        lm.tokenizer.padding_side = "left"  # lm-eval sets its own where it pads
     return lm
 
 
