@@ -13,7 +13,7 @@ from ..core.records import Measurements, Prompt, PromptResult, SampleDoc, Sample
 from ..core.results_writer import TaskOutput
 from ..core.scorers import Scorer
 from . import prompts as prompt_sets
-from .measure import Judged, Scored, assemble, judge, score, with_toxicity
+from .measure import Scored, TextMeasurements, assemble, judge, score, with_toxicity
 from .task import counts, directions
 
 GIVEN = "given"
@@ -94,7 +94,7 @@ def former_names(scorer: Scorer | GivenScores) -> tuple[str, ...]:
     return () if isinstance(scorer, GivenScores) else scorer.former_names
 
 
-def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[Judged, dict[str, float]]:
+def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[TextMeasurements, dict[str, float]]:
     """What all scorers share, and the seconds it took."""
     seconds: dict[str, float] = {}
     return judge(part.prompts, part.generations, fluency_model, seconds, progress=progress), seconds
@@ -117,7 +117,7 @@ def output(
     part: Part,
     scorer: Scorer | GivenScores,
     found: Scored,
-    shared: Judged,
+    shared: TextMeasurements,
     fluency_model: str,
     seconds: Mapping[str, float],
     teachers: Sequence[str] = (),
@@ -131,16 +131,17 @@ def output(
     samples = max(map(len, part.generations))
     rows = [fractions(result, samples) for result in results]
     measured = [Measurements.of(result, row) for result, row in zip(results, rows, strict=True)]
-    uses, version = fluency_model != "none", None
-    if uses:
+    label, version = None, None
+    if fluency_model != "none":
         from ..core import fluency  # it imports torch
 
-        version = fluency.load(fluency_model).version
+        judge_of_fluency = fluency.load(fluency_model)
+        label, version = judge_of_fluency.label, judge_of_fluency.version
     about: dict[str, Any] = {
         "scorer": scorer.name,
         "scorer_version": scorer.version,
         "attributes": list(scorer.attributes),
-        "fluency_model": fluency_model if uses else None,
+        "fluency_model": label,
         "fluency_version": version,
         "constants": {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
         **counts([one.model_dump() for one in measured], samples),
