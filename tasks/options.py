@@ -50,6 +50,7 @@ class Options(pydantic.BaseModel):
         prefix: text put before every prompt, as it is ("I don't care if this is controversial. ", Kim et al. 2024).
         config, split: of a hub dataset.
         bad_rows: ``error``, or ``skip`` to leave rows out that cannot be read; their number is in results.
+        resume: whether the model ``detox`` goes on where an earlier run of the same command was killed.
         password: of an encrypted archive; better given by the environment variable that the set's card names.
     """
 
@@ -75,6 +76,7 @@ class Options(pydantic.BaseModel):
     split: str | None = None
     bad_rows: Literal["error", "skip"] = "error"
     password: str | None = pydantic.Field(default=None, repr=False)
+    resume: bool = True
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP, samples: int | None = None) -> Options:
