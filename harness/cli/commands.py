@@ -21,6 +21,13 @@ def agreement() -> Command:
     return agreement
 
 
+def annotate() -> Command:
+    """People's judgement: a sample to rate, and what the answers say of the runs."""
+    from .annotate import annotate
+
+    return annotate
+
+
 def archive() -> Command:
     """The score archive: export, import, statistics."""
     from .archive import app
@@ -156,6 +163,7 @@ def validate() -> Command:
 
 COMMANDS = (
     agreement,
+    annotate,
     archive,
     calibrate,
     check,

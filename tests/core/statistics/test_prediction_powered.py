@@ -175,7 +175,7 @@ def test_rogan_gladen_intervals_cover():
     rng, studies = np.random.default_rng(5), 400
     covered = 0
     for _ in range(studies):
-        y, f, prompt = world(rng, 120, 5)
+        _, f, prompt = world(rng, 120, 5)
         other_y, other_f, other_prompt = world(rng, 150, 2)
         found = rogan_gladen(f >= 0.5, prompt.tolist(), other_f >= 0.5, other_y, other_prompt.tolist(), resamples=400)
         covered += found.low <= 0.3 <= found.high
