@@ -83,11 +83,8 @@ def allocation(sizes: Sequence[int], total: int) -> list[int]:
     found = [max(low, min(size, int(want))) for low, size, want in zip(least, sizes, wanted, strict=True)]
     while sum(found) != total:
         sign = 1 if sum(found) < total else -1
-        room = [
-            place
-            for place, size in enumerate(sizes)
-            if (found[place] < size if sign > 0 else found[place] > least[place])
-        ]
+        limits = sizes if sign > 0 else least
+        room = [place for place, limit in enumerate(limits) if sign * found[place] < sign * limit]
         if not room:
             break  # fewer were asked for than the strata need at least
         found[max(room, key=lambda place: sign * (wanted[place] - found[place]))] += sign

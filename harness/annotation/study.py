@@ -122,16 +122,8 @@ def _validity(
     texts, found = [], [_find(items[place].texts[0], known) for place in rated]
     for place, text in zip(rated, found, strict=True):
         own = ratings[place][np.isfinite(ratings[place])]
-        texts.append(
-            LabelledText(
-                text.text,
-                text.lang,
-                float(own.mean()),
-                bool(own.mean() >= CUT),
-                "\0".join(text.of_prompt),
-                own.tolist(),
-            )
-        )
+        mean, cluster = float(own.mean()), "\0".join(text.of_prompt)
+        texts.append(LabelledText(text.text, text.lang, mean, mean >= CUT, cluster, own.tolist()))
     scorers = {
         (run.path.name, name): (task.record.scorer, task.record.scorer_version)
         for run in runs
