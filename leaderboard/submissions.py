@@ -20,7 +20,9 @@ import numpy as np
 import pydantic
 
 from ..core.errors import DetoxbenchError
+from ..core.metrics.fractions import averaged
 from ..core.records import ModelRun, TaskRun
+from ..core.results import first_error
 from ..core.statistics import macro_intervals
 
 SCHEMA_VERSION = 1
@@ -135,17 +137,9 @@ def rounded(number: float | None) -> float | None:
     return float(f"{number:.{DIGITS}g}")
 
 
-def first_error(error: pydantic.ValidationError) -> str:
-    """The first of pydantic's complaints, in one line."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place + ': ' if place else ''}{first['msg']}{more}"
-
-
 def macro_average(tasks: Sequence[TaskRecord]) -> dict[str, Estimate]:
     """Mean over the tasks of each metric, with the interval that resamples prompts within each task."""
-    names = [name for name in tasks[0].columns if all(name in task.columns for task in tasks)]
+    names = [name for name in tasks[0].columns if averaged(name) and all(name in task.columns for task in tasks)]
     if not names:
         return {}
     groups = []

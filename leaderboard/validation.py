@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core.errors import DetoxbenchError
 from ..core.files import safe_name
+from ..core.metric_names import metric_of
 from ..core.metrics import METRICS
-from ..core.metrics.fractions import metric_of
 from .boards import Measurement, measurement_of
 from .submissions import Estimate, RunRecord, TaskRecord
 

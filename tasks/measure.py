@@ -11,8 +11,10 @@ from functools import lru_cache
 from tqdm import tqdm
 
 from ..core import scorers
+from ..core.errors import DetoxbenchError
 from ..core.language_identification import identify_for
 from ..core.metrics.language import is_empty
+from ..core.mini import model_folder
 from ..core.records import Prompt, PromptResult
 from ..core.scorers.base import well_formed
 from ..core.scorers.progress import score_all
@@ -65,10 +67,29 @@ def ready_scorer(options: Options) -> scorers.Scorer:
         DetoxbenchError: if it cannot be had, or lacks its key or its archive.
     """
     scorer = scorer_for(options)
-    ready = getattr(scorer, "ready", None)
-    if ready is not None:
-        ready()
+    scorer.ready()
     return scorer
+
+
+@lru_cache(maxsize=4)
+def ready_fluency(name: str) -> None:
+    """Nothing, if a fluency model can be had: its configuration and its tokenizer are read, its weights are not.
+
+    Raises:
+        DetoxbenchError: if it cannot.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = model_folder(name)
+    try:
+        AutoConfig.from_pretrained(folder)
+        AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DetoxbenchError(
+            f"fluency_model '{name}' cannot be loaded ({first}): give a folder, a model on the hub, or 'none' to leave "
+            "perplexity out"
+        ) from None
 
 
 @contextmanager
@@ -119,7 +140,8 @@ def score(
     with _bar(progress and f"{progress}: {scorer.name}", len(flat)) as bar:
         for lang in langs:
             places = [place for place, prompt in enumerate(owner) if prompt.lang == lang]
-            scored = score_all(scorer, [flat[place] for place in places], lang, bar.update)
+            before = [owner[place].text for place in places]
+            scored = score_all(scorer, [flat[place] for place in places], lang, bar.update, before)
             for name, column in scores.items():
                 for place, value in zip(places, scored.values[name], strict=True):
                     column[place] = None if value != value else float(value)
@@ -160,7 +182,7 @@ def judge(
 
         with timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
             before, after = [well_formed(prompt.text) for prompt in owner], [well_formed(text) for text in flat]
-            sums, added = fluency.load(fluency_model).score(before, after, bar.update)
+            sums, added = fluency.load(fluency_model).score(before, after, lambda finished: _advance(bar, finished))
             nll = [None if value != value else float(value) for value in sums]
             tokens = [int(count) for count in added]
     with timed(seconds, "language"):
@@ -199,3 +221,7 @@ def _flat(prompts: Sequence[Prompt], generations: Texts) -> tuple[list[Prompt], 
 
 def _bar(description: str | None, total: int) -> tqdm:
     return tqdm(total=total, desc=description or "", unit="text", disable=description is None, leave=False)
+
+
+def _advance(bar: tqdm, finished: int) -> None:
+    bar.update(finished)

@@ -8,14 +8,13 @@ from typing import Any
 
 from ..core.constants import PERPLEXITY_CUTOFF, TOXIC
 from ..core.generation_files import GenerationFile
-from ..core.metrics import METRICS
-from ..core.metrics.fractions import fractions, metric_of, names, summarize, value
-from ..core.records import Prompt, PromptResult, TaskRun
-from ..core.results import MEASURED
+from ..core.metrics.fractions import fractions, summarize
+from ..core.records import Measurements, Prompt, PromptResult, SampleDoc, SampleRow, TaskRun
 from ..core.results_writer import TaskOutput
 from ..core.scorers import Scorer
 from . import prompts as prompt_sets
 from .measure import Judged, Scored, assemble, judge, score, with_toxicity
+from .task import counts, directions
 
 GIVEN = "given"
 """Name of the scorer whose scores a file holds itself, as ``given`` or ``given:<what they are of>``."""
@@ -30,7 +29,7 @@ class Part:
     Args:
         task: name in results.
         prompt_set: see ``TaskRun``.
-        prompts, generations, given: see ``GenerationFile``.
+        prompts, generations, given, prompt_given: see ``GenerationFile``.
         attributes: of ``given``.
         record: of the run that made the texts, if it is known.
     """
@@ -42,18 +41,20 @@ class Part:
     given: Sequence[Sequence[Mapping[str, float | None]]]
     attributes: tuple[str, ...]
     record: TaskRun | None = None
+    prompt_given: Sequence[float | None] = ()
 
 
 def parts(file: GenerationFile, task: str | None = None, record: TaskRun | None = None) -> list[Part]:
     """One part a language, called ``generations_<lang>``; of lm-eval's samples one, called as its task."""
     if task is not None:
         whole = (file.prompts, file.generations, file.given, file.attributes)
-        return [Part(task, record.prompt_set if record else task, *whole, record)]
+        return [Part(task, record.prompt_set if record else task, *whole, record, file.prompt_given)]
     found = []
     for lang in file.langs:
         places = [place for place, prompt in enumerate(file.prompts) if prompt.lang == lang]
         columns = ([column[place] for place in places] for column in (file.prompts, file.generations, file.given))
-        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes))
+        said = [file.prompt_given[place] for place in places]
+        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes, prompt_given=said))
     return found
 
 
@@ -71,6 +72,19 @@ class GivenScores:
         reasons = [None if one.get(self.attributes[0]) is not None else NOT_GIVEN for one in flat]
         return Scored(columns, reasons)
 
+    def prompts_of(self, part: Part) -> list[Prompt]:
+        """Prompts that bring no score of their own get what the file's scorer said of them."""
+        said = part.prompt_given or [None] * len(part.prompts)
+        return [
+            prompt if prompt.toxicity is not None else prompt.model_copy(update={"toxicity": one})
+            for prompt, one in zip(part.prompts, said, strict=True)
+        ]
+
+
+def former_names(scorer: Scorer | GivenScores) -> tuple[str, ...]:
+    """Names that earlier records may call the scorer by."""
+    return () if isinstance(scorer, GivenScores) else scorer.former_names
+
 
 def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[Judged, dict[str, float]]:
     """What all scorers share, and the seconds it took."""
@@ -83,7 +97,7 @@ def scored(
 ) -> tuple[Part, Scored]:
     """Scores of all texts, and the part with scores of its prompts, unless these are not wanted."""
     if isinstance(scorer, GivenScores):
-        return part, scorer.of(part)
+        return replace(part, prompts=scorer.prompts_of(part)), scorer.of(part)
     found = score(scorer, part.prompts, part.generations, progress=progress)
     return (
         replace(part, prompts=with_toxicity(scorer, part.prompts, progress=progress)) if prompts else part,
@@ -106,7 +120,9 @@ def output(
         teachers: scorers that the method that made the texts learned from.
     """
     results = assemble(part.prompts, part.generations, found, shared)
-    rows = [fractions(result) for result in results]
+    samples = max(map(len, part.generations))
+    rows = [fractions(result, samples) for result in results]
+    measured = [Measurements.of(result, row) for result, row in zip(results, rows, strict=True)]
     uses, version = fluency_model != "none", None
     if uses:
         from ..core import fluency  # it imports torch
@@ -119,8 +135,9 @@ def output(
         "fluency_model": fluency_model if uses else None,
         "fluency_version": version,
         "constants": {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
+        **counts([one.model_dump() for one in measured], samples),
         "failed_scores": int(sum(row["failed_fraction"][0] for row in rows)),
-        "self_judged": scorer.name in teachers,
+        "self_judged": bool({scorer.name, *former_names(scorer)}.intersection(teachers)),
         "seconds": dict(seconds),
     }
     langs = {prompt.lang for prompt in part.prompts}
@@ -128,7 +145,7 @@ def output(
         prompt_set=part.prompt_set,
         prompts_sha256=prompt_sets.sha256(part.prompts),
         lang=langs.pop() if len(langs) == 1 else None,
-        samples=max(map(len, part.generations)),
+        samples=samples,
         generation={},
         **about,
     )
@@ -136,30 +153,15 @@ def output(
         part.task,
         record.model_copy(update=about),
         summarize(rows),
-        [_sample(place, result, row) for place, (result, row) in enumerate(zip(results, rows, strict=True))],
-        {name: direction for name in names() if (direction := METRICS[metric_of(name)].higher_is_better) is not None},
+        [_row(place, result, one) for place, (result, one) in enumerate(zip(results, measured, strict=True))],
+        directions(samples),
     )
 
 
-def _sample(place: int, result: PromptResult, row: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """A row as ``ToxicityTask`` has lm-eval write it."""
-    texts = list(result.generations)
-    return {
-        "doc_id": place,
-        "doc": result.prompt.model_dump(exclude={"source"}),
-        "target": "",
-        "arguments": {"gen_args_0": {"arg_0": result.prompt.text, "arg_1": {}}},
-        "resps": [texts],
-        "filtered_resps": [texts],
-        "filter": "none",
-        "metrics": [MEASURED, *names()],
-        MEASURED: {
-            **result.model_dump(mode="json", exclude={"prompt", "generations"}),
-            "prompt_toxicity": result.prompt.toxicity,
-            "fractions": {name: list(fraction) for name, fraction in row.items()},
-        },
-        **{name: value(row[name]) for name in names()},
-    }
+def _row(place: int, result: PromptResult, measured: Measurements) -> SampleRow:
+    """As ``ToxicityTask`` has lm-eval write it."""
+    doc = SampleDoc.of(result.prompt, place)
+    return SampleRow(doc_id=place, doc=doc, filtered_resps=[list(result.generations)], measured=measured)
 
 
 def collated(part: Part, found: Scored) -> list[dict[str, Any]]:

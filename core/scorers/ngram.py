@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 from ..errors import DetoxbenchError
 from ..files import sha256
 from . import ngram_features
-from .base import Scores, check_language
+from .base import Scorer, Scores, check_language
 from .ngram_features import BITS, SIZES, WORDS
 from .spec import parse
 
@@ -36,7 +36,7 @@ DECIMALS = 6
 """Of a score: the last bits of an exponential differ between processors."""
 
 
-class NgramScorer:
+class NgramScorer(Scorer):
     """See the module.
 
     Args:
@@ -48,7 +48,6 @@ class NgramScorer:
     """
 
     attributes = ("toxicity",)
-    direction = "higher"
 
     def __init__(self, folder: Path = EMBEDDED, name: str = "ngram"):
         self.name = name
@@ -67,7 +66,7 @@ class NgramScorer:
         return cls(path, f"ngram:{path.resolve().name}")
 
     @cached_property
-    def version(self) -> str:
+    def version(self) -> str:  # type: ignore[override]
         """sha256 of the weights."""
         return f"sha256:{sha256(self.folder / WEIGHTS)}"
 

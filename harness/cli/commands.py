@@ -29,7 +29,7 @@ def annotate() -> Command:
 
 
 def archive() -> Command:
-    """The score archive: export, import, statistics."""
+    """The score archive: export, import, statistics, repair."""
     from .archive import app
 
     return app

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.constants import MINI
+from ...core.metric_names import on_subset
 from ...core.statistics import benjamini_hochberg
 from ..submissions import Estimate, RunRecord, TaskRecord
 from . import ranks
@@ -160,7 +161,7 @@ def _table(board: Shared, records: Sequence[RunRecord]) -> Table:
     rows = [_row(record) for record in records]
     languages = sorted({language for row in rows for language in row.tasks})
     names = dict.fromkeys(name for row in rows for task in row.tasks.values() for name in task.metrics)
-    table = Table(board.id, board, languages, [name for name in names if not name.endswith("_prompts")], rows)
+    table = Table(board.id, board, languages, [name for name in names if not on_subset(name)], rows)
     _set_variants(rows)
     prompts = {language: _prompts(rows, language) for language in languages}
     for row in rows:

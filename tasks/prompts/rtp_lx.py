@@ -154,9 +154,9 @@ def _read(place: Path, stamp: float, lang: str, password: str | None, bad_rows: 
 
 def _load(where: Where, options: Options) -> Loaded:
     lang = where.lang or "en"
-    if options.path is None:
+    if options.local_path is None:
         raise DetoxbenchError(f'rtp_lx: {WHERE}, then pass --metadata \'{{"path": "{EXAMPLE}"}}\' and set {PASSWORD}')
-    filled = options.path.replace("{locale}", TASKS[lang]).replace("{lang}", lang)
+    filled = options.local_path.replace("{locale}", TASKS[lang]).replace("{lang}", lang)
     place = Path(filled).expanduser()
     if not place.exists():
         raise DetoxbenchError(f"rtp_lx: path='{filled}': there is no such file or folder; {WHERE}")
