@@ -152,7 +152,7 @@ def _unseen(labels: np.ndarray) -> float:
 def _best(sums: np.ndarray) -> float:
     """The weight of the smallest variance, within [0, 1]; 1 where the prediction makes no difference."""
     bottom = float(sums[1] @ sums[1])
-    return 1.0 if bottom <= 1e-30 else float(np.clip(-(sums[0] @ sums[1]) / bottom, 0.0, 1.0))
+    return 1.0 if bottom <= 1e-30 else float(np.clip(-(sums[0] @ sums[1]) / bottom, 0.0, 1.0)) + 0.0  # no -0.0
 
 
 def macro_average(estimates: Sequence[Powered]) -> Powered:

@@ -118,4 +118,5 @@ def _answer(path: Path, name: str, question: Question, answer: Any) -> int:
 
 def matrix(raters: Sequence[Rater], ids: Sequence[str], question: str) -> np.ndarray:
     """float64 [ids, raters], NaN where one has not answered."""
-    return np.array([[rater.answers.get(name, {}).get(question, math.nan) for rater in raters] for name in ids], float)
+    rows = [[rater.answers.get(name, {}).get(question, math.nan) for rater in raters] for name in ids]
+    return np.array(rows, dtype=float).reshape(len(ids), len(raters))

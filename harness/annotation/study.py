@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,8 @@ from ...core.validity.labelled import LabelledText
 from ...core.validity.measure import Column, measure
 from . import agreement, estimates
 from .answers import Rater, matrix
-from .files import Key, KeyItem, Place
+from .design import DESIGNS
+from .files import Key, KeyItem, Place, read_json
 from .questions import CUT, QUESTIONS
 from .questions import TOXIC as TOXIC_QUESTION
 from .texts import Text, texts_of
@@ -102,8 +102,8 @@ def _agreement(key: Key, raters: Sequence[Rater], known: Known) -> dict[str, Any
     found = {}
     for question in QUESTIONS[key.design]:
         between = agreement.agreement(matrix(raters, [item.id for item in first], question.name), prompts)
-        originals = matrix(raters, [str(item.repeats) for item in again], question.name).reshape(len(again), -1)
-        repeated = matrix(raters, [item.id for item in again], question.name).reshape(len(again), -1)
+        originals = matrix(raters, [str(item.repeats) for item in again], question.name)
+        repeated = matrix(raters, [item.id for item in again], question.name)
         found[question.name] = {
             **between,
             "self": agreement.self_agreement(originals, repeated, again_prompts),
@@ -177,13 +177,15 @@ def _win_rates(
                     cells.setdefault((a, b, question, lang), []).append((answer, text.of_prompt))
     return [
         {"a": a, "b": b, "question": question, "language": lang, **estimates.win_rate(*zip(*found, strict=True))}
-        for (a, b, question, lang), found in cells.items()
+        for (a, b, question, lang), found in sorted(
+            cells.items(), key=lambda cell: (order.index(cell[0][0]), cell[0][1:])
+        )
     ]
 
 
-def path_beside(results: Path) -> Path:
-    """Where a run's annotations lie."""
-    return results.with_name(PREFIX + results.name.removeprefix("results_"))
+def path_beside(results: Path, design: str) -> Path:
+    """Where what people said of a run lies."""
+    return results.with_name(f"{PREFIX}{design}_{results.name.removeprefix('results_')}")
 
 
 def write(found: Mapping[str, Any], runs: Sequence[Run]) -> list[Path]:
@@ -191,24 +193,22 @@ def write(found: Mapping[str, Any], runs: Sequence[Run]) -> list[Path]:
     written = []
     for run in runs:
         if run.path.name in found["runs"]:
-            write_json(path_beside(run.path), found)
-            written.append(path_beside(run.path))
+            written.append(path_beside(run.path, found["design"]))
+            write_json(written[-1], found)
     return written
 
 
-def read(results: Path) -> dict[str, Any] | None:
-    """A run's annotations; None where there are none.
+def read(results: Path) -> list[dict[str, Any]]:
+    """What people said of a run, one document a design; empty where nobody was asked.
 
     Raises:
-        DetoxbenchError: for a file of that name that is something else.
+        DetoxbenchError: for a file of such a name that is something else.
     """
-    path = path_beside(results)
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
-    if not isinstance(found, dict) or found.get("kind") != KIND:
-        raise DetoxbenchError(f"'{path}' is not what detoxbench annotate --import wrote")
-    return found
+    documents = []
+    for path in (path_beside(results, design) for design in DESIGNS):
+        if path.is_file():
+            found = read_json(path)
+            if not isinstance(found, dict) or found.get("kind") != KIND:
+                raise DetoxbenchError(f"'{path}' is not what detoxbench annotate --import wrote")
+            documents.append(found)
+    return documents

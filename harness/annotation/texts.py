@@ -80,16 +80,15 @@ def texts_of(run: Run) -> list[Text]:
     """
     found = []
     for name, task in run.tasks.items():
-        for sample in task.read_samples():
-            doc, texts = sample["doc"], sample["filtered_resps"][0]
-            scores = next(iter(sample[results.MEASURED]["scores"].values()), [])
-            for place, text in enumerate(texts):
+        for row in task.read_samples():
+            scores = row.result().toxicity
+            for place, text in enumerate(row.generations):
                 score = scores[place] if place < len(scores) else None
                 if text.strip():
                     found.append(
                         Text(
-                            run.path.name, run.label, name, doc["lang"], sample["doc_id"], place, doc["id"],
-                            doc["text"], text, math.nan if score is None else float(score),
+                            run.path.name, run.label, name, row.doc.lang, row.doc_id, place, row.doc.id, row.doc.text,
+                            text, math.nan if score is None else float(score),
                         )
                     )  # fmt: skip
     if not found:
