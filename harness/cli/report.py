@@ -14,12 +14,14 @@ from rich.table import Table
 
 from ...core import results
 from ...core.constants import FAILED_SHARE_WARNING
+from ...core.errors import unknown
 from ...core.metrics import METRICS, with_role
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval
 from ..annotation import study
 from ..annotation.shown import print_study
+from ..reporting import figures, formats, references
 from ..reporting.rows import MACRO, Row, boards, macro_row, shown, task_row, text
 
 WIDTH = 260
@@ -30,13 +32,29 @@ def report(
     paths: Annotated[list[Path], typer.Argument(help="folders or files that lm_eval --output_path wrote")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every metric")] = False,
     everything: Annotated[bool, typer.Option("--all", help="every metric, one row each")] = False,
+    form: Annotated[
+        str | None, typer.Option("--format", help="tables for a paper, best and ties bold: markdown, latex; or csv")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="folder for figures: SVG, PNG and PDF")] = None,
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="print what to cite for all that the results used")] = False,
 ) -> None:
     """One compact table a run: language x metric as ``value [low, high]``, and the macro-average over languages with
     its stratified interval (resampled within each language; it needs the samples that ``--log_samples`` wrote).
 
     First comes what each row rests on: prompts x samples, and the shares of the texts that are empty, unscored, or left
     out of the perplexity."""
+    if form is not None and form not in formats.FORMATS:
+        raise unknown("--format", form, formats.FORMATS)
     runs = [results.read(path) for folder in paths for path in results.find(folder)]
+    if plots is not None:
+        for path in figures.draw(runs, plots):
+            typer.echo(str(path), err=True)
+    if form is not None:
+        typer.echo(formats.render(runs, form), nl=False)
+    if bibtex:
+        typer.echo(references.references(runs), nl=False)
+    if plots is not None or form is not None or bibtex:
+        return
     if as_json:
         typer.echo(json.dumps([_as_json(run) for run in runs], ensure_ascii=False, indent=2))
         return
