@@ -42,6 +42,13 @@ def calibrate() -> Command:
     return app
 
 
+def card() -> Command:
+    """A run as a section of a model card, and in the Every Eval Ever schema."""
+    from .card import card
+
+    return card
+
+
 def check() -> Command:
     """Regression gate: exit 1 if a candidate is significantly worse than its baseline."""
     from .check import check
@@ -166,6 +173,7 @@ COMMANDS = (
     annotate,
     archive,
     calibrate,
+    card,
     check,
     compare,
     continual,
