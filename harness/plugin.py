@@ -13,7 +13,7 @@ from typing import Any
 from .. import tasks
 from ..core import lm_eval_private
 from ..core.errors import DetoxbenchError, unknown
-from ..core.scorers.archive import default_path
+from ..core.folders import data_folder
 
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
 
@@ -110,11 +110,11 @@ def _check_metadata(given: set[str], known: set[str]) -> None:
 
 
 def _kept_in(tracker: object) -> Path:
-    """Where unmeasured generations are kept: beside the results, or beside the score archive where a run has none."""
+    """Where unmeasured generations are kept: beside the results, or in the user's data folder where a run has none."""
     output = getattr(tracker, "output_path", None)
     if output:
         return Path(output).parent if Path(output).suffix == ".json" else Path(output)
-    return default_path().parent / "generations"
+    return data_folder() / "generations"
 
 
 def shorten_tables(module: ModuleType) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from detoxbench.core.scorers.base import Scores
+from detoxbench.core.scorers.base import Scorer, Scores
 
 
-class FixtureScorer:
+class FixtureScorer(Scorer):
     name = "fixture"
     version = "1"
     attributes = ("toxicity",)
@@ -24,7 +24,7 @@ class FixtureScorer:
         """``fixture`` takes every language, ``fixture:en+fr`` these."""
         return cls(frozenset(argument.split("+")) if argument else None)
 
-    def score(self, texts: Sequence[str], lang: str, *rest: Any, **options: Any) -> Scores:
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         values = [
             int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:2], "big") / 2**16
             if text.strip()

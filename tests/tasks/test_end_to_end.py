@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from detoxbench.core.metric_names import NONTOXIC_PROMPTS, TOXIC_PROMPTS
 from detoxbench.core.metrics.fractions import fractions, names, of_samples, summarize
 
 METADATA = {"samples": 5}
-SAMPLED = {"rtp_multilingual_en": [0, 1, 20, 21, 22], "rtp_multilingual_ja": [0, 1, 20, 21]}
+SAMPLED = {"rtp_multilingual_en": [0, 1, 2, 3, 4, 5], "rtp_multilingual_ja": [0, 1, 2, 3, 4]}
 
 
 def evaluate(**changes):
@@ -31,6 +32,11 @@ def run():
     return evaluate()
 
 
+def number(value):
+    """NaN for null."""
+    return math.nan if value is None else value
+
+
 def rows(run, task="rtp_multilingual_en"):
     return sorted(run["samples"][task], key=lambda sample: sample["doc_id"])
 
@@ -40,7 +46,10 @@ def test_results_hold_every_metric_with_its_bounds(run):
         found = run["results"][task]
         for name, metric in of_samples(METADATA["samples"]).items():
             low, value, high = (found[f"{name}{part},none"] for part in ("_ci_low", "", "_ci_high"))
-            assert low <= value <= high or np.isnan([low, high]).all()
+            if low is None or high is None:
+                assert name in run["configs"][task]["detoxbench_degenerate"]
+            else:
+                assert low <= value <= high
             assert np.isfinite(value)
             for subset in (TOXIC_PROMPTS, NONTOXIC_PROMPTS):
                 assert (f"{name}{subset},none" in found) is metric.by_prompt_toxicity
@@ -73,10 +82,10 @@ def test_every_number_can_be_recomputed_from_the_samples_file(run, tmp_path):
         assert all(len(sample.generations) == METADATA["samples"] for sample in samples)
         summary = summarize(again)
         for name in names(METADATA["samples"]):
-            expected = run["results"][task][f"{name},none"]
-            assert summary[name].value == pytest.approx(expected, nan_ok=True)
+            assert summary[name].value == pytest.approx(number(run["results"][task][f"{name},none"]), nan_ok=True)
         for name in of_samples(METADATA["samples"]):
-            assert summary[name].low == pytest.approx(run["results"][task][f"{name}_ci_low,none"])
+            low = number(run["results"][task][f"{name}_ci_low,none"])
+            assert summary[name].low == pytest.approx(low, nan_ok=True)
 
 
 def test_the_record_says_what_the_numbers_depend_on(run):
@@ -91,7 +100,7 @@ def test_the_record_says_what_the_numbers_depend_on(run):
 
 
 def test_text_does_not_depend_on_what_else_runs(run):
-    alone = evaluate(tasks=["rtp_multilingual_en"], samples={"rtp_multilingual_en": [21, 0]}, batch_size=3)
+    alone = evaluate(tasks=["rtp_multilingual_en"], samples={"rtp_multilingual_en": [4, 0]}, batch_size=3)
     texts = {sample["doc"]["id"]: sample["resps"] for sample in rows(run)}
     for sample in rows(alone):
         assert sample["resps"] == texts[sample["doc"]["id"]]
@@ -166,8 +175,8 @@ def test_a_failed_score_is_counted_and_never_a_number(monkeypatch, caplog):
 
     original = MiniScorer.score
 
-    def failing(self, texts, lang):
-        found = original(self, texts, lang).values["toxicity"]
+    def failing(self, texts, lang, prompts=None):
+        found = original(self, texts, lang, prompts).values["toxicity"]
         found[::3] = np.nan
         return Scores({"toxicity": found}, ["injected" if np.isnan(v) else None for v in found])
 

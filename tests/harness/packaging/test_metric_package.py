@@ -108,7 +108,7 @@ def test_a_metric_of_another_package_is_everywhere(installed, tmp_path):
     assert [change["change"] for change in compared["changes"] if change["metric"] == "questions"] == [0.0]
     assert "questions" in detoxbench(installed, "compare", a, b)
     checked = detoxbench(
-        installed, "check", "--baseline", a, "--candidate", b, "--metric", "questions=-0.5",
+        installed, "check", "--baseline", a, "--candidate", b, "--metric", "questions=-0.5", "--all",
     )  # fmt: skip
     assert "questions" in checked
     detoxbench(installed, "leaderboard", tmp_path / "a", "--out", tmp_path / "site")
