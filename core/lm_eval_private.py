@@ -159,7 +159,7 @@ def replace_make_table(module: ModuleType, instead: Callable[[Callable[..., str]
 
         return instead(make, result_dict, column)
 
-    module.make_table = make_table
+    setattr(module, "make_table", make_table)  # noqa: B010
 
 
 def add_run_flag(

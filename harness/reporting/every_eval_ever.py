@@ -68,8 +68,8 @@ def validate(found: Mapping[str, Any]) -> None:
     """
     try:
         import jsonschema
-        from every_eval_ever.eval_types import EvaluationLog
-        from every_eval_ever.schema import schema_json
+        from every_eval_ever.eval_types import EvaluationLog  # pyright: ignore[reportMissingImports]
+        from every_eval_ever.schema import schema_json  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise missing_extra("every-eval-ever", "eee", "--validate") from None
     try:
