@@ -16,7 +16,7 @@ from .base import Loaded, PromptSelection, PromptSet
 if TYPE_CHECKING:
     from ..options import Options
 
-__all__ = ["Loaded", "PromptSet", "Where", "get", "load", "load_set", "sha256"]
+__all__ = ["Loaded", "PromptSelection", "PromptSet", "get", "load", "load_set", "sha256"]
 
 
 def get(name: str) -> PromptSet:
