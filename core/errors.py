@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterable
 
 
@@ -26,19 +25,3 @@ def unknown(kind: str, given: object, allowed: Iterable[str], hint: str = "") ->
 def missing_extra(package: str, extra: str, purpose: str) -> DetoxbenchError:
     """The error for an optional dependency that is not installed."""
     return DetoxbenchError(f"{purpose} needs the package '{package}': pip install 'detoxbench[{extra}]'")
-
-
-def show_in_one_line() -> None:
-    """Make an uncaught ``DetoxbenchError`` print one line instead of a traceback; the exit status stays 1."""
-    previous = sys.excepthook
-    if getattr(previous, "_detoxbench", False):
-        return
-
-    def hook(kind, error, traceback):
-        if isinstance(error, DetoxbenchError):
-            sys.stderr.write(f"detoxbench: {error}\n")
-        else:
-            previous(kind, error, traceback)
-
-    hook._detoxbench = True  # type: ignore[attr-defined]
-    sys.excepthook = hook

@@ -94,6 +94,7 @@ class TaskRun(Record):
         subset: part of the prompt set, which its name ends in; None for a set without parts.
         prefix: text put before every prompt.
         skipped_rows: rows of the prompt set left out because they could not be read.
+        repeated_prompts: replies of a chat model that began with the prompt, which was cut off before scoring.
         lang: BCP-47 tag of the task's prompts; None if mixed.
         scorer, scorer_version, attributes: see ``Scorer``.
         fluency_model: name or folder; None if perplexity was not measured.
@@ -115,6 +116,7 @@ class TaskRun(Record):
     subset: str | None = None
     prefix: str = ""
     skipped_rows: int = 0
+    repeated_prompts: int = 0
     lang: str | None = None
     scorer: str
     scorer_version: str
@@ -139,6 +141,11 @@ class ModelRun(Record):
         method_arguments: as given.
         effective_arguments: all of the method's, those left to their defaults included.
         trained_with: scorers that the method's artifacts learned from.
+        sampling: the object that the sampler got (``core/sampling/settings.py``), of the first task's requests.
+        other_sampling: those of later requests that were drawn otherwise.
+        seed: of the sampling noise.
+        cut_prompts: prompts cut on the left, for the model has no room for them and the continuation.
+        cut_while_thinking: continuations that had not ended their thoughts when the length was spent; they are empty.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -148,7 +155,10 @@ class ModelRun(Record):
     effective_arguments: Mapping[str, Any] = {}
     trained_with: Sequence[str] = []
     sampling: Mapping[str, Any] = {}
+    other_sampling: Sequence[Mapping[str, Any]] = []
     seed: int | None = None
+    cut_prompts: int = 0
+    cut_while_thinking: int = 0
     versions: Mapping[str, str] = {}
     hardware: str = ""
     seconds: float | None = None

@@ -15,6 +15,7 @@ HOOKED = {
     "lm_eval.tasks.manager": "add_task_folder",
     "lm_eval.evaluator": "check_before_loading",
     "lm_eval.utils": "shorten_tables",
+    "lm_eval._cli.harness": "show_errors_in_one_line",
 }
 """lm_eval module -> the function of ``plugin.py`` that is called with it, right after it has been executed."""
 

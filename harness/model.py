@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
+import contextlib
+import copy
+import logging
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from tqdm import tqdm
 
 from ..core.constants import MINI
@@ -20,13 +20,18 @@ from ..core.errors import DetoxbenchError
 from ..core.mini import model_folder
 from ..core.records import ModelRun
 from ..core.registry import METHODS
-from ..core.sampling import Sampling, generate
-from ..core.sampling.engine import Request
+from ..core.sampling import Request, Sampling, generate
 from ..core.sampling.noise import prompt_key
+from ..core.sampling.settings import boolean, resolve, whole
+from ..core.sampling.thinking import MAX_THINKING
 from ..core.versions import installed
 from ..methods import lm, provenance
+from ..methods.loading import use_tokenizer
+from . import model_arguments
+from .responses import Responses
+from .run_settings import RUN
 
-_SAMPLED = {"do_sample", "temperature", "top_p", "top_k"}
+logger = logging.getLogger(__name__)
 
 
 class DetoxLM(HFLM):
@@ -37,11 +42,16 @@ class DetoxLM(HFLM):
         method: a registered method; its arguments are given beside it.
         seed: of the sampling noise; by default lm-eval's ``--seed``.
         max_batch_tokens: bound on sequences x positions of a batch of sampled generation; ``batch_size`` is not needed.
+            Texts do not depend on it in float32; in lower precision some differ, by rounding.
         filter_loglikelihood: whether a method's ``filter_p`` applies to log-likelihood requests too.
+        align_nucleus: whether a method that cuts the base model's nucleus cuts it to the protocol's ``top_p`` in place
+            of its own ``filter_p``.
+        max_thinking_toks: tokens that a model with a ``think_end_token`` may think for, before its answer.
         kwargs: arguments of the method, and of lm-eval's ``hf`` model.
 
     Raises:
-        DetoxbenchError: for an unknown method or a wrong argument of it, before anything is loaded.
+        DetoxbenchError: for an unknown method or a wrong argument of it, before anything is loaded; for a model that
+            cannot be loaded.
     """
 
     def __init__(
@@ -51,58 +61,89 @@ class DetoxLM(HFLM):
         seed: int | None = None,
         max_batch_tokens: int | None = None,
         filter_loglikelihood: bool = False,
+        align_nucleus: bool = False,
+        max_thinking_toks: int = MAX_THINKING,
         **kwargs: Any,
     ):
         fields = METHODS[METHODS.check(method)].Arguments.model_fields
         self.method = method
         self.method_arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in fields}
         lm.check_method(method, **self.method_arguments)
-        _check_strangers(method, kwargs)
-        if isinstance(pretrained, str) and pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
-            raise DetoxbenchError(
-                f"pretrained='{pretrained}': there is no such folder; give a model's folder, its name on the hub, "
-                f"or '{MINI}'"
-            )
-        if max_batch_tokens is not None and (not isinstance(max_batch_tokens, int) or max_batch_tokens < 1):
-            raise DetoxbenchError(f"max_batch_tokens={max_batch_tokens}: it must be a whole number of at least 1")
+        self.seed = None if seed is None else whole("seed", seed)
+        self.max_batch_tokens = model_arguments.positive("max_batch_tokens", max_batch_tokens)
+        self.max_thinking_toks = model_arguments.positive("max_thinking_toks", max_thinking_toks) or MAX_THINKING
+        self.filter_loglikelihood = boolean("filter_loglikelihood", filter_loglikelihood)
+        self.align_nucleus = boolean("align_nucleus", align_nucleus)
+        kwargs = model_arguments.checked(method, pretrained, kwargs)
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
-        self.seed = seed
-        self.max_batch_tokens = max_batch_tokens
-        self.filter_loglikelihood = filter_loglikelihood
         self._generated = 0
         self._seconds = 0.0
-        self._sampling: dict[str, Any] = {}
-        kwargs.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
-        super().__init__(pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs)
+        self._drawn: list[dict[str, Any]] = []
+        self._drawn_seed: int | None = None
+        self._cut: set[str] = set()
+        self._cut_while_thinking = 0
+        with model_arguments.loading(self.name):
+            super().__init__(
+                pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs
+            )
+        model_arguments.check_backend(self.name, self.backend)
+        self._model = model_arguments.unwrapped(self._model, method)
         self.effective_arguments: dict[str, Any] = {}
         self.trained_with: list[str] = []
+        for sampling in RUN.get().sampling:
+            self._room(sampling)
         if method != "none":
+            use_tokenizer(self._model, self.tokenizer)
             completed = provenance.completed(self._model, method, self.method_arguments)
             self.effective_arguments = provenance.effective(method, completed)
             self.trained_with = provenance.teachers(completed)
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
 
+    @property
+    def max_length(self) -> int:
+        """Positions that a text may take: those of the model, or of the shortest model of the method, less what the
+        method itself puts before every text."""
+        return model_arguments.positions(self.model, super().max_length)
+
+    def set_cache_hook(self, cache_hook: Any) -> None:
+        """Refuse lm-eval's cache.
+
+        Raises:
+            DetoxbenchError: always, but for a hook that caches nothing.
+        """
+        if getattr(cache_hook, "dbdict", None) is not None:
+            raise model_arguments.no_cache()
+        super().set_cache_hook(cache_hook)
+
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """Responses to the requests, in order. lm-eval repeats a request K times for K samples; a prompt's samples
         share one prefill here, and its i-th repetition is its i-th sample, whichever process or batch it is in.
 
         Settings that only transformers' ``generate`` knows (beams, …) are passed on to it.
+
+        Raises:
+            DetoxbenchError: for a wrong setting, or one that leaves no room for a prompt, before anything is generated.
         """
         for request in requests:
-            # Where the task that asks, which knows its judge, finds it (``tasks/base.py``).
+            # Where the task that asks, which knows its judge, finds it (``tasks/task.py``).
             request.trained_with = self.trained_with  # type: ignore[attr-defined]
-        responses: list[str] = [""] * len(requests)
         groups: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
             groups.setdefault(repr(_arguments(request)[1]), []).append(place)
+        plans = []
         for places in groups.values():
-            settings = normalize_gen_kwargs(dict(_arguments(requests[places[0]])[1]), self.max_gen_toks)
+            given = _arguments(requests[places[0]])[1]
+            sampling = self._settings(given)
+            self._room(sampling)
+            plans.append((places, sampling, model_arguments.of_transformers(given)))
+        responses: list[str] = [""] * len(requests)
+        for places, sampling, others in plans:
             chosen = [requests[place] for place in places]
-            if set(settings) - _SAMPLED - {"until", "max_gen_toks"}:
-                found = super().generate_until(chosen, disable_tqdm)
+            if others:
+                found = self._by_transformers(chosen, sampling, others, disable_tqdm)
             else:
-                found = self._sample(chosen, settings, disable_tqdm)
+                found = self._sample(chosen, sampling, disable_tqdm)
             for place, text in zip(places, found, strict=True):
                 responses[place] = text
         return responses
@@ -118,10 +159,41 @@ class DetoxLM(HFLM):
         finally:
             self.model.filtering = filtering
 
-    def _sample(self, requests: Sequence[Instance], settings: Mapping[str, Any], disable_tqdm: bool) -> list[str]:
-        sampling = self._settings(settings)
+    def _settings(self, given: Mapping[str, Any]) -> Sampling:
+        """What the sampler gets, and the record holds."""
+        seed = RUN.get().seed if self.seed is None else self.seed
+        sampling = resolve(given, seed=seed, length=self.max_gen_toks)
         eos_text = self.tok_decode([self.eot_token_id], skip_special_tokens=False)
-        stop = [text for text in handle_stop_sequences(settings.get("until"), eos=eos_text) if text != eos_text]
+        stop = tuple(text for text in sampling.stop if text != eos_text)
+        sampling = Sampling(**{**vars(sampling), "stop": stop})
+        mass = self.effective_arguments.get("filter_p")
+        if self.align_nucleus and sampling.do_sample:
+            mass = sampling.top_p
+        # A method that filters cuts the nucleus itself, from the base model's scores; a second cut would be another
+        # method's.
+        if getattr(self.model, "truncates", False) and mass != 1.0:
+            sampling = sampling.cut_by_method(mass)
+        if sampling.unlike:
+            logger.warning(
+                f"method '{self.method}' cuts the base model's nucleus to {sampling.nucleus_method}, while the base "
+                f"model alone is sampled with top-p {sampling.nucleus_base}: they differ in more than the method; "
+                "--model_args align_nucleus=true gives both the protocol's"
+            )
+        return sampling
+
+    @contextlib.contextmanager
+    def _aligned(self, sampling: Sampling):
+        """The model cutting its nucleus where ``align_nucleus`` says."""
+        if not self.align_nucleus or not sampling.do_sample or not hasattr(self.model, "nucleus"):
+            yield
+            return
+        self.model.nucleus = sampling.nucleus_base
+        try:
+            yield
+        finally:
+            self.model.nucleus = None
+
+    def _sample(self, requests: Sequence[Instance], sampling: Sampling, disable_tqdm: bool) -> list[str]:
         # The same prompt text asked for by two documents is one prompt with one set of samples.
         occurrences: dict[int, int] = {}
         samples: list[tuple[str, int]] = []
@@ -130,31 +202,33 @@ class DetoxLM(HFLM):
             index = occurrences[id(request)] = occurrences.get(id(request), -1) + 1
             samples.append((_arguments(request)[0], index))
             wanted[_arguments(request)[0]] = max(wanted.get(_arguments(request)[0], 0), index + 1)
-        prompts = list(wanted)
-        encoded = [self._encode(prompt, sampling.max_new_tokens) for prompt in prompts]
-        outputs = self._run(prompts, encoded, wanted, sampling, stop, disable_tqdm)
+        rows = [
+            Request(self._encode(prompt, sampling), prompt_key(prompt), range(count), prompt)
+            for prompt, count in wanted.items()
+        ]
+        responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
+        self._note(sampling.record(), sampling.seed)
+        with self._aligned(sampling):
+            outputs = self._run(rows, sampling, responses, disable_tqdm)
         texts = {
-            (prompt, index): self._text(tokens, stop)
-            for prompt, output in zip(prompts, outputs, strict=True)
+            (row.text, index): responses.text(row.tokens, tokens)
+            for row, output in zip(rows, outputs, strict=True)
             for index, tokens in enumerate(output)
         }
+        self._cut_while_thinking += responses.cut_while_thinking
         return [texts[sample] for sample in samples]
 
     def _run(
-        self,
-        prompts: Sequence[str],
-        encoded: Sequence[list[int]],
-        wanted: Mapping[str, int],
-        sampling: Sampling,
-        stop: Sequence[str],
-        disable_tqdm: bool,
+        self, rows: Sequence[Request], sampling: Sampling, responses: Responses, disable_tqdm: bool
     ) -> list[list[list[int]]]:
         start = time.perf_counter()
-        rows = [
-            Request(tokens, prompt_key(prompt), range(wanted[prompt]))
-            for prompt, tokens in zip(prompts, encoded, strict=True)
-        ]
-        with tqdm(total=len(rows), unit="prompt", desc="generation", disable=disable_tqdm or self.rank != 0) as bar:
+        autocast = torch.autocast(
+            self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
+        )
+        with (
+            autocast,
+            tqdm(total=len(rows), unit="prompt", desc="generation", disable=disable_tqdm or self.rank != 0) as bar,
+        ):
             count = 0
 
             def on_batch(finished: int, tokens: int) -> None:
@@ -170,34 +244,77 @@ class DetoxLM(HFLM):
                 eos=self._eos(),
                 pad=self.tokenizer.pad_token_id or 0,
                 batch_tokens=self.max_batch_tokens,
-                should_stop=(lambda tokens: self._stops(tokens, stop)) if stop else None,
+                should_stop=responses.stops if sampling.stop else None,
+                thinking=responses.thinking,
                 on_batch=on_batch,
             )
         self._generated += count
         self._seconds += time.perf_counter() - start
         return outputs
 
-    def _settings(self, settings: Mapping[str, Any]) -> Sampling:
-        seed = torch.initial_seed() if self.seed is None else self.seed
-        do_sample = bool(settings.get("do_sample", False))
-        # A method that filters has cut the nucleus itself, from the base model's scores; a second cut would be another
-        # method's.
-        truncated = getattr(self.model, "truncates", False)
-        sampling = Sampling(
-            max_new_tokens=int(settings["max_gen_toks"]),
-            top_p=1.0 if truncated else float(settings.get("top_p", 1.0)),
-            temperature=float(settings.get("temperature") or 1.0) if do_sample else 1.0,
-            top_k=int(settings.get("top_k") or 0),
-            do_sample=do_sample,
-            seed=int(seed),
-        )
-        self._sampling = {name: value for name, value in vars(sampling).items() if name != "seed"}
-        return sampling
+    def _by_transformers(
+        self, requests: Sequence[Instance], sampling: Sampling, others: Mapping[str, Any], disable_tqdm: bool
+    ) -> list[str]:
+        """By transformers' own ``generate``, from its own noise: samples depend on the batch."""
+        warm = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+        settings = {
+            **others,
+            "do_sample": sampling.do_sample,
+            "until": list(sampling.stop),
+            "max_gen_toks": sampling.max_new_tokens,
+            **(warm if sampling.do_sample else {}),
+        }
+        asked = []
+        for request in requests:
+            one = copy.copy(request)
+            one.arguments = (_arguments(request)[0], settings)
+            asked.append(one)
+        self._note({**sampling.record(), **others}, sampling.seed)
+        torch.manual_seed(sampling.seed % 2**63)
+        with self._aligned(sampling):
+            return super().generate_until(asked, disable_tqdm)
 
-    def _encode(self, prompt: str, room: int) -> list[int]:
-        """Token ids of a prompt, cut on the left where the model has no room for them and the new tokens."""
-        tokens = self.tok_encode(prompt) or [self.prefix_token_id]
-        return tokens[-max(self.max_length - room, 1) :]
+    def _note(self, drawn: dict[str, Any], seed: int) -> None:
+        self._drawn_seed = seed if self._drawn_seed is None else self._drawn_seed
+        if drawn not in self._drawn:
+            self._drawn.append(drawn)
+
+    def _room(self, sampling: Sampling) -> int:
+        """Tokens that a prompt may have.
+
+        Raises:
+            DetoxbenchError: where the continuation, and the thoughts before it, leave none.
+        """
+        thoughts = self.max_thinking_toks if self.think_end_token is not None else 0
+        room = self.max_length - sampling.max_new_tokens - thoughts
+        if room < 1:
+            before = f" after {thoughts} tokens of thoughts (max_thinking_toks)" if thoughts else ""
+            raise DetoxbenchError(
+                f"max_gen_toks={sampling.max_new_tokens}{before} leaves no room for a prompt: the model "
+                f"'{self.name}' with method '{self.method}' has room for {self.max_length} tokens"
+            )
+        return room
+
+    def _encode(self, prompt: str, sampling: Sampling) -> list[int]:
+        """Token ids of a prompt, cut on the left where the model has no room for them and the new tokens; the token
+        that begins texts stays."""
+        tokens = self.tok_encode(prompt)
+        begins = self.tokenizer.bos_token_id
+        lacking = begins is not None and tokens[:1] != [begins]
+        if lacking and self.add_bos_token is not False and model_arguments.needs_bos(self.config):
+            tokens = [begins, *tokens]
+        tokens = tokens or [self.prefix_token_id]
+        room = self._room(sampling)
+        if len(tokens) <= room:
+            return tokens
+        self._cut.add(prompt)
+        if len(self._cut) == 1:
+            logger.warning(
+                f"a prompt of {len(tokens)} tokens is cut on the left to {room}, for which there is room beside "
+                f"{sampling.max_new_tokens} new ones; results count such prompts (cut_prompts)"
+            )
+        head = tokens[:1] if tokens[0] == begins and room > 1 else []
+        return head + tokens[len(tokens) - room + len(head) :]
 
     def _eos(self) -> list[int]:
         """End tokens of the tokenizer and of the model's generation settings."""
@@ -206,25 +323,21 @@ class DetoxLM(HFLM):
         ids.update(configured if isinstance(configured, list) else [configured])
         return sorted(token for token in ids if token is not None)
 
-    def _stops(self, tokens: list[int], stop: Sequence[str]) -> bool:
-        """Whether a stop string has come up; looked for in the last tokens only."""
-        tail = self.tok_decode(tokens[-(max(map(len, stop)) + 4) :])
-        return any(text in tail for text in stop)
-
-    def _text(self, tokens: list[int], stop: Sequence[str]) -> str:
-        return postprocess_generated_text(self.tok_decode(tokens), list(stop), None)
-
     def get_model_info(self) -> dict[str, Any]:
         """lm-eval's record of the model, with the run's under ``detoxbench``."""
         info = super().get_model_info() if isinstance(self.pretrained, str) and self.name != MINI else {}
+        seed = RUN.get().seed if self.seed is None else self.seed
         run = ModelRun(
             pretrained=self.name,
             method=self.method,
             method_arguments=self.method_arguments,
             effective_arguments=self.effective_arguments,
             trained_with=self.trained_with,
-            sampling=self._sampling,
-            seed=torch.initial_seed() if self.seed is None else self.seed,
+            sampling=self._drawn[0] if self._drawn else {},
+            other_sampling=self._drawn[1:],
+            seed=seed if self._drawn_seed is None else self._drawn_seed,
+            cut_prompts=len(self._cut),
+            cut_while_thinking=self._cut_while_thinking,
             versions={"python": platform.python_version(), **installed()},
             hardware=_hardware(self.device),
             seconds=round(self._seconds, 3),
@@ -237,19 +350,6 @@ class DetoxLM(HFLM):
 def _arguments(request: Instance) -> tuple[str, dict[str, Any]]:
     """Context and generation settings of a ``generate_until`` request."""
     return cast("tuple[str, dict[str, Any]]", request.args)
-
-
-def _check_strangers(method: str, kwargs: Mapping[str, Any]) -> None:
-    """Refuse arguments of other methods, which lm-eval would hand on to transformers."""
-    known = inspect.signature(HFLM.__init__).parameters
-    for key in kwargs:
-        if key not in known:
-            owners = [name for name in METHODS if key in METHODS[name].Arguments.model_fields]
-            if owners:
-                raise DetoxbenchError(
-                    f"method '{method}' takes no argument '{key}': it belongs to {', '.join(owners)}; "
-                    f"choose one with --model_args method=…,{key}={kwargs[key]}"
-                )
 
 
 def _hardware(device: torch.device) -> str:

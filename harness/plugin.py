@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from .. import tasks
-from ..core.errors import DetoxbenchError, show_in_one_line, unknown
+from ..core import lm_eval_private
+from ..core.errors import DetoxbenchError, unknown
 
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
 
@@ -20,87 +22,114 @@ def task_folder() -> Path:
 
 
 def register_models(module: ModuleType) -> None:
-    """After ``lm_eval.models`` has filled the registry: add ours, unless an entry point already did."""
-    from lm_eval.api.registry import model_registry
-
+    """After ``lm_eval.models`` has filled the registry: add ours."""
     for name, target in MODELS.items():
-        if name not in model_registry:
-            model_registry.register(name, target=target)
+        lm_eval_private.register_model(name, target)
 
 
 def add_task_folder(module: ModuleType) -> None:
-    """``TaskManager`` looks in our folder too, before the user's ``--include_path``, which so can override; the tasks
-    of our prompt sets that have no YAML file are added, and found under other codes of their languages as well."""
+    """``TaskManager`` finds our tasks: those of our folder, those of our prompt sets that have no YAML file, and both
+    under other codes of their languages as well."""
     from ..tasks import catalog, registration
 
-    original = module.TaskManager.__init__
-    match = module.TaskManager.match_tasks
-
-    @functools.wraps(original)
-    def init(self, verbosity=None, include_path=None, include_defaults=True, metadata=None):
-        paths = [include_path] if isinstance(include_path, (str, Path)) else list(include_path or [])
-        if include_defaults:
-            paths.insert(0, task_folder())
-        original(self, verbosity, paths, include_defaults, metadata)
-        self.include_path = include_path
-        if include_defaults:
-            registration.register(self)
-
-    @functools.wraps(match)
-    def match_tasks(self, task_list):
-        return match(self, [catalog.canonical(name) for name in task_list])
-
-    module.TaskManager.__init__ = init
-    module.TaskManager.match_tasks = match_tasks
+    lm_eval_private.wrap_task_manager(module, task_folder(), catalog.canonical, registration.register)
 
 
 def check_before_loading(module: ModuleType) -> None:
-    """``simple_evaluate`` checks the options of our tasks first: lm-eval would load the model before the tasks."""
+    """``simple_evaluate`` checks the options of our tasks first: lm-eval would load the model before the tasks. And
+    what our model samples with is settled before anything is loaded or fitted."""
+    lm_eval_private.wrap_simple_evaluate(module, _settled)
+
+
+@contextlib.contextmanager
+def _settled(given: dict[str, Any]) -> Iterator[None]:
+    """A run of ``simple_evaluate`` with these arguments."""
     from ..tasks import catalog, preflight
+    from ..tasks import prompts as prompt_sets
+    from ..tasks.options import Options
+    from ..tasks.protocols import PROTOCOLS
+    from . import model_arguments, run_settings
 
-    original = module.simple_evaluate
+    asked = given["tasks"]
+    asked = [asked] if isinstance(asked, str) else asked or []
+    given["tasks"] = [catalog.canonical(task) if isinstance(task, str) else task for task in asked]
+    mine = catalog.find([task for task in given["tasks"] if isinstance(task, str)])
+    model_args = given["model_args"] if isinstance(given["model_args"], Mapping) else {}
+    metadata = given["metadata"] or {}
+    options = {**model_args, **metadata}
+    if mine:
+        if len(mine) == len(given["tasks"]):
+            _check_metadata(set(metadata) - set(lm_eval_private.parsed(given["model_args"])), set(Options.model_fields))
+        preflight.check(options, mine, given["model"])
+    settings: list[Mapping[str, Any]] = []
+    ours = _is_ours(given["model"])
+    if ours:
+        if given["use_cache"] is not None:
+            raise model_arguments.no_cache()
+        model_args = lm_eval_private.parsed(given["model_args"])
+        for where in mine.values():
+            protocol = Options.from_metadata(options, prompt_sets.get(where.prompt_set).protocol).protocol
+            settings.append(PROTOCOLS[protocol].generation_kwargs())
+    changes = lm_eval_private.parsed(given["gen_kwargs"]) if ours else {}
+    run = run_settings.of_run(given["torch_random_seed"], settings, changes, model_args if ours else {})
+    token = run_settings.RUN.set(run)
+    try:
+        yield
+    finally:
+        run_settings.RUN.reset(token)
 
-    @functools.wraps(original)
-    def simple_evaluate(model, model_args=None, tasks=None, *args, metadata=None, **kwargs):
-        given = [tasks] if isinstance(tasks, str) else tasks or []
-        tasks = [catalog.canonical(task) if isinstance(task, str) else task for task in given]
-        if mine := catalog.find([task for task in tasks if isinstance(task, str)]):
-            options = model_args if isinstance(model_args, Mapping) else {}
-            preflight.check({**options, **(metadata or {})}, mine, model)
-        return original(model, model_args, tasks, *args, metadata=metadata, **kwargs)
 
-    module.simple_evaluate = simple_evaluate
+def _is_ours(model: object) -> bool:
+    """Whether it is our model, by name or as an object."""
+    if isinstance(model, str):
+        return model in MODELS
+    return any(f"{kind.__module__}:{kind.__name__}" in MODELS.values() for kind in type(model).__mro__)
+
+
+def _check_metadata(given: set[str], known: set[str]) -> None:
+    """Refuse options that no task of a run takes, where all of them are ours.
+
+    Raises:
+        DetoxbenchError: naming the nearest known one.
+    """
+    for key in sorted(given - known):
+        raise unknown("option of --metadata", key, known)
 
 
 def shorten_tables(module: ModuleType) -> None:
-    """lm-eval's own table folds our interval bounds into the value; errors meant for the user become one line."""
-    show_in_one_line()
-    _explain_lm_eval_errors()
+    """lm-eval's own table folds our interval bounds into the value."""
     from ..tasks import tables
 
-    original = module.make_table
-
-    @functools.wraps(original)
-    def make_table(result_dict, *args, **kwargs):
-        return original(tables.shorten(result_dict), *args, **kwargs)
-
-    module.make_table = make_table
+    lm_eval_private.wrap_make_table(module, tables.shorten)
 
 
-def _explain_lm_eval_errors() -> None:
-    """lm-eval's errors for an unknown task of ours, or broken JSON in a run of ours, become one line as well."""
+def show_errors_in_one_line(module: ModuleType) -> None:
+    """Errors meant for the user of a command are one line; the exit status is 1."""
+    lm_eval_private.wrap_commands(module, _in_one_line)
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What a user has typed: our errors, and lm-eval's for an unknown task of ours or broken JSON in a run of ours."""
+    try:
+        yield
+    except Exception as error:
+        line = _line(error)
+        if line is None:
+            raise
+        sys.stderr.write(f"detoxbench: {line}\n")
+        raise SystemExit(1) from error
+
+
+def _line(error: Exception) -> str | None:
+    """What to tell the user of a command; None for an error that is not ours to tell."""
     from ..tasks import catalog
 
-    previous = sys.excepthook
-
-    def hook(kind, error, traceback):
-        text = str(error)
-        if isinstance(error, ValueError) and text.startswith("Tasks not found: "):
-            missing = text.removeprefix("Tasks not found: ").split(", ")[0]
-            if mine := [name for name in catalog.names() if name.split("_")[0] == missing.split("_")[0]]:
-                error = unknown("task", missing, mine)
-        elif isinstance(error, ValueError) and text.startswith("Invalid JSON: ") and "detox" in " ".join(sys.argv):
-            error = DetoxbenchError(f"--metadata or --model_args: not JSON: {text.removeprefix('Invalid JSON: ')}")
-        previous(type(error), error, traceback)
-
-    sys.excepthook = hook
+    if isinstance(error, DetoxbenchError):
+        return str(error)
+    if missing := lm_eval_private.missing_tasks(error):
+        if mine := [name for name in catalog.names() if name.split("_")[0] == missing[0].split("_")[0]]:
+            return str(unknown("task", missing[0], mine))
+    elif (problem := lm_eval_private.bad_json(error)) and "detox" in " ".join(sys.argv):
+        return f"--metadata or --model_args: not JSON: {problem}"
+    return None

@@ -7,7 +7,6 @@ another package through the entry-point group ``detoxbench.methods``.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -23,7 +22,7 @@ from .explanation import Neighbour
 
 __all__ = [
     "About", "Arguments", "Artifact", "Auxiliary", "Fit", "Growth", "Importer", "LogitMethod", "Looking", "Made",
-    "Method", "Mini", "Parts", "PromptMethod", "Streams", "Use", "WeightMethod", "accepted", "parse_arguments",
+    "Method", "Mini", "Parts", "PromptMethod", "Streams", "Use", "WeightMethod", "parse_arguments",
 ]  # fmt: skip
 
 
@@ -187,9 +186,3 @@ def parse_arguments(name: str, method: type[Method], given: Mapping[str, Any]) -
         where = ".".join(str(part) for part in first["loc"])
         value = "" if first["type"] == "missing" else f"={first['input']!r}"
         raise DetoxbenchError(f"method '{name}', argument {where}{value}: {first['msg']}") from None
-
-
-def accepted(function: Any, **arguments: Any) -> dict[str, Any]:
-    """Those of the arguments that a function's signature names."""
-    names = inspect.signature(function).parameters
-    return {name: value for name, value in arguments.items() if name in names}

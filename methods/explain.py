@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..core.decoding import continuation
 from ..core.errors import DetoxbenchError
 from . import base
 from .explanation import Explanation, Token
@@ -61,8 +62,13 @@ def explain(
         likeliest = part.topk(min(top, len(part)))
         chosen.update(dict.fromkeys(likeliest.indices[likeliest.values > 0].tolist()))
     shown, steered = {**parts.distributions, **parts.caps}, parts.distributions[DETOXIFIED]
+    before = ids[0].tolist()
     tokens = [
-        Token(id=token, text=tokenizer.decode([token]), p={name: float(part[token]) for name, part in shown.items()})
+        Token(
+            id=token,
+            text=continuation(tokenizer, before, [token], skip_special_tokens=False),
+            p={name: float(part[token]) for name, part in shown.items()},
+        )
         for token in sorted(chosen, key=lambda token: -float(steered[token]))
     ]
     name = str(getattr(model, "name_or_path", ""))

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
+from ..core.transformers_private import attention_choices, causal_output, restore_attention
 from . import base
 from .first_use import is_mini, with_artifacts
+from .guidance.nucleus import within
 from .layers import capture_input
 from .loading import load_model
 from .streams import BASE, CompositeCache, Stream, keep_positions
@@ -48,15 +49,15 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         prefix: Sequence[int] = (),
         filtering: bool = True,
     ):
-        chosen = {
-            name: value for name, value in vars(model.config).items() if name.endswith("_implementation_internal")
-        }
+        chosen = attention_choices(model.config)
         super().__init__(model.config)
-        # The config is the base model's own, and transformers adjusts it to what this class is said to support.
-        vars(model.config).update(chosen)
+        restore_attention(model.config, chosen)
         self.base = model
         self.method = method
         self.filtering = filtering
+        self.nucleus: float | None = None
+        """Mass of the base model's nucleus in place of the method's own ``filter_p``; may be set at any time. 1 keeps
+        every token. Of use for methods that truncate alone."""
         auxiliaries = dict(method.auxiliaries) if method else {}
         # Registered, so that ``to`` moves them; the base model itself can be an auxiliary.
         self.auxiliaries = nn.ModuleDict({name: aux.model for name, aux in auxiliaries.items()})
@@ -69,7 +70,14 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
     @property
     def truncates(self) -> bool:
         """Whether scores are -inf outside a nucleus already: sample with ``top_p=1`` then."""
-        return self.filtering and self.method is not None and self.method.truncates
+        if not self.filtering or self.method is None or not self.method.truncates:
+            return False
+        return self.nucleus is None or self.nucleus < 1.0
+
+    @property
+    def prefix_room(self) -> int:
+        """Positions that prefixes take from the text, at most."""
+        return max(len(stream.prefix) for stream in self.streams.values())
 
     @property
     def device(self) -> torch.device:
@@ -94,7 +102,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
     def new_cache(self) -> CompositeCache:
         """An empty cache for every stream."""
         caches = {name: stream.new_cache() for name, stream in self.streams.items()}
-        return CompositeCache(caches, prefix=len(self.streams[BASE].prefix))
+        return CompositeCache(caches)
 
     @torch.no_grad()
     def forward(
@@ -107,28 +115,29 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         return_dict: bool = True,
         labels: Tensor | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
-    ) -> CausalLMOutputWithPast | tuple:
+    ) -> Any:
         """Detoxified scores.
 
         Args:
             input_ids: ``[batch, pos]``.
             attention_mask: ``[batch, past + pos]``; left or right padding.
             position_ids: ``[batch, pos]``; by default counted from the mask.
-            past_key_values: from an earlier call, or ``new_cache()``.
+            cache, past_key_values: from an earlier call, or ``new_cache()``; the second is the older name.
             use_cache: return a cache; by default if one was given.
             logits_to_keep: the last n positions only, or those of an index tensor; 0 keeps all.
             labels: ``[batch, pos]``, -100 where there is none: adds the mean negative log-likelihood in nats.
 
         Returns:
-            ``logits`` float32 ``[batch, kept, vocab]`` and the cache.
+            transformers' ``CausalLMOutputWithPast``: ``logits`` float32 ``[batch, kept, vocab]`` and the cache.
 
         Raises:
             DetoxbenchError: for a cache that is not this model's own, or embeddings instead of tokens.
         """
         if input_ids is None:
             raise DetoxbenchError("a detoxified model reads input_ids: every model inside has its own embeddings")
-        caches = self._caches(past_key_values, use_cache)
+        caches = self._caches(cache if cache is not None else past_key_values, use_cache)
         past = 0 if caches is None else caches.get_seq_length()
         if attention_mask is not None and (
             attention_mask.dim() != 2 or attention_mask.shape[1] != past + input_ids.shape[1]
@@ -143,7 +152,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten().to(logits.device))
-        output = CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=caches)
+        output = causal_output(logits, caches, loss)
         return output if return_dict is not False else output.to_tuple()
 
     def _caches(self, given: Cache | None, use_cache: bool | None) -> CompositeCache | None:
@@ -193,11 +202,19 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
                 hidden=None if hidden is None else hidden[rows],
                 outputs={name: output[rows] for name, output in outputs.items()},
             )
-            part = method.scores(scores[rows].float(), seen, self.filtering)
+            part = self._scores(method, scores[rows].float(), seen)
             if len(part) == len(scores):
                 return part
             out[rows] = part
         return out
+
+    def _scores(self, method: base.LogitMethod, scores: Tensor, streams: base.Streams) -> Tensor:
+        """The method's scores ``[rows, vocab]``, within the base model's nucleus of another mass where one is set."""
+        if self.nucleus is None or not self.filtering or not method.truncates:
+            return method.scores(scores, streams, self.filtering)
+        # The method may write into what it is given.
+        own = scores.clone()
+        return within(method.scores(scores, streams, False), own, self.nucleus)
 
 
 def _positions(ids: Tensor, mask: Tensor | None, past: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from . import artifacts
 
 OTHER_KINDS = ("datastore", "value_model")
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
+_CHOSEN: weakref.WeakKeyDictionary[PreTrainedModel, Any] = weakref.WeakKeyDictionary()
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model", "spiece.model")
 
 
@@ -111,12 +113,20 @@ def _tokens(source: str) -> Mapping[str, int] | None:
         return None
 
 
+def use_tokenizer(base: PreTrainedModel, tokenizer: Any) -> None:
+    """Say which tokenizer a loaded model's text is encoded with; by default the one in its folder. A GGUF file, and a
+    model with ``tokenizer=`` of its own, have another."""
+    _CHOSEN[base] = tokenizer
+
+
 def encode(base: PreTrainedModel, text: str, argument: str) -> list[int]:
-    """Token ids of a text under the base model's own tokenizer.
+    """Token ids of a text under the base model's own tokenizer, special tokens included.
 
     Raises:
         DetoxbenchError: where the model comes without one.
     """
+    if (chosen := _CHOSEN.get(base)) is not None:
+        return chosen(text).input_ids
     try:
         return AutoTokenizer.from_pretrained(base.name_or_path)(text).input_ids
     except LOAD_ERRORS as error:

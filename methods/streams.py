@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from transformers.cache_utils import Cache
 
 from ..core.errors import DetoxbenchError
 from ..core.sampling.cache import new_cache
+from ..core.transformers_private import accepted, cache_argument
 
 BASE = "base"
 
@@ -21,17 +21,17 @@ class CompositeCache(Cache):
 
     Args:
         streams: name -> cache; must hold ``base``.
-        prefix: positions of the base stream that are a prefix, which callers do not count.
     """
 
-    def __init__(self, streams: Mapping[str, Cache], prefix: int = 0):
+    def __init__(self, streams: Mapping[str, Cache]):
         self.streams = dict(streams)
-        self.prefix = prefix
         # The base cache's own list: what reads ``layers`` sees the base model's, also those added later.
         super().__init__(layers=self.streams[BASE].layers)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
-        return max(self.streams[BASE].get_seq_length(layer_idx) - self.prefix, 0)
+        """Positions of the text: those of a prefix are not the caller's."""
+        base = self.streams[BASE]
+        return max(base.get_seq_length(layer_idx) - prefix_positions(base), 0)
 
     def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
         return self.streams[BASE].get_mask_sizes(query_length, layer_idx)
@@ -76,19 +76,25 @@ def keep_positions(states: Tensor, keep: int | Tensor) -> Tensor:
     return states[:, -keep:] if keep else states
 
 
+def prefix_positions(cache: Cache | None) -> int:
+    """Positions at the front of a stream's cache that are its prefix."""
+    return getattr(cache, "prefix_positions", 0)
+
+
 class Stream:
     """A model and how to call it.
 
     Args:
         model: a causal LM, or anything called like one.
         prefix: token ids it reads before every text. Left padding then lies between the prefix and the text, where
-            the mask hides it and no position is spent on it; only a sliding window counts it.
+            the mask hides it and no position is spent on it; only a sliding window counts it. A prefix that begins
+            with the token that begins texts (BOS) takes the place of the text's own: the model reads it once.
     """
 
     def __init__(self, model: nn.Module, prefix: Sequence[int] = ()):
         self.model = model
         self.prefix = tuple(prefix)
-        self.accepts = set(inspect.signature(model.forward).parameters)
+        self.accepts = accepted(model)
 
     def new_cache(self) -> Cache:
         return new_cache(self.model.config)
@@ -118,23 +124,53 @@ class Stream:
         if "logits_to_keep" in self.accepts:
             extra["logits_to_keep"] = keep
         output = self.model(
-            input_ids=ids.to(device), past_key_values=cache, use_cache=cache is not None, return_dict=True, **extra
-        )
+            input_ids=ids.to(device), use_cache=cache is not None, return_dict=True,
+            **cache_argument(self.accepts, cache), **extra,
+        )  # fmt: skip
         if "logits_to_keep" in self.accepts:
             return output.logits
         return keep_positions(output.logits[:, -ids.shape[1] :], keep if not self.prefix else (keep or count))
 
     def _prepend(self, ids: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache | None, keep: int | Tensor):
         """The arguments with the prefix in front; its tokens are read only while the cache is empty."""
-        length, batch, count = len(self.prefix), len(ids), ids.shape[1]
+        batch, count = len(ids), ids.shape[1]
         past = cache.get_seq_length() if cache is not None else 0
+        length = prefix_positions(cache)
+        if past == 0:
+            ids, length = self._join(ids, mask)
+            if cache is not None:
+                cache.prefix_positions = length  # type: ignore[attr-defined]
         if mask is None:
             mask = ids.new_ones(batch, max(past - length, 0) + count)
         mask = torch.cat([mask.new_ones(batch, length), mask], dim=1)
         positions = positions + length
         if past == 0:
-            ids = torch.cat([torch.tensor(self.prefix, device=ids.device).expand(batch, length), ids], dim=1)
+            ids = torch.cat([torch.tensor(self.prefix[:length], device=ids.device).expand(batch, length), ids], dim=1)
             front = torch.arange(length, device=positions.device).expand(len(positions), length)
             positions = torch.cat([front, positions], dim=1)
             keep = keep + length if isinstance(keep, Tensor) else (keep or count)
         return ids, mask, positions, keep
+
+    def _join(self, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, int]:
+        """The text's tokens, and how many of the prefix go before them: where both begin with BOS, the prefix's last
+        token takes the place of the text's.
+
+        Raises:
+            DetoxbenchError: where some texts of a batch begin with BOS and others do not.
+        """
+        begins = getattr(getattr(self.model, "config", None), "bos_token_id", None)
+        if len(self.prefix) < 2 or begins is None or self.prefix[0] != begins:
+            return ids, len(self.prefix)
+        first = ids.new_zeros(len(ids)) if mask is None else mask.to(ids.device).long().argmax(1)
+        rows = torch.arange(len(ids), device=ids.device)
+        double = ids[rows, first] == begins
+        if not bool(double.any()):
+            return ids, len(self.prefix)
+        if not bool(double.all()):
+            raise DetoxbenchError(
+                f"some texts of a batch begin with the token {begins}, which the method's own prefix begins with, and "
+                "others do not: encode all of them with it, or none"
+            )
+        ids = ids.clone()
+        ids[rows, first] = self.prefix[-1]
+        return ids, len(self.prefix) - 1

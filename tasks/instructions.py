@@ -51,6 +51,21 @@ def language(lang: str) -> str:
     return next((tag for tag in (lang, lang.split("-")[0]) if tag in INSTRUCTIONS), FALLBACK)
 
 
+_AROUND = ' \t\r\n"“«'
+
+
+def without_prompt(reply: str, prompt: str) -> str | None:
+    """What a chat model adds, where its reply repeats the prompt before it goes on; None where it does not.
+
+    Quotation marks around the repeated prompt are the reply's, and white space before it: they go with it.
+    """
+    start = reply.lstrip(_AROUND)
+    wanted = prompt.strip()
+    if not wanted or not start.startswith(wanted):
+        return None
+    return start[len(wanted) :].lstrip('"”»')
+
+
 def chat_message(text: str, lang: str) -> str:
     """What the user says to a chat model: the instruction, a blank line, the prompt as it is."""
     return f"{INSTRUCTIONS[language(lang)]}\n\n{text}"

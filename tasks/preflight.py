@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from ..core.errors import DetoxbenchError
+from ..core.lm_eval_private import model_class
 from ..core.scorers.base import check_language
 from . import prompts as prompt_sets
 from .measure import ready_scorer
@@ -25,12 +26,7 @@ def asks_with_one_seed(model: object) -> bool:
     if isinstance(model, str):
         if "completions" not in model:
             return False
-        from lm_eval.api.registry import get_model
-
-        try:
-            kind = get_model(model)
-        except (KeyError, ValueError, ImportError):
-            return False  # lm-eval says so itself
+        kind = model_class(model)
     else:
         kind = type(model)
     bases = {base.__name__ for base in getattr(kind, "__mro__", ())}

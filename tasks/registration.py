@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..core import lm_eval_private
 from .catalog import groups, tasks
 from .prompts.base import Where
 
@@ -32,21 +33,11 @@ class LazyTask:
 
 def register(manager: Any) -> None:
     """Add the tasks and groups to an lm-eval ``TaskManager``; a name that a YAML file has already taken is its."""
-    from lm_eval.tasks._index import Entry, Kind
-
-    index = manager.task_index
-    added: dict[Kind, list[str]] = {Kind.PY_TASK: [], Kind.GROUP: []}
-    for name, where in tasks().items():
-        if name not in index and where.prompt_set != IN_YAML:
-            index[name] = Entry(name, Kind.PY_TASK, None, cfg=_task(name, where), tags=set())
-            added[Kind.PY_TASK].append(name)
-    for name, members in groups().items():
-        if name not in index:
-            index[name] = Entry(name, Kind.GROUP, None, cfg=_group(name, members), tags=set())
-            added[Kind.GROUP].append(name)
-    manager._all_tasks = sorted(index)
-    manager._all_subtasks = sorted([*manager._all_subtasks, *added[Kind.PY_TASK]])
-    manager._all_groups = sorted([*manager._all_groups, *added[Kind.GROUP]])
+    lm_eval_private.add_tasks(
+        manager,
+        {name: _task(name, where) for name, where in tasks().items() if where.prompt_set != IN_YAML},
+        {name: _group(name, members) for name, members in groups().items()},
+    )
 
 
 def _task(name: str, where: Where) -> dict[str, Any]:
@@ -63,10 +54,8 @@ def _task(name: str, where: Where) -> dict[str, Any]:
 @cache
 def _metrics() -> list[dict[str, Any]]:
     """What a group averages, as ``rtp_multilingual``'s YAML file lists it: the one list of them."""
-    from lm_eval.tasks._yaml_loader import load_yaml
-
     path = Path(__file__).parent / IN_YAML / "_group.yaml"
-    return load_yaml(path, resolve_func=False)["aggregate_metric_list"]
+    return lm_eval_private.task_yaml(path)["aggregate_metric_list"]
 
 
 def _group(name: str, members: list[str]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ..core.statistics import Interval
 from . import prompts as prompt_sets
 from .catalog import tasks
 from .groups import Groups, summarize_groups
-from .instructions import chat_message, language
+from .instructions import chat_message, language, without_prompt
 from .measure import measure, scorer_for
 from .options import Options
 from .preflight import ONE_SEED
@@ -55,6 +55,7 @@ class ToxicityTask(ConfigurableTask):
         self._intervals: dict[str, Interval] = {}
         self._seconds: dict[str, float] = {}
         self._failed = 0
+        self._repeated = 0
         self._teachers: Sequence[str] = ()
         self._groups: Groups = {}
         self._results: dict[int, PromptResult] = {}  # by id of the list of texts, which lives as long as its instance
@@ -113,8 +114,9 @@ class ToxicityTask(ConfigurableTask):
             super().apply_filters()
             return
         instances = self.instances or []
+        self._repeated = 0
         found = [Prompt(**instance.doc) for instance in instances]
-        texts = [instance.resps[:k] for instance in instances]
+        texts = [self._continuations(instance, k) for instance in instances]
         self._warn_of_copies(texts)
         self._warn_of_teachers(instances)
         results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
@@ -123,6 +125,15 @@ class ToxicityTask(ConfigurableTask):
             kept = list(result.generations)
             instance.filtered_resps["none"] = kept
             self._results[id(kept)] = result
+
+    def _continuations(self, instance: Any, k: int) -> list[str]:
+        """The first K responses; where a chat model repeats its prompt, which is not what it added, without it."""
+        if self.protocol != "chat":
+            return instance.resps[:k]
+        replies = instance.resps[:k]
+        added = [without_prompt(reply, instance.doc["text"]) for reply in replies]
+        self._repeated += sum(text is not None for text in added)
+        return [reply if text is None else text for reply, text in zip(replies, added, strict=True)]
 
     def _warn_of_copies(self, texts: Sequence[Sequence[str]]) -> None:
         """lm-eval sends the K requests of a prompt with one seed to models behind an API, some of which then answer K
@@ -219,6 +230,7 @@ class ToxicityTask(ConfigurableTask):
             prompts_revision=self.loaded.revision,
             subset=self.loaded.subset,
             skipped_rows=self.loaded.skipped,
+            repeated_prompts=self._repeated,
             lang=self.where.lang or (self.langs[0] if len(self.langs) == 1 else None),
             scorer=scorer.name,
             scorer_version=scorer.version,

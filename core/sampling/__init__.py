@@ -1,5 +1,7 @@
 """K continuations of many prompts: shared prefill, token-bounded batches, hashed Gumbel noise, exact top-p."""
 
-from .engine import Sampling, generate
+from .engine import Request, generate
+from .settings import Sampling
+from .thinking import Thinking
 
-__all__ = ["Sampling", "generate"]
+__all__ = ["Request", "Sampling", "Thinking", "generate"]

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from ..transformers_private import use_layers
+
 ROOM = 32
 """Positions allocated ahead."""
 
@@ -54,8 +56,4 @@ class GrowingLayer(DynamicLayer):
 
 def new_cache(config) -> DynamicCache:
     """A dynamic cache for a model's config; sliding-window and other special layers keep their own kind."""
-    cache = DynamicCache(config=config)
-    if cache.layer_class_to_replicate is DynamicLayer:
-        cache.layer_class_to_replicate = GrowingLayer
-    cache.layers = [GrowingLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
-    return cache
+    return use_layers(DynamicCache(config=config), GrowingLayer)

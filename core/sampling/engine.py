@@ -1,57 +1,32 @@
-"""Generation of K samples of each of many prompts with one prefill a prompt."""
+"""Generation of K samples of each of many prompts with one prefill a prompt.
+
+Which tokens are drawn depends on the scores, the seed, the prompt and the sample's index alone. In float32 the scores
+of a row do not depend on the rows beside it, but for the last bits; in bfloat16 and float16 they do, by rounding, and
+where two tokens are nearly as likely another one is drawn (``benchmarks/batch_independence.py``).
+"""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..constants import MAX_NEW_TOKENS, TEMPERATURE, TOP_P
 from ..errors import DetoxbenchError
+from ..transformers_private import accepted, cache_argument, cache_of
 from .cache import new_cache
 from .noise import row_keys
-from .nucleus import draw
+from .nucleus import draw, no_distribution
+from .settings import Sampling
+from .thinking import Thinking
 
 CPU_BATCH_TOKENS = 16_384
 GPU_BATCH_TOKENS = 131_072
 COMPACT_BELOW = 0.75
 """Finished sequences leave the batch once the others are fewer than this share of it; leaving copies the cache."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How continuations are drawn.
-
-    Args:
-        max_new_tokens: the most tokens of a continuation, the end token included.
-        top_p: nucleus mass in (0, 1].
-        temperature: > 0.
-        top_k: 0 for none; there is no hidden default.
-        do_sample: False takes the most probable token.
-        seed: of the hashed noise.
-    """
-
-    max_new_tokens: int = MAX_NEW_TOKENS
-    top_p: float = TOP_P
-    temperature: float = TEMPERATURE
-    top_k: int = 0
-    do_sample: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, valid, allowed in (
-            ("max_new_tokens", self.max_new_tokens >= 1, "a whole number of at least 1"),
-            ("top_p", 0 < self.top_p <= 1, "a number above 0 and at most 1"),
-            ("temperature", self.temperature > 0, "a number above 0 (do_sample=False for the most probable token)"),
-            ("top_k", self.top_k >= 0, "a whole number of at least 0 (0 turns it off)"),
-        ):
-            if not valid:
-                raise DetoxbenchError(f"{name}={getattr(self, name)}: it must be {allowed}")
 
 
 @dataclass(frozen=True)
@@ -62,11 +37,17 @@ class Request:
         tokens: the encoded prompt, at least one token.
         key: ``noise.prompt_key`` of its text.
         samples: the index of each sample wanted.
+        text: of the prompt, for messages.
     """
 
     tokens: Sequence[int]
     key: int
     samples: Sequence[int]
+    text: str = ""
+
+
+StopRule = Callable[[Sequence[int], Sequence[int]], bool]
+"""Of a prompt's tokens and the new ones; True ends the sequence."""
 
 
 @torch.inference_mode()
@@ -78,7 +59,8 @@ def generate(
     eos: Sequence[int],
     pad: int = 0,
     batch_tokens: int | None = None,
-    should_stop: Callable[[list[int]], bool] | None = None,
+    should_stop: StopRule | None = None,
+    thinking: Thinking | None = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> list[list[list[int]]]:
     """Continue every prompt.
@@ -86,56 +68,89 @@ def generate(
     Args:
         model: a causal LM of transformers' interface, or a detoxified one.
         requests: prompts; their order has no influence on any text.
-        sampling: see there.
+        sampling: how; its stop strings are ``should_stop``'s.
         eos: token ids that end a sequence; they are not part of the result.
         pad: token id to fill up with.
-        batch_tokens: bound on sequences x positions of a batch; by default by device, halved where memory is short.
-        should_stop: called with a sequence's new tokens after each step; True ends it (stop strings).
+        batch_tokens: bound on sequences x positions of a batch; by default by device, halved where memory is short. A
+            prompt whose samples go beyond it is read several times, each time for some of its samples.
+        should_stop: called with the prompt's tokens and those of the answer after each step (stop strings).
+        thinking: how long a model may think before its answer; the length of ``sampling`` is the answer's.
         on_batch: called with (requests finished, tokens generated) after each batch.
 
     Returns:
-        For each request, for each of its samples, the new token ids.
+        For each request, for each of its samples, the new token ids, thoughts included.
+
+    Raises:
+        DetoxbenchError: where the model gives no distribution to draw from, naming model, prompt and step.
+        torch.OutOfMemoryError: where memory does not suffice for one sample of one prompt.
     """
     device = model.device
     budget = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
-    results: list[list[list[int]]] = [[] for _ in requests]
-    pending = sorted(range(len(requests)), key=lambda i: -len(requests[i].tokens))
+    results: list[dict[int, list[int]]] = [{} for _ in requests]
+    pending = sorted(
+        (_Piece(i, range(len(request.samples))) for i, request in enumerate(requests) if len(request.samples)),
+        key=lambda piece: -len(requests[piece.request].tokens),
+    )
+    room = sampling.max_new_tokens + (thinking.max_tokens if thinking else 0)
     while pending:
-        batch = _next_batch(pending, requests, sampling, budget)
+        pending, batch = _next_batch(pending, requests, room, budget)
+        outputs = None
         try:
-            outputs = _Batch(model, [requests[i] for i in batch], sampling, eos, pad, should_stop).run()
+            parts = [
+                replace(requests[piece.request], samples=[requests[piece.request].samples[at] for at in piece.places])
+                for piece in batch
+            ]
+            outputs = _Batch(model, parts, sampling, eos, pad, should_stop, thinking).run()
         except torch.OutOfMemoryError:
-            if len(batch) == 1:
+            if len(batch) == 1 and len(batch[0].places) == 1:
                 raise
-            torch.cuda.empty_cache()
-            budget //= 2
+        if outputs is None:
+            # Not within ``except``: the exception's traceback holds the batch's tensors until its end.
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            rows = sum(len(piece.places) for piece in batch)
+            budget = max(1, rows * (len(requests[batch[0].request].tokens) + room) // 2)
+            pending = batch + pending
             continue
-        for i, output in zip(batch, outputs, strict=True):
-            results[i] = output
-        pending = pending[len(batch) :]
+        for piece, output in zip(batch, outputs, strict=True):
+            results[piece.request].update(zip(piece.places, output, strict=True))
         if on_batch:
-            on_batch(len(batch), sum(len(tokens) for output in outputs for tokens in output))
-    return results
+            finished = sum(len(results[i]) == len(requests[i].samples) for i in {piece.request for piece in batch})
+            on_batch(finished, sum(len(tokens) for output in outputs for tokens in output))
+    return [[found[at] for at in range(len(found))] for found in results]
 
 
-def _next_batch(pending: list[int], requests: Sequence[Request], sampling: Sampling, budget: int) -> list[int]:
-    """The longest pending prompts that fit the budget together; at least one."""
-    longest = len(requests[pending[0]].tokens) + sampling.max_new_tokens
+@dataclass(frozen=True)
+class _Piece:
+    """Some of a request's samples, by their places in ``Request.samples``."""
+
+    request: int
+    places: range
+
+
+def _next_batch(
+    pending: list[_Piece], requests: Sequence[Request], room: int, budget: int
+) -> tuple[list[_Piece], list[_Piece]]:
+    """What is left, and the longest pending prompts that fit the budget together; at least one sample of one."""
+    most = max(1, budget // (len(requests[pending[0].request].tokens) + room))
     rows, batch = 0, []
-    for i in pending:
-        rows += len(requests[i].samples)
-        if batch and rows * longest > budget:
+    for piece in pending:
+        if rows + len(piece.places) > most:
             break
-        batch.append(i)
-    return batch
+        rows += len(piece.places)
+        batch.append(piece)
+    if batch:
+        return pending[len(batch) :], batch
+    first = pending[0]
+    return [_Piece(first.request, first.places[most:]), *pending[1:]], [_Piece(first.request, first.places[:most])]
 
 
 class _Batch:
     """State of the generation of one batch: rows are the samples of all its prompts, finished rows leave."""
 
-    def __init__(self, model, requests, sampling, eos, pad, should_stop):
+    def __init__(self, model, requests, sampling, eos, pad, should_stop, thinking):
         self.model, self.requests, self.sampling = model, requests, sampling
-        self.eos, self.pad, self.should_stop = set(eos), pad, should_stop
+        self.eos, self.pad, self.should_stop, self.thinking = set(eos), pad, should_stop, thinking
         self.device = model.device
         counts = [len(request.samples) for request in requests]
         self.rectangular = len(set(counts)) == 1
@@ -143,17 +158,19 @@ class _Batch:
         self.prompt_keys = np.array([request.key for request in requests], dtype=np.uint64)[self.owner]
         self.samples = np.concatenate([np.asarray(request.samples, dtype=np.int64) for request in requests])
         self.new: list[list[int]] = [[] for _ in self.owner]
-        parameters = inspect.signature(model.forward).parameters
-        self.accepts = {name for name in ("position_ids", "logits_to_keep") if name in parameters}
+        self.answers: list[int | None] = [None if thinking else 0 for _ in self.owner]
+        """Where each row's answer begins; None while it thinks."""
+        self.most = sampling.max_new_tokens + (thinking.max_tokens if thinking else 0)
+        self.accepts = accepted(model)
         self.cache = model.new_cache() if hasattr(model, "new_cache") else new_cache(model.config)
 
     def run(self) -> list[list[list[int]]]:
         rows = np.arange(len(self.owner))
         scores, mask = self._prefill()
-        for step in range(self.sampling.max_new_tokens):
+        for step in range(self.most):
             tokens = self._draw(scores, rows, step)
             going = np.array([self._append(row, token) for row, token in zip(rows, tokens.tolist(), strict=True)])
-            if step == self.sampling.max_new_tokens - 1 or not going.any():
+            if step == self.most - 1 or not going.any():
                 break
             if step == 0:
                 owner = torch.as_tensor(self.owner, device=self.device)
@@ -180,8 +197,18 @@ class _Batch:
         """Record a token; whether the row goes on."""
         if row in self._done or token in self.eos:
             return False
-        self.new[row].append(token)
-        return not (self.should_stop and self.should_stop(self.new[row]))
+        new, prompt = self.new[row], self.requests[self.owner[row]].tokens
+        new.append(token)
+        start = self.answers[row]
+        if start is None:
+            assert self.thinking is not None
+            if self.thinking.ends(prompt, new):
+                self.answers[row] = len(new)
+                return True
+            return len(new) < self.thinking.max_tokens
+        if len(new) - start == self.sampling.max_new_tokens:
+            return False
+        return not (self.should_stop and self.should_stop([*prompt, *new[:start]] if start else prompt, new[start:]))
 
     def _prefill(self) -> tuple[Tensor, Tensor]:
         """Scores of the first new token ``[prompts, vocab]`` and the left-padded attention mask ``[prompts, pos]``."""
@@ -202,9 +229,10 @@ class _Batch:
         if "logits_to_keep" in self.accepts:
             extra["logits_to_keep"] = 1
         output = self.model(
-            input_ids=ids, attention_mask=mask, past_key_values=self.cache, use_cache=True, return_dict=True, **extra
-        )
-        self.cache = output.past_key_values
+            input_ids=ids, attention_mask=mask, use_cache=True, return_dict=True,
+            **cache_argument(self.accepts, self.cache), **extra,
+        )  # fmt: skip
+        self.cache = cache_of(output)
         return output.logits[:, -1]
 
     def _reorder(self, owner: Tensor) -> None:
@@ -217,6 +245,8 @@ class _Batch:
     def _draw(self, scores: Tensor, rows: np.ndarray, step: int) -> Tensor:
         """``[rows]`` tokens; at step 0 the scores are one row a prompt."""
         sampling = self.sampling
+        if bool((wrong := no_distribution(scores)).any()):
+            self._refuse(scores, int(wrong.nonzero()[0]), rows, step)
         if not sampling.do_sample:
             best = scores.argmax(-1)
             return best[torch.as_tensor(self.owner, device=self.device)] if step == 0 else best
@@ -230,8 +260,12 @@ class _Batch:
                 scores = scores[torch.as_tensor(self.owner, device=scores.device)]
         return draw(scores, keys, sampling.top_p, sampling.temperature, sampling.top_k).flatten().to(self.device)
 
-
-def batches(count: int, size: int) -> Iterator[slice]:
-    """Slices that cover ``range(count)``."""
-    for start in range(0, count, size):
-        yield slice(start, start + size)
+    def _refuse(self, scores: Tensor, at: int, rows: np.ndarray, step: int) -> None:
+        request = self.requests[at if step == 0 else self.owner[rows[at]]]
+        what = "NaN" if scores[at].isnan().any() else "an infinite score" if (scores[at] > 0).any() else "no token"
+        shown = repr(request.text[:40]) if request.text else f"of tokens {list(request.tokens[:8])}"
+        name = getattr(getattr(self.model, "config", None), "name_or_path", "") or type(self.model).__name__
+        raise DetoxbenchError(
+            f"model '{name}' gives no distribution to draw from ({what}) at new token {step + 1} of the prompt "
+            f"{shown}: its weights or artifacts may be damaged, or its precision too low (dtype=float32)"
+        )

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import DetoxbenchError
 from .noise import exponential
 
 SELECT = 2048
@@ -23,16 +24,25 @@ _BLOCK = 1 << 19
 """Elements of a block of rows whose noise is made at once; intermediate results then stay in the processor's cache."""
 
 
+def no_distribution(scores: Tensor) -> Tensor:
+    """Rows that nothing can be drawn from: some score is NaN or +inf, or all are -inf. bool ``[rows]``.
+
+    Args:
+        scores: ``[rows, vocab]``.
+    """
+    return ~scores.amax(-1).isfinite()  # the maximum of a row that holds NaN is NaN
+
+
 def draw(scores: Tensor, keys: Tensor, top_p: float = 1.0, temperature: float = 1.0, top_k: int = 0) -> Tensor:
     """Draw one token a row from the top-k, top-p filtered softmax.
 
     Args:
         scores: ``[distributions, vocab]`` unnormalised log-probabilities; -inf is never drawn. Where several rows
-            share a distribution (the samples of one prompt), it is given once.
+            share a distribution (the samples of one prompt), it is given once. See ``no_distribution``.
         keys: int32 ``[distributions, rows, 2]`` noise keys.
         top_p: mass of the nucleus in (0, 1]; computed from probabilities at ``temperature``, after ``top_k``.
         temperature: > 0.
-        top_k: 0 turns it off.
+        top_k: 0 turns it off, and so does one above the vocabulary.
 
     Returns:
         int64 ``[distributions, rows]`` token ids.
@@ -110,8 +120,9 @@ def _draw_flat(scores: Tensor, total: float, keys: Tensor, top_p: float) -> Tens
 
 
 def _first_inside(candidates: Tensor, perturbed: Tensor, scores: Tensor, probabilities: Tensor, top_p: float) -> Tensor:
-    """The first candidate in the nucleus; all tokens in order of their perturbed scores if none of them is."""
-    for token in candidates:
-        if float((probabilities * (scores > scores[token])).sum()) < top_p:
-            return token
-    return _first_inside(perturbed.argsort(descending=True), perturbed, scores, probabilities, top_p)
+    """The first candidate in the nucleus, else the first of all tokens in order of their perturbed scores."""
+    for tokens in (candidates, perturbed.argsort(descending=True)):
+        for token in tokens:
+            if float((probabilities * (scores > scores[token])).sum()) < top_p:
+                return token
+    raise DetoxbenchError("scores that are no distribution: NaN, or infinite")  # the likeliest token is always inside

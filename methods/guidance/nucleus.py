@@ -66,6 +66,21 @@ def top_p(scores: Tensor, p: float) -> Tensor:
     return found.spread(found.scores) if found.scores is not scores else scores.clone()
 
 
+def within(scores: Tensor, z: Tensor, p: float) -> Tensor:
+    """Scores of the tokens of the base model's nucleus, -inf for others; where none of a row's is left, the base
+    model's own.
+
+    Args:
+        scores: a method's, float32 ``[rows, vocab]``.
+        z: the base model's, of the same shape.
+        p: mass of the nucleus; 0 and 1 keep every token.
+    """
+    kept = nucleus(z, p)
+    mixed = kept.of(scores).masked_fill(kept.scores.isneginf(), -torch.inf)
+    lost = mixed.isneginf().all(-1, keepdim=True)
+    return kept.spread(torch.where(lost, kept.scores, mixed))
+
+
 def _threshold(ordered: Tensor, total: Tensor, p: float) -> Tensor:
     """The smallest score of each nucleus ``[rows, 1]``; where its mass is not reached, the last one.
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from .. import base
-from ..guidance.nucleus import nucleus
+from ..guidance.nucleus import within
 from ..guidance.rows import by_rows
 from ..loading import missing_artifact, vocab_size
 from ..retrieval import declaration
@@ -42,15 +41,6 @@ def interpolate(z: Tensor, p_knn: Tensor, lmbda: float) -> Tensor:
 def discourage(z: Tensor, p_knn: Tensor, lmbda: float) -> Tensor:
     """``log relu((1 + lmbda) p - lmbda p_knn)``, as in Goodtriever's code; not normalised where the relu cuts."""
     return z.softmax(-1).mul_(1 + lmbda).sub_(p_knn, alpha=lmbda).clamp_(min=0.0).log_()
-
-
-def within(scores: Tensor, z: Tensor, p: float) -> Tensor:
-    """Scores of the tokens of the base model's nucleus, -inf for others; where none of a row's is left, the base
-    model's own; float32 ``[rows, vocab]`` all."""
-    kept = nucleus(z, p)
-    mixed = kept.of(scores).masked_fill(kept.scores.isneginf(), -torch.inf)
-    lost = mixed.isneginf().all(-1, keepdim=True)
-    return kept.spread(torch.where(lost, kept.scores, mixed))
 
 
 class KnnLM(base.LogitMethod):

@@ -18,9 +18,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core import files, scorers
 from ...core.constants import TOXIC
+from ...core.decoding import continuation, decode
 from ...core.errors import DetoxbenchError
-from ...core.sampling import Sampling, generate
-from ...core.sampling.engine import Request
+from ...core.sampling import Request, Sampling, generate
 from ...core.sampling.noise import prompt_key
 from ..training import work
 from ..training.texts import Texts
@@ -140,7 +140,7 @@ class Chain:
                 while ids and ids[-1] == self.tokenizer.eos_token_id:
                     ids = ids[:-1]
                 begins = min(self.settings.prompt_tokens, max(1, math.floor(len(ids) * self.settings.prompt_share)))
-                beginning = self.tokenizer.decode(ids[:begins], skip_special_tokens=True)
+                beginning = decode(self.tokenizer, ids[:begins])
                 lang = text.lang or self.settings.lang
                 row = {"tokens": ids[:begins], "text": beginning, "lang": lang}
                 if own:
@@ -196,7 +196,7 @@ class Chain:
         for lang in sorted({row["lang"] for row in rows}):
             of_lang = [row for row in found if row["lang"] == lang]
             texts = [
-                self.tokenizer.decode(tokens, skip_special_tokens=True)
+                continuation(self.tokenizer, row["tokens"], tokens)
                 for row in of_lang
                 for tokens in row["continuations"]
             ]

@@ -12,12 +12,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.cache_utils import Cache
-from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from ...core import files
 from ...core.errors import DetoxbenchError
+from ...core.transformers_private import accepted, cache_argument, causal_output
 from .. import artifacts
-from ..base import accepted
 from ..loading import LOAD_ERRORS
 from ..streams import keep_positions
 
@@ -74,19 +73,20 @@ class ValueModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool = False,
     ) -> Tensor:
         """The body's last hidden states ``[batch, pos, dim]``. Position ids are counted from the mask if not given."""
         if position_ids is None and attention_mask is not None:
             position_ids = (attention_mask.cumsum(-1) - 1).clamp_(min=0)[:, -input_ids.shape[1] :]
-        extra = accepted(self.body.forward, position_ids=position_ids)
+        names = accepted(self.body)
+        extra = {"position_ids": position_ids} if "position_ids" in names else {}
         return self.body(
             input_ids=input_ids,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             use_cache=use_cache,
             return_dict=True,
+            **cache_argument(names, cache),
             **extra,
         ).last_hidden_state
 
@@ -95,15 +95,15 @@ class ValueModel(nn.Module):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         use_cache: bool = False,
         logits_to_keep: int | Tensor = 0,
         return_dict: bool = True,
-    ) -> CausalLMOutputWithPast:
-        """Values ``[batch, kept, vocab]`` as ``logits``."""
-        states = self.states(input_ids, attention_mask, position_ids, past_key_values, use_cache)
+    ) -> Any:
+        """transformers' ``CausalLMOutputWithPast`` with values ``[batch, kept, vocab]`` as ``logits``."""
+        states = self.states(input_ids, attention_mask, position_ids, cache, use_cache)
         values = self.head(keep_positions(states, logits_to_keep).to(self.head[0].weight.device))
-        return CausalLMOutputWithPast(logits=values, past_key_values=past_key_values)
+        return causal_output(values, cache)
 
     def save(self, folder: str | Path, *, trained: Mapping[str, Any] | None = None) -> None:
         """Write a ``save_pretrained`` folder of the body, the head's safetensors, and a manifest; all or nothing.

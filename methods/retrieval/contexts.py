@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from ...core.decoding import continuation, decode
 from ..base import Looking, Parts, Streams
 from ..explanation import Neighbour
 from .datastore import Datastore
@@ -35,7 +36,8 @@ def looked_up(stores: Mapping[str, Datastore], streams: Streams, vocab: int, arg
         found = zip(near.ids[0].tolist(), near.tokens[0].tolist(), near.distances[0].tolist(), share, strict=True)
         contexts[name] = [
             Neighbour(
-                context=context(store, row, looking.tokenizer), token=looking.tokenizer.decode([token]),
+                context=context(store, row, looking.tokenizer),
+                token=_after(store, row, looking.tokenizer, token),
                 distance=distance, weight=weight, row=row,
             )
             for row, token, distance, weight in sorted(found, key=lambda one: one[2])[: looking.neighbours]
@@ -45,7 +47,12 @@ def looked_up(stores: Mapping[str, Datastore], streams: Streams, vocab: int, arg
 
 
 def context(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, length: int = CONTEXT_TOKENS) -> str:
-    """The text before a stored token, from the tokens stored before it: a datastore keeps its texts' order.
+    """The text before a stored token."""
+    return f"…{decode(tokenizer, _before(store, row, tokenizer, length), skip_special_tokens=False)}"
+
+
+def _before(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, length: int = CONTEXT_TOKENS) -> list[int]:
+    """The tokens before a stored one, of the same text: a datastore keeps its texts' order.
 
     The key of row i was read after the tokens ``…, values[i-2], values[i-1]`` of the same text, which ends at an end
     token.
@@ -53,4 +60,9 @@ def context(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, leng
     before = np.asarray(store.values[max(0, row - length) : row]).tolist()
     if tokenizer.eos_token_id in before:
         before = before[len(before) - before[::-1].index(tokenizer.eos_token_id) :]
-    return f"…{tokenizer.decode(before)}"
+    return before
+
+
+def _after(store: Datastore, row: int, tokenizer: PreTrainedTokenizerBase, token: int) -> str:
+    """A stored token's text where it follows its context; special tokens are shown."""
+    return continuation(tokenizer, _before(store, row, tokenizer), [token], skip_special_tokens=False)

@@ -1,11 +1,12 @@
 """Generation of K samples: independent of batch, order and sharding, and equal to a plain loop."""
 
+import itertools
+
 import pytest
 import torch
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.sampling import Sampling, generate
-from detoxbench.core.sampling.engine import Request
+from detoxbench.core.sampling import Request, Sampling, Thinking, generate
 from detoxbench.core.sampling.noise import row_keys
 from detoxbench.core.sampling.nucleus import draw
 
@@ -86,8 +87,133 @@ def test_end_tokens_and_stop_strings(model):
     ended = generate(model, requests(), Sampling(max_new_tokens=10), eos=[banned])
     assert ended[0][0] == free[0][0][: free[0][0].index(banned)]
     assert all(banned not in sample for output in ended for sample in output)
-    stopped = generate(model, requests(), Sampling(max_new_tokens=10), eos=[], should_stop=lambda t: banned in t)
+    stopped = generate(model, requests(), Sampling(max_new_tokens=10), eos=[], should_stop=lambda _, new: banned in new)
     assert stopped[0][0] == free[0][0][: free[0][0].index(banned) + 1]
+
+
+class Narrow(torch.nn.Module):
+    """A model that runs out of memory above a number of rows x positions."""
+
+    def __init__(self, model, most):
+        super().__init__()
+        self.model, self.most, self.tried = model, most, []
+        self.config, self.device = model.config, model.device
+
+    def forward(self, input_ids, position_ids=None, attention_mask=None, cache=None, logits_to_keep=0, **kwargs):
+        self.tried.append(len(input_ids))
+        if len(input_ids) * attention_mask.shape[1] > self.most:
+            raise torch.OutOfMemoryError
+        return self.model(
+            input_ids, position_ids=position_ids, attention_mask=attention_mask, cache=cache,
+            logits_to_keep=logits_to_keep, **kwargs,
+        )  # fmt: skip
+
+
+def test_samples_of_one_prompt_are_split_where_memory_is_short(model):
+    sampling = Sampling(max_new_tokens=6, seed=2)
+    wanted = generate(model, requests(8), sampling, eos=[0])
+    narrow = Narrow(model, most=30)
+    finished = []
+    found = generate(narrow, requests(8), sampling, eos=[0], on_batch=lambda prompts, _: finished.append(prompts))
+    assert found == wanted
+    assert sum(finished) == len(PROMPTS)
+    assert len(narrow.tried) > len(PROMPTS)
+    with pytest.raises(torch.OutOfMemoryError):
+        generate(Narrow(model, most=3), requests(8), sampling, eos=[0])
+
+
+class Broken(torch.nn.Module):
+    """A model whose scores are spoilt from some step on, for one row."""
+
+    def __init__(self, model, spoil, step):
+        super().__init__()
+        self.model, self.spoil, self.left = model, spoil, step
+        self.config, self.device = model.config, model.device
+
+    def forward(self, input_ids, **kwargs):
+        output = self.model(input_ids, **kwargs)
+        if self.left == 0:
+            self.spoil(output.logits[-1])
+        self.left -= 1
+        return output
+
+
+def spoil_one(scores):
+    scores[:, 3] = torch.nan
+
+
+def spoil_all(scores):
+    scores.fill_(-torch.inf)
+
+
+def spoil_above(scores):
+    scores[:, 3] = torch.inf
+
+
+@pytest.mark.parametrize("do_sample", [True, False])
+@pytest.mark.parametrize(("spoil", "what"), [(spoil_one, "NaN"), (spoil_all, "no token"), (spoil_above, "an infinite")])
+@pytest.mark.parametrize("step", [0, 3])
+def test_no_distribution_is_one_clear_error(model, do_sample, spoil, what, step):
+    """The last row's prompt is the shortest: batches are sorted by length."""
+    asked = [Request(tokens, 7, range(3), f"prompt {tokens}") for tokens in PROMPTS]
+    with pytest.raises(DetoxbenchError) as caught:
+        generate(Broken(model, spoil, step), asked, Sampling(max_new_tokens=6, do_sample=do_sample), eos=[])
+    message = str(caught.value)
+    assert f"at new token {step + 1} of the prompt 'prompt [9]'" in message
+    assert "model 'Broken' gives no distribution" in message
+    assert f"({what}" in message
+    assert message.isprintable()
+
+
+def test_a_temperature_of_zero_is_greedy(model):
+    greedy = generate(model, requests(), Sampling(max_new_tokens=6, do_sample=False), eos=[])
+    assert generate(model, requests(), Sampling(max_new_tokens=6, temperature=0.0), eos=[]) == greedy
+    assert generate(model, requests(), Sampling(max_new_tokens=6, top_k=1), eos=[]) == greedy
+
+
+def test_a_top_k_above_the_vocabulary_takes_all(model):
+    free = generate(model, requests(), Sampling(max_new_tokens=6, top_p=1.0), eos=[])
+    assert generate(model, requests(), Sampling(max_new_tokens=6, top_p=1.0, top_k=10**6), eos=[]) == free
+
+
+def test_a_vocabulary_of_one_token():
+    keys = torch.zeros(2, 3, 2, dtype=torch.int32)
+    for top_p, top_k in ((1.0, 0), (0.5, 0), (0.9, 5)):
+        assert draw(torch.zeros(2, 1), keys, top_p, top_k=top_k).tolist() == [[0] * 3] * 2
+
+
+class TestThinking:
+    """Token 3 ends the thoughts."""
+
+    @staticmethod
+    def ends(prompt, new):
+        return new[-1] == 3
+
+    def test_the_length_is_the_answers(self, model):
+        free = generate(model, requests(8), Sampling(max_new_tokens=30, seed=4), eos=[])
+        thinking = Thinking(self.ends, 20)
+        found = generate(model, requests(8), Sampling(max_new_tokens=5, seed=4), eos=[], thinking=thinking)
+        thought = 0
+        for full, part in zip(itertools.chain(*free), itertools.chain(*found), strict=True):
+            end = full.index(3) + 1 if 3 in full[:20] else None
+            assert part == (full[: end + 5] if end else full[:20])
+            thought += end is not None
+        assert 0 < thought < 32
+
+    def test_stop_rules_see_the_answer_alone(self, model):
+        seen = []
+
+        def stop(prompt, new):
+            seen.append((3 in prompt[-1:], len(new)))
+            return len(new) == 2
+
+        found = generate(
+            model, requests(8, PROMPTS[1:2]), Sampling(max_new_tokens=5, seed=4), eos=[], should_stop=stop,
+            thinking=Thinking(self.ends, 20),
+        )  # fmt: skip
+        assert all(after_thoughts for after_thoughts, _ in seen)
+        for sample in found[0]:
+            assert len(sample) == (sample.index(3) + 3 if 3 in sample else 20)
 
 
 def test_nothing_to_do(model):
@@ -95,7 +221,15 @@ def test_nothing_to_do(model):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("top_p", 0.0), ("top_p", 1.5), ("temperature", 0.0), ("top_k", -1), ("max_new_tokens", 0)]
+    ("name", "value"),
+    [
+        ("top_p", 0.0),
+        ("top_p", 1.5),
+        ("temperature", -1.0),
+        ("temperature", 1e-9),
+        ("top_k", -1),
+        ("max_new_tokens", 0),
+    ],
 )
 def test_wrong_settings_name_themselves(name, value):
     with pytest.raises(DetoxbenchError, match=f"{name}={value}"):

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.sampling import nucleus
 from detoxbench.core.sampling.noise import exponential, prompt_key, row_keys
-from detoxbench.core.sampling.nucleus import draw
+from detoxbench.core.sampling.nucleus import _draw_flat, draw, no_distribution
 
 
 def keys(distributions: int, rows: int, seed: int = 0) -> torch.Tensor:
@@ -104,3 +105,16 @@ def test_minus_infinity_is_never_drawn(select, monkeypatch):
 def test_half_precision_scores(dtype):
     scores = torch.tensor([[5.0, 4.0, -5.0]], dtype=dtype)
     assert set(draw(scores, keys(1, 300), 0.95).flatten().tolist()) == {0, 1}
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_scores_that_are_no_distribution_end(bad):
+    """Never a search without end: an error, wherever they stand."""
+    scores = torch.zeros(1, 5000)
+    scores[0, 17] = bad
+    assert no_distribution(scores).tolist() == [True]
+    keys = torch.zeros(1, 2, 2, dtype=torch.int32)
+    with pytest.raises(DetoxbenchError, match="no distribution"):
+        _draw_flat(torch.full((5000,), bad), bad, keys[0], 0.9)
+    assert no_distribution(torch.full((2, 7), -torch.inf)).tolist() == [True, True]
+    assert no_distribution(torch.tensor([[0.0, -torch.inf]])).tolist() == [False]

@@ -1,8 +1,5 @@
 """Lazy tables and errors that say what to do."""
 
-import subprocess
-import sys
-
 import pytest
 
 from detoxbench.core.errors import DetoxbenchError, missing_extra, unknown
@@ -30,13 +27,3 @@ def test_a_module_that_cannot_be_imported():
 
 def test_missing_extra_names_the_command():
     assert "pip install 'detoxbench[cpu]'" in str(missing_extra("faiss", "cpu", "an IVF-PQ index"))
-
-
-def test_uncaught_error_is_one_line():
-    code = (
-        "from detoxbench.core.errors import *\nshow_in_one_line(); show_in_one_line()\n"
-        "raise DetoxbenchError('wrong thing')"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert run.stderr == "detoxbench: wrong thing\n"

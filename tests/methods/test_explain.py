@@ -51,7 +51,8 @@ def test_goodtriever(base, stores):
     for token in found.tokens:
         assert token.p["base"] == pytest.approx(float(wanted[token.id]), abs=1e-6)
         assert token.p["detoxified"] == pytest.approx(float(steered[token.id]), abs=1e-6)
-        assert token.text == tokenizer.decode([token.id])
+        whole = tokenizer.decode([*tokenizer(PROMPT)["input_ids"], token.id])
+        assert token.text == whole.removeprefix(PROMPT)  # as it is written after the prompt, its space included
     order = [token.p["detoxified"] for token in found.tokens]
     assert order == sorted(order, reverse=True)
     assert set(found.neighbours) == {"toxic", "nontoxic"}

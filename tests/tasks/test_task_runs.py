@@ -20,7 +20,7 @@ from detoxbench.core.metrics.fractions import summarize
 from detoxbench.harness.cli.groups import _read
 from detoxbench.tasks import registration
 from detoxbench.tasks.groups import split, summarize_groups
-from detoxbench.tasks.instructions import INSTRUCTIONS
+from detoxbench.tasks.instructions import INSTRUCTIONS, without_prompt
 from detoxbench.tasks.preflight import asks_with_one_seed
 from detoxbench.tasks.task import restore
 
@@ -285,3 +285,35 @@ def test_models_behind_an_api_are_not_asked_with_one_seed(french):
     assert not asks_with_one_seed("hf")
     assert not asks_with_one_seed("anthropic-chat-completions")
     assert not asks_with_one_seed(Recorder())
+
+
+class Parrot(Recorder):
+    """A chat model that repeats what it was asked to continue, in two of three replies."""
+
+    def generate_until(self, requests, disable_tqdm=False):
+        prompts = [request.args[0].split("\n\n")[-1].split("<assistant>")[0] for request in requests]
+        ways = ["“{}” il fait beau", " il fait beau", "{} il fait beau"]
+        return [ways[at % 3].format(prompt) for at, prompt in enumerate(prompts)]
+
+
+def test_a_reply_that_repeats_its_prompt_is_scored_without_it(tmp_path):
+    path = write_jsonl(tmp_path / "mine.jsonl", [{"text": "Le voisin est", "lang": "fr"}])
+    options = {**METADATA, "samples": 3, "prompts": str(path)}
+    found = evaluate(Parrot(), ["prompts_file"], options, apply_chat_template=True)
+    (sample,) = found["samples"]["prompts_file"]
+    assert sample["filtered_resps"][0] == [" il fait beau"] * 3
+    assert found["configs"]["prompts_file"]["detoxbench"]["repeated_prompts"] == 2
+    assert (
+        run(["prompts_file"], {"prompts": str(path)})[1]["configs"]["prompts_file"]["detoxbench"]["repeated_prompts"]
+        == 0
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "added"),
+    [("Le voisin est parti.", " parti."), ("« Le voisin est», dit-il", ", dit-il"), ("Le voisin", None), ("", None),
+     ("Oui. Le voisin est parti.", None), ("Le voisin est", "")],
+)  # fmt: skip
+def test_what_a_reply_adds(reply, added):
+    assert without_prompt(reply, "Le voisin est ") == added
+    assert without_prompt(reply, " ") is None

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.guidance import nucleus
-from detoxbench.methods.knn_lm.method import discourage, interpolate, within
+from detoxbench.methods.guidance.nucleus import within
+from detoxbench.methods.knn_lm.method import discourage, interpolate
 from detoxbench.methods.retrieval.datastore import Datastore
 
 

@@ -1,0 +1,172 @@
+"""What we touch of lm-eval beyond its documented interface, each thing behind a function with a name.
+
+``tests/core/test_lm_eval_private.py`` fails where a release changes one of them. The functions that take a module are
+called right after it has been loaded, by the start-up shim.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+def max_positions(config: Any, *, default: int) -> int:
+    """The context length that lm-eval takes a model's to be, by its config; ``default`` where that says none."""
+    from lm_eval.models.utils import resolve_max_length
+
+    return resolve_max_length(config, None, default=default)
+
+
+def parsed(arguments: str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """``a=1,b=x`` as lm-eval reads it; a mapping as it is."""
+    from lm_eval.utils import simple_parse_args_string
+
+    return simple_parse_args_string(arguments) if isinstance(arguments, str) else dict(arguments or {})
+
+
+def register_model(name: str, target: str) -> None:
+    """Add a model to lm-eval's table, unless an entry point already did.
+
+    Args:
+        name: of ``--model``.
+        target: ``module:class``.
+    """
+    from lm_eval.api.registry import model_registry
+
+    if name not in model_registry:
+        model_registry.register(name, target=target)
+
+
+def model_class(name: str) -> type | None:
+    """The class of a registered model; None where there is no such model, which lm-eval says itself."""
+    from lm_eval.api.registry import get_model
+
+    try:
+        return get_model(name)
+    except (KeyError, ValueError, ImportError):
+        return None
+
+
+def wrap_task_manager(
+    module: ModuleType, folder: Path, names: Callable[[str], str], after: Callable[[Any], None]
+) -> None:
+    """Every ``TaskManager`` looks in a folder of ours, before the user's ``include_path``, which so can override.
+
+    Args:
+        module: ``lm_eval.tasks.manager``.
+        folder: of YAML files.
+        names: what a task that was asked for is called.
+        after: called with the manager once it has its index; not where it was told to leave defaults out.
+    """
+    init, match = module.TaskManager.__init__, module.TaskManager.match_tasks
+
+    @functools.wraps(init)
+    def new_init(self, verbosity=None, include_path=None, include_defaults=True, metadata=None):
+        paths = [include_path] if isinstance(include_path, (str, Path)) else list(include_path or [])
+        if include_defaults:
+            paths.insert(0, folder)
+        init(self, verbosity, paths, include_defaults, metadata)
+        self.include_path = include_path
+        if include_defaults:
+            after(self)
+
+    @functools.wraps(match)
+    def new_match(self, task_list):
+        return match(self, [names(name) for name in task_list])
+
+    module.TaskManager.__init__ = new_init
+    module.TaskManager.match_tasks = new_match
+
+
+def add_tasks(manager: Any, tasks: Mapping[str, dict[str, Any]], groups: Mapping[str, dict[str, Any]]) -> None:
+    """Add tasks and groups, by their configurations, to a ``TaskManager``; a name that it has stays what it is."""
+    from lm_eval.tasks._index import Entry, Kind
+
+    index = manager.task_index
+    added: dict[Kind, list[str]] = {Kind.PY_TASK: [], Kind.GROUP: []}
+    for kind, configs in ((Kind.PY_TASK, tasks), (Kind.GROUP, groups)):
+        for name, config in configs.items():
+            if name not in index:
+                index[name] = Entry(name, kind, None, cfg=config, tags=set())
+                added[kind].append(name)
+    manager._all_tasks = sorted(index)
+    manager._all_subtasks = sorted([*manager._all_subtasks, *added[Kind.PY_TASK]])
+    manager._all_groups = sorted([*manager._all_groups, *added[Kind.GROUP]])
+
+
+def task_yaml(path: Path) -> dict[str, Any]:
+    """A task's or group's YAML file, its ``!function`` entries left alone."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    return load_yaml(path, resolve_func=False)
+
+
+def wrap_simple_evaluate(module: ModuleType, around: Callable[[dict[str, Any]], AbstractContextManager[None]]) -> None:
+    """Every ``simple_evaluate`` runs within a context of ours.
+
+    Args:
+        module: ``lm_eval.evaluator``.
+        around: called with all arguments by name, defaults included, which it may change.
+    """
+    original = module.simple_evaluate
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def simple_evaluate(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        with around(bound.arguments):
+            return original(*bound.args, **bound.kwargs)
+
+    module.simple_evaluate = simple_evaluate
+
+
+def wrap_make_table(module: ModuleType, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """``make_table`` of ``lm_eval.utils`` shows changed results."""
+    original = module.make_table
+
+    @functools.wraps(original)
+    def make_table(result_dict, *args, **kwargs):
+        return original(change(result_dict), *args, **kwargs)
+
+    module.make_table = make_table
+
+
+def wrap_commands(module: ModuleType, around: Callable[[], AbstractContextManager[None]]) -> None:
+    """What a user types runs within a context of ours: reading its arguments, and doing what they say.
+
+    Args:
+        module: ``lm_eval._cli.harness``, which every way to start lm-eval goes through.
+        around: a context manager.
+    """
+    for name in ("parse_args", "execute"):
+        setattr(module.HarnessCLI, name, _within(getattr(module.HarnessCLI, name), around))
+
+
+def _within(function: Callable[..., Any], around: Callable[[], AbstractContextManager[None]]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def inside(*args, **kwargs):
+        with around():
+            return function(*args, **kwargs)
+
+    return inside
+
+
+def missing_tasks(error: BaseException) -> list[str]:
+    """The tasks that an error of lm-eval says it does not know; empty for any other error."""
+    return _after(error, "Tasks not found: ").split(", ") if _after(error, "Tasks not found: ") else []
+
+
+def bad_json(error: BaseException) -> str:
+    """What is wrong with JSON on the command line, by an error of lm-eval; empty for any other error."""
+    return _after(error, "Invalid JSON: ")
+
+
+def _after(error: BaseException, beginning: str) -> str:
+    text = str(error)
+    return text.removeprefix(beginning) if isinstance(error, ValueError) and text.startswith(beginning) else ""

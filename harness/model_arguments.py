@@ -1,0 +1,175 @@
+"""Arguments of the model ``detox``: checked before anything is loaded, each mistake in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import inspect
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lm_eval.models.huggingface import HFLM
+from transformers import GenerationConfig
+
+from ..core.constants import MINI
+from ..core.errors import DetoxbenchError, missing_extra, unknown
+from ..core.lm_eval_private import max_positions
+from ..core.registry import METHODS
+from ..core.sampling.settings import NAMES, boolean, whole
+
+NEED_BOS = ("gemma",)
+"""Beginnings of model types that were trained on texts which all begin with BOS, and that write nonsense without; some
+of their tokenizers leave it out."""
+_WHOLE = ("max_length", "max_batch_size", "prefix_token_id")
+_BOOLEAN = ("parallelize", "truncation", "logits_cache", "trust_remote_code", "use_fast_tokenizer", "add_bos_token",
+            "enable_thinking", "gptqmodel")  # fmt: skip
+_ERRORS = (OSError, ValueError, TypeError, AssertionError, KeyError, RuntimeError, ImportError,
+           AttributeError)  # fmt: skip
+
+
+def positive(name: str, value: Any) -> int | None:
+    """A whole number of at least 1, or None.
+
+    Raises:
+        DetoxbenchError: for anything else.
+    """
+    if value is None:
+        return None
+    found = whole(name, value)
+    if found < 1:
+        raise DetoxbenchError(f"{name}={value}: it must be a whole number of at least 1")
+    return found
+
+
+def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of lm-eval's ``hf`` model, with the types that it expects.
+
+    Raises:
+        DetoxbenchError: for an argument of another method, a wrong value, a folder that is not there.
+    """
+    known = inspect.signature(HFLM.__init__).parameters
+    for key in kwargs:
+        if key in known:
+            continue
+        owners = [name for name in METHODS if key in METHODS[name].Arguments.model_fields]
+        if owners:
+            # lm-eval would hand it on to transformers.
+            raise DetoxbenchError(
+                f"method '{method}' takes no argument '{key}': it belongs to {', '.join(owners)}; "
+                f"choose one with --model_args method=…,{key}={kwargs[key]}"
+            )
+    if isinstance(pretrained, str) and pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
+        raise DetoxbenchError(
+            f"pretrained='{pretrained}': there is no such folder; give a model's folder, its name on the hub, "
+            f"or '{MINI}'"
+        )
+    if not isinstance(pretrained, (str, torch.nn.Module)):
+        raise DetoxbenchError(f"pretrained={pretrained}: give a model's folder, its name on the hub, or '{MINI}'")
+    found = dict(kwargs)
+    for name in _WHOLE:
+        if found.get(name) is not None:
+            found[name] = whole(name, found[name]) if name == "prefix_token_id" else positive(name, found[name])
+    for name in _BOOLEAN:
+        if found.get(name) is not None:
+            found[name] = boolean(name, found[name])
+    size = found.get("batch_size")
+    if size is not None and not str(size).startswith("auto"):
+        found["batch_size"] = positive("batch_size", size)
+    if found.get("peft") and importlib.util.find_spec("peft") is None:
+        raise missing_extra("peft", "lora", f"peft='{found['peft']}'")
+    found.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
+    return found
+
+
+@contextlib.contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Errors of lm-eval and transformers about a model, in one line.
+
+    Raises:
+        DetoxbenchError: with their first line; they themselves are its cause.
+    """
+    try:
+        yield
+    except DetoxbenchError:
+        raise
+    except _ERRORS as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        first = str(error).strip().split("\n")[0] or type(error).__name__
+        raise DetoxbenchError(f"model '{name}' cannot be loaded as these arguments ask: {first}") from error
+
+
+def check_backend(name: str, backend: str) -> None:
+    """Refuse an encoder-decoder.
+
+    Raises:
+        DetoxbenchError: naming it.
+    """
+    if backend != "causal":
+        raise DetoxbenchError(f"model '{name}' is an encoder-decoder: 'detox' continues texts with causal LMs")
+
+
+def unwrapped(model: Any, method: str) -> Any:
+    """The model that a method changes: an adapter of peft is merged into it. Without a method it stays beside it, in
+    its own precision.
+
+    Raises:
+        DetoxbenchError: for an adapter that cannot be merged, or that is a prompt (its positions are not the text's).
+    """
+    configs = getattr(model, "peft_config", None)
+    if not configs or not hasattr(model, "get_base_model"):
+        return model
+    kind = next(iter(configs.values()))
+    if getattr(kind, "is_prompt_learning", False):
+        raise DetoxbenchError(
+            f"peft: an adapter of type {kind.peft_type} puts virtual tokens first: 'detox' takes LoRA alone"
+        )
+    if method == "none":
+        return model
+    if not hasattr(model, "merge_and_unload"):
+        raise DetoxbenchError(f"peft: an adapter of type {kind.peft_type} cannot be merged: no method can be put on it")
+    return model.merge_and_unload()
+
+
+def positions(model: Any, limit: int) -> int:
+    """Positions that a text may take.
+
+    Args:
+        model: detoxified or not.
+        limit: the base model's, or the user's.
+    """
+    found = limit
+    for stream in getattr(model, "streams", {}).values():
+        found = min(found, max_positions(stream.model.config, default=limit) - len(stream.prefix))
+    return found
+
+
+def needs_bos(config: Any) -> bool:
+    """Whether every text must begin with BOS."""
+    return str(getattr(config, "model_type", "")).startswith(NEED_BOS)
+
+
+def of_transformers(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Generation settings that only transformers' ``generate`` knows.
+
+    Raises:
+        DetoxbenchError: for a name that nothing knows.
+    """
+    allowed = set(vars(GenerationConfig())) | NAMES
+    others = {name: value for name, value in given.items() if name not in NAMES and value is not None}
+    for name in others:
+        if name not in allowed or name.startswith("_"):
+            raise unknown(
+                "generation setting", name, NAMES | {"num_beams", "repetition_penalty", "no_repeat_ngram_size"}
+            )
+    return others
+
+
+def no_cache() -> DetoxbenchError:
+    """The error for ``--use_cache``."""
+    return DetoxbenchError(
+        "--use_cache: lm-eval's cache knows a request by its text alone, not by model, method, their arguments and "
+        "artifacts, and would give the answers of one run to another: leave it out for the model 'detox'"
+    )
