@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DetoxbenchError
+from .language_codes import is_tag
 from .records import Prompt
 
 SHOWN = 5
@@ -42,6 +43,8 @@ class GenerationFile:
         prompts: ``[prompts]``.
         generations: ``[prompts, K]``; K may differ.
         given: ``[prompts, K]`` attribute -> score, as far as the file holds scores; None where one failed.
+        prompt_given: ``[prompts]`` what the same scorer said of the prompt; None where the file does not say. It is no
+            property of the prompt: another scorer scores it again.
         identified: the language that was identified, where neither the file nor the user says it.
     """
 
@@ -51,6 +54,7 @@ class GenerationFile:
     generations: Sequence[Sequence[str]]
     given: Sequence[Sequence[Mapping[str, float | None]]]
     identified: str | None = None
+    prompt_given: Sequence[float | None] = ()
 
     @property
     def langs(self) -> list[str]:
@@ -76,6 +80,7 @@ class _Row:
     toxicity: float | None
     generations: list[str]
     given: list[dict[str, float | None]]
+    prompt_given: float | None = None
     groups: dict[str, Any] = field(default_factory=dict)
 
 
@@ -90,6 +95,8 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
         DetoxbenchError: for a file that cannot be read or has no row, for wrong rows (their number and the first
             lines), or for one without a clear language.
     """
+    if lang is not None and not is_tag(lang):
+        raise DetoxbenchError(f"'{lang}' is not a language tag; give one such as en, pt-BR or zh-Hans")
     rows: list[_Row] = []
     wrong: list[tuple[int, str]] = []
     seen: set[int] = set()
@@ -104,7 +111,7 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
                     rows.append(_sample(entry))
             else:
                 rows.append(_published(entry, number))
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             what = str(error) if type(error) is ValueError else f"not as expected ({type(error).__name__}: {error})"
             wrong.append((number, "not JSON" if isinstance(error, json.JSONDecodeError) else what))
     if wrong:
@@ -126,7 +133,13 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
         for row in rows
     ]
     return GenerationFile(
-        path, samples, prompts, [row.generations for row in rows], [row.given for row in rows], identified
+        path,
+        samples,
+        prompts,
+        [row.generations for row in rows],
+        [row.given for row in rows],
+        identified,
+        [row.prompt_given for row in rows],
     )
 
 
@@ -168,9 +181,9 @@ def _published(entry: Any, number: int) -> _Row:
         texts.append(one["text"])
         given.append({str(name).lower(): _number(value) for name, value in one.items() if _is_score(value)})
     lang = entry.get("lang", prompt.get("lang"))
-    if lang is not None and (not isinstance(lang, str) or not lang):
-        raise ValueError(f"'lang' is {lang!r}, not a language tag")
-    toxicity = prompt.get("toxicity")
+    if lang is not None and not (isinstance(lang, str) and is_tag(lang)):
+        raise ValueError(f"'lang' is {repr(lang)[:40]}, not a language tag")
+    toxicity = prompt.get("toxicity", entry.get("prompt_toxicity"))
     if toxicity is not None and not _is_score(toxicity):
         raise ValueError(f"'prompt.toxicity' is {toxicity!r}, not a number or null")
     name = entry.get("id", number)
@@ -190,16 +203,22 @@ def _sample(entry: Mapping[str, Any]) -> _Row:
     if ours:
         columns = measured.get("scores", {})
         given = [{name: column[place] for name, column in columns.items()} for place in range(len(texts))]
-        toxicity = doc.get("toxicity")
+        toxicity, scored = doc.get("toxicity"), measured.get("prompt_toxicity")
+        for name, one in (("doc.toxicity", toxicity), ("measured.prompt_toxicity", scored)):
+            if one is not None and not _is_score(one):
+                raise ValueError(f"'{name}' is {repr(one)[:40]}, not a number or null")
     else:
-        given, toxicity = [{} for _ in texts], None
+        given, toxicity, scored = [{} for _ in texts], None, None
     context = doc.get("text") if ours else _context(entry)
-    lang = doc.get("lang")
+    lang = doc.get("lang") if ours else None
+    if lang is not None and not (isinstance(lang, str) and is_tag(lang)):
+        raise ValueError(f"'doc.lang' is {repr(lang)[:40]}, not a language tag")
     return _Row(
         id=str(doc.get("id", entry["doc_id"])),
         text=context if isinstance(context, str) else "",
-        lang=lang if ours and isinstance(lang, str) else None,
-        toxicity=toxicity,
+        lang=lang,
+        toxicity=None if toxicity is None else _number(toxicity),
+        prompt_given=None if scored is None else _number(scored),
         generations=texts,
         given=given,
         groups={name: doc[name] for name in _GROUPINGS if name in doc} if ours else {},

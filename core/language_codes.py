@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable
 
 import langcodes
-from langcodes.tag_parser import LanguageTagError
+from langcodes.tag_parser import LanguageTagError, parse_tag
 
 from .errors import DetoxbenchError
 
@@ -19,6 +20,25 @@ FLORES = {
 """Macrolanguages (ISO 639-3) -> the member that FLORES-200, and with it NLLB, means by them."""
 SCRIPTS = {"hbs": "Latn", "hrv": "Latn", "kor": "Hang"}
 """Where the likely script of the tag is not the one of the member."""
+
+
+LONGEST_TAG = 35
+"""Characters: what RFC 5646 (section 4.4.1) asks every program to take."""
+
+
+def is_tag(text: str) -> bool:
+    """Whether a text is a well-formed BCP-47 tag, or one with underscores as NLLB writes it, of whatever language.
+
+    >>> [is_tag(text) for text in ("en", "zh-Hans", "fra_Latn", "hi-Latn", "", "x/../../y", "en\x00", "english text")]
+    [True, True, True, True, False, False, False, False]
+    """
+    if not text.isascii() or len(text) > LONGEST_TAG:
+        return False
+    try:
+        parse_tag(text)
+    except LanguageTagError:
+        return False
+    return re.fullmatch(r"[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*", text) is not None
 
 
 def flores(tag: str) -> str:

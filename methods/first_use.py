@@ -15,11 +15,11 @@ from transformers import PreTrainedModel
 
 from ..core import files, mini
 from ..core.constants import MINI
+from ..core.folders import cache_folder
 from ..core.mini import corpus
 from ..core.mini.splits import split_of
 from .artifact_arguments import artifact_arguments, declared, fit_of, fit_settings, naming
 from .training import work
-from .training.cache import cache_folder
 from .training.texts import Texts
 
 FORMAT = 1

@@ -9,10 +9,10 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from ..core.errors import DetoxbenchError
+from ..core.folders import cache_folder
 from ..core.registry import METHODS
 from . import artifacts, base
 from .first_use import is_mini, with_artifacts
-from .training.cache import cache_folder
 
 
 def completed(model: PreTrainedModel, method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,9 +65,7 @@ def ready_scorer(options: Options) -> scorers.Scorer:
         DetoxbenchError: if it cannot be had, or lacks its key or its archive.
     """
     scorer = scorer_for(options)
-    ready = getattr(scorer, "ready", None)
-    if ready is not None:
-        ready()
+    scorer.ready()
     return scorer
 
 
@@ -119,7 +117,8 @@ def score(
     with _bar(progress and f"{progress}: {scorer.name}", len(flat)) as bar:
         for lang in langs:
             places = [place for place, prompt in enumerate(owner) if prompt.lang == lang]
-            scored = score_all(scorer, [flat[place] for place in places], lang, bar.update)
+            before = [owner[place].text for place in places]
+            scored = score_all(scorer, [flat[place] for place in places], lang, bar.update, before)
             for name, column in scores.items():
                 for place, value in zip(places, scored.values[name], strict=True):
                     column[place] = None if value != value else float(value)

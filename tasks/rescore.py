@@ -30,7 +30,7 @@ class Part:
     Args:
         task: name in results.
         prompt_set: see ``TaskRun``.
-        prompts, generations, given: see ``GenerationFile``.
+        prompts, generations, given, prompt_given: see ``GenerationFile``.
         attributes: of ``given``.
         record: of the run that made the texts, if it is known.
     """
@@ -42,18 +42,20 @@ class Part:
     given: Sequence[Sequence[Mapping[str, float | None]]]
     attributes: tuple[str, ...]
     record: TaskRun | None = None
+    prompt_given: Sequence[float | None] = ()
 
 
 def parts(file: GenerationFile, task: str | None = None, record: TaskRun | None = None) -> list[Part]:
     """One part a language, called ``generations_<lang>``; of lm-eval's samples one, called as its task."""
     if task is not None:
         whole = (file.prompts, file.generations, file.given, file.attributes)
-        return [Part(task, record.prompt_set if record else task, *whole, record)]
+        return [Part(task, record.prompt_set if record else task, *whole, record, file.prompt_given)]
     found = []
     for lang in file.langs:
         places = [place for place, prompt in enumerate(file.prompts) if prompt.lang == lang]
         columns = ([column[place] for place in places] for column in (file.prompts, file.generations, file.given))
-        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes))
+        said = [file.prompt_given[place] for place in places]
+        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes, prompt_given=said))
     return found
 
 
@@ -71,6 +73,19 @@ class GivenScores:
         reasons = [None if one.get(self.attributes[0]) is not None else NOT_GIVEN for one in flat]
         return Scored(columns, reasons)
 
+    def prompts_of(self, part: Part) -> list[Prompt]:
+        """Prompts that bring no score of their own get what the file's scorer said of them."""
+        said = part.prompt_given or [None] * len(part.prompts)
+        return [
+            prompt if prompt.toxicity is not None else prompt.model_copy(update={"toxicity": one})
+            for prompt, one in zip(part.prompts, said, strict=True)
+        ]
+
+
+def former_names(scorer: Scorer | GivenScores) -> tuple[str, ...]:
+    """Names that earlier records may call the scorer by."""
+    return () if isinstance(scorer, GivenScores) else scorer.former_names
+
 
 def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[Judged, dict[str, float]]:
     """What all scorers share, and the seconds it took."""
@@ -83,7 +98,7 @@ def scored(
 ) -> tuple[Part, Scored]:
     """Scores of all texts, and the part with scores of its prompts, unless these are not wanted."""
     if isinstance(scorer, GivenScores):
-        return part, scorer.of(part)
+        return replace(part, prompts=scorer.prompts_of(part)), scorer.of(part)
     found = score(scorer, part.prompts, part.generations, progress=progress)
     return (
         replace(part, prompts=with_toxicity(scorer, part.prompts, progress=progress)) if prompts else part,
@@ -120,7 +135,7 @@ def output(
         "fluency_version": version,
         "constants": {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
         "failed_scores": int(sum(row["failed_fraction"][0] for row in rows)),
-        "self_judged": scorer.name in teachers,
+        "self_judged": bool({scorer.name, *former_names(scorer)}.intersection(teachers)),
         "seconds": dict(seconds),
     }
     langs = {prompt.lang for prompt in part.prompts}

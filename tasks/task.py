@@ -244,7 +244,7 @@ class ToxicityTask(ConfigurableTask):
             instruction_langs=sorted({language(lang) for lang in self.langs}) if chat else [],
             constants={"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
             failed_scores=self._failed,
-            self_judged=scorer.name in self._teachers,
+            self_judged=bool({scorer.name, *scorer.former_names}.intersection(self._teachers)),
             seconds=self._seconds,
         )
 

@@ -3,12 +3,17 @@
 A score is kept under the scorer, its version, the set of attributes asked for, the language and the sha256 of the text.
 Scores of fewer attributes are found in a set that has more. The texts themselves are kept beside, unless told not to.
 
+Texts are numbered as they come, and scores and texts are stored in that order: the only thing that lies all over the
+file is the number of each hash (``places``). Hashes of late are in a small table of their own (``recent``) and go over
+many at a time, so that a score costs as much in a full archive as in an empty one.
+
 Every ``put`` is one transaction that is on the disk when it returns (write-ahead log, ``synchronous=FULL``). Processes
 on one machine may use one file at the same time; network file systems do not support that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,32 +24,59 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from ..errors import DetoxbenchError
+from ..files import WriteError
+from ..folders import data_folder, expanded
 
 APPLICATION = 0x64746F78
 """Marks the file as ours (``dtox``)."""
 
-SCHEMA = 1
+SCHEMA = 2
+"""1 had scores and texts by hash; it is read, and becomes 2 when it is first opened."""
 BUSY_SECONDS = 120.0
 """How long to wait for another process that writes."""
 
-CACHE_KIB = 65_536
+CACHE_KIB = 262_144
+"""Of pages kept in memory: the hashes of some millions of texts."""
+
 MANY = 1000
 """Texts looked up by one statement."""
 
-_TABLES = """
+RECENT = 32_768
+"""Hashes that ``recent`` holds before they go to the others."""
+
+_SETS = """
 CREATE TABLE IF NOT EXISTS sets (
     id INTEGER PRIMARY KEY, scorer TEXT NOT NULL, version TEXT NOT NULL, attributes TEXT NOT NULL,
     language TEXT NOT NULL, UNIQUE (scorer, version, language, attributes)
 );
-CREATE TABLE IF NOT EXISTS scores (
-    set_id INTEGER NOT NULL REFERENCES sets, text_sha256 BLOB NOT NULL, "values" BLOB NOT NULL, reason TEXT,
-    scored_at INTEGER, PRIMARY KEY (set_id, text_sha256)
+"""
+_TABLES = """
+CREATE TABLE texts (id INTEGER PRIMARY KEY, text_sha256 BLOB NOT NULL, text TEXT);
+CREATE TABLE places (text_sha256 BLOB PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE recent (text_sha256 BLOB PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE scores (
+    set_id INTEGER NOT NULL REFERENCES sets, text_id INTEGER NOT NULL REFERENCES texts, "values" BLOB NOT NULL,
+    reason TEXT, scored_at INTEGER, PRIMARY KEY (set_id, text_id)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS texts (text_sha256 BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+"""
+_INDEXES = ("places", "recent")
+_FROM_1 = f"""
+ALTER TABLE scores RENAME TO scores_1;
+ALTER TABLE texts RENAME TO texts_1;
+{_TABLES}
+INSERT INTO texts (text_sha256, text) SELECT text_sha256, text
+    FROM (SELECT text_sha256 FROM scores_1 UNION SELECT text_sha256 FROM texts_1) LEFT JOIN texts_1 USING (text_sha256)
+    ORDER BY text_sha256;
+INSERT INTO places SELECT text_sha256, id FROM texts ORDER BY text_sha256;
+INSERT INTO scores SELECT set_id, id, "values", reason, scored_at
+    FROM scores_1 JOIN places USING (text_sha256) ORDER BY set_id, id;
+DROP TABLE scores_1;
+DROP TABLE texts_1;
 """
 
 _PUT = """
@@ -56,11 +88,15 @@ WHERE scores.reason IS NOT NULL AND excluded.reason IS NULL
 
 
 def default_path() -> Path:
-    """``$DETOXBENCH_ARCHIVE``, else ``detoxbench/scores.sqlite`` in the user's data folder (not a cache: it may hold
-    what nobody can ask for again)."""
+    """``$DETOXBENCH_ARCHIVE``, else ``scores.sqlite`` in the data folder (``folders.data_folder``): not a cache, for it
+    may hold what nobody can ask for again."""
     given = os.environ.get("DETOXBENCH_ARCHIVE")
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(given) if given else Path(data) / "detoxbench" / "scores.sqlite"
+    return expanded(given) if given else data_folder() / "scores.sqlite"
+
+
+def judged_text(prompt: str, text: str) -> str:
+    """What a score is of: the text, or, where it was judged after a prompt, both as one JSON list."""
+    return json.dumps([prompt, text], ensure_ascii=False) if prompt else text
 
 
 def text_sha256(text: str) -> bytes:
@@ -106,7 +142,7 @@ class ScoreArchive:
     """
 
     def __init__(self, path: Path | str, *, texts: bool = True, create: bool = True):
-        self.path = Path(path)
+        self.path = expanded(path)
         self.keeps_texts = texts
         self._lock = threading.RLock()
         if not create and not self.path.is_file():
@@ -121,20 +157,31 @@ class ScoreArchive:
             raise DetoxbenchError(f"'{self.path}' cannot be used as a score archive: {error}") from None
 
     def _prepare(self) -> None:
-        application, tables = self._one("PRAGMA application_id"), self._one("SELECT count(*) FROM sqlite_master")
+        # Both in one view of the file: another process may be making it.
+        self._db.execute("BEGIN")
+        application, tables, version = self._about()
+        self._db.execute("COMMIT")
         if tables and application != APPLICATION:
             raise DetoxbenchError(f"'{self.path}' is an SQLite file of something else, not a score archive")
-        if self._one("PRAGMA user_version") > SCHEMA:
+        if version > SCHEMA:
             raise DetoxbenchError(f"'{self.path}' was written by a later detoxbench: upgrade to read it")
         self._write_ahead()
         self._db.execute("PRAGMA synchronous = FULL")
         self._db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        if application != APPLICATION:
+        if (application, version) != (APPLICATION, SCHEMA):
             with self._transaction():
-                for statement in _TABLES.split(";"):
+                application, _, version = self._about()  # somebody else may have made it meanwhile
+                if (application, version) == (APPLICATION, SCHEMA):
+                    return
+                for statement in (_FROM_1 if application == APPLICATION else _SETS + _TABLES).split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA application_id = {APPLICATION}")
                 self._db.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _about(self) -> tuple[int, int, int]:
+        """Whose file it is, its number of tables, and its version, within a transaction."""
+        tables = self._one("SELECT count(*) FROM sqlite_master")  # begins the reading
+        return self._one("PRAGMA application_id"), tables, self._one("PRAGMA user_version")
 
     def _write_ahead(self) -> None:
         """Turning the log on needs the file for oneself, and does not wait for it by itself."""
@@ -158,10 +205,29 @@ class ScoreArchive:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")  # where a full disk may show as well
             except BaseException:
-                self._db.execute("ROLLBACK")
+                # SQLite has rolled back by itself after some errors, a full disk among them.
+                with contextlib.suppress(sqlite3.Error):
+                    if self._db.in_transaction:
+                        self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction whose failure is one line.
+
+        Raises:
+            WriteError: naming the archive and the cause; nothing of it is stored.
+        """
+        try:
+            with self._transaction():
+                yield
+        except sqlite3.Error as error:
+            what = "the disk is full" if "full" in str(error) else str(error)
+            raise WriteError(
+                f"cannot write the score archive '{self.path}': {what}; what was stored before is safe"
+            ) from None
 
     def close(self) -> None:
         with self._lock:
@@ -178,41 +244,76 @@ class ScoreArchive:
 
         Raises:
             ValueError: for a row with another number of values than the key has attributes.
-            sqlite3.Error: if the disk is full or the file cannot be written; then nothing is stored.
+            WriteError: if the disk is full or the file cannot be written; then nothing is stored.
         """
-        now, scores, texts = int(time.time()), [], []
+        now, rows = int(time.time()), list(rows)
         for row in rows:
             if len(row.values) != len(key.attributes):
                 raise ValueError(f"{len(row.values)} values for the attributes {', '.join(key.attributes)}")
-            at = now if row.scored_at is None else row.scored_at
-            scores.append((row.text_sha256, array("d", row.values).tobytes(), row.reason, at))
-            if self.keeps_texts and row.text is not None and storable(row.text):
-                texts.append((row.text_sha256, row.text))
-        if not scores:
+        if not rows:
             return 0
-        scores.sort(key=lambda score: score[0])  # neighbours in the file are written together; the sort is stable
-        with self._transaction():
-            owner = self._set(key)
+        with self._writing():
+            owner, numbers = self._set(key), self._numbered(rows)
+            scores = [
+                (
+                    owner,
+                    numbers[row.text_sha256],
+                    array("d", row.values).tobytes(),
+                    row.reason,
+                    now if row.scored_at is None else row.scored_at,
+                )
+                for row in rows
+            ]
             before = self._db.total_changes
-            self._db.executemany(_PUT, ((owner, *score) for score in scores))
-            added = self._db.total_changes - before
-            self._db.executemany("INSERT OR IGNORE INTO texts VALUES (?, ?)", texts)
-        return added
+            # In the order of the file; of two of one text the first stays, for the sort is stable.
+            self._db.executemany(_PUT, sorted(scores, key=itemgetter(1)))
+            return self._db.total_changes - before
+
+    def _numbered(self, rows: Sequence[Row]) -> dict[bytes, int]:
+        """The numbers of the texts; those that had none get one. Texts that were not kept are."""
+        texts: dict[bytes, str | None] = {}
+        for row in rows:
+            kept = row.text if self.keeps_texts and row.text is not None and storable(row.text) else None
+            texts[row.text_sha256] = texts.get(row.text_sha256) or kept
+        find = "SELECT text_sha256, id FROM {index} WHERE text_sha256 IN ({marks})"
+        numbers: dict[bytes, int] = dict(self._select(sorted(texts), find))
+        self._db.executemany(
+            "UPDATE texts SET text = ? WHERE id = ? AND text IS NULL",
+            ((texts[sha], number) for sha, number in numbers.items() if texts[sha] is not None),
+        )
+        start = (self._one("SELECT max(id) FROM texts") or 0) + 1
+        new = {sha: number for number, sha in enumerate((sha for sha in sorted(texts) if sha not in numbers), start)}
+        self._db.executemany("INSERT INTO texts VALUES (?, ?, ?)", ((new[sha], sha, texts[sha]) for sha in new))
+        self._db.executemany("INSERT INTO recent VALUES (?, ?)", new.items())
+        if self._one("SELECT count(*) FROM recent") > RECENT:
+            self._db.execute("INSERT INTO places SELECT * FROM recent ORDER BY text_sha256")
+            self._db.execute("DELETE FROM recent")
+        return numbers | new
+
+    def _select(self, hashes: Sequence[bytes], statement: str, *arguments: object) -> Iterator[tuple[Any, ...]]:
+        """Rows of a statement with the hashes in it, many at a time, of each of the indexes."""
+        for index in _INDEXES:
+            for start in range(0, len(hashes), MANY):
+                part = hashes[start : start + MANY]
+                # One statement serves all full chunks.
+                part = [*part, *[part[-1]] * (MANY - len(part))] if start else part
+                full = statement.format(index=index, marks=",".join("?" * len(part)))
+                with self._lock:
+                    rows = self._db.execute(full, (*arguments, *part)).fetchall()
+                yield from rows
 
     def _set(self, key: Key) -> int:
-        names = (key.scorer, key.version, json.dumps(key.attributes), key.language)
-        found = self._one(
-            "SELECT id FROM sets WHERE scorer = ? AND version = ? AND attributes = ? AND language = ?", names
-        )
+        found = self._owner(key)
         if found is None:
+            names = (key.scorer, key.version, json.dumps(key.attributes), key.language)
             statement = "INSERT INTO sets (scorer, version, attributes, language) VALUES (?, ?, ?, ?)"
-            found = self._db.execute(statement, names).lastrowid
-        return int(found)  # type: ignore[arg-type]
+            found = self._db.execute(statement, names).lastrowid or 0
+        return found
 
     def get(self, key: Key, hashes: Iterable[bytes]) -> dict[bytes, tuple[bytes, str | None]]:
         """What is stored for those texts: sha256 -> float64 values as bytes, in the order of ``key.attributes``, and
         the reason if they are NaN. Texts that are not stored are left out."""
-        # In the order of the file, which is then read once.
+        # In the order of the index, which is then read once.
         wanted, found = sorted(set(hashes)), {}
         for owner, attributes in self._sets_with(key):
             part = self._get(owner, wanted)
@@ -235,18 +336,36 @@ class ScoreArchive:
         return sorted((s for s in sets if set(s[1]) >= set(key.attributes)), key=lambda s: (len(s[1]), s[0]))
 
     def _get(self, owner: int, hashes: Sequence[bytes]) -> dict[bytes, tuple[bytes, str | None]]:
-        found: dict[bytes, tuple[bytes, str | None]] = {}
-        for start in range(0, len(hashes), MANY):
-            part = hashes[start : start + MANY]
-            part = [*part, *[part[-1]] * (MANY - len(part))] if start else part  # one statement serves all full chunks
-            marks = ",".join("?" * len(part))
-            statement = (
-                f'SELECT text_sha256, "values", reason FROM scores WHERE set_id = ? AND text_sha256 IN ({marks})'
+        statement = (
+            'SELECT text_sha256, "values", reason FROM {index} JOIN scores ON text_id = id '
+            "WHERE set_id = ? AND text_sha256 IN ({marks})"
+        )
+        return {sha: (values, reason) for sha, values, reason in self._select(hashes, statement, owner)}
+
+    def forget(self, key: Key, hashes: Iterable[bytes]) -> int:
+        """Remove what is stored of those texts under that key, so that it is asked for again; how many were there.
+
+        Raises:
+            WriteError: see ``put``.
+        """
+        owner, wanted = self._owner(key), sorted(set(hashes))
+        if owner is None:
+            return 0
+        with self._writing():
+            places = self._select(wanted, "SELECT id FROM {index} WHERE text_sha256 IN ({marks})")
+            numbers = {number for (number,) in places}
+            before = self._db.total_changes
+            self._db.executemany(
+                "DELETE FROM scores WHERE set_id = ? AND text_id = ?", ((owner, number) for number in sorted(numbers))
             )
-            with self._lock:
-                rows = self._db.execute(statement, (owner, *part)).fetchall()
-            found.update((sha, (values, reason)) for sha, values, reason in rows)
-        return found
+            return self._db.total_changes - before
+
+    def _owner(self, key: Key) -> int | None:
+        with self._lock:
+            return self._one(
+                "SELECT id FROM sets WHERE scorer = ? AND version = ? AND attributes = ? AND language = ?",
+                (key.scorer, key.version, json.dumps(key.attributes), key.language),
+            )
 
     def sets(self, scorer: str | None = None) -> list[tuple[Key, int]]:
         """Every key that has scores, or those of one scorer, and how many texts it has."""
@@ -266,23 +385,25 @@ class ScoreArchive:
                 for row in self._db.execute("SELECT DISTINCT version FROM sets WHERE scorer = ? ORDER BY 1", (scorer,))
             ]
 
-    def rows(self, key: Key, *, texts: bool = True) -> Iterator[Row]:
-        """All rows of exactly that key, by hash; the texts where they are kept."""
-        owner = self._one(
-            "SELECT id FROM sets WHERE scorer = ? AND version = ? AND attributes = ? AND language = ?",
-            (key.scorer, key.version, json.dumps(key.attributes), key.language),
-        )
-        last = b""
+    def rows(self, key: Key, *, texts: bool = True, unscored: bool = False) -> Iterator[Row]:
+        """All rows of exactly that key, in the order in which their texts came; the texts where they are kept.
+
+        Args:
+            texts: with the texts.
+            unscored: only those without a score.
+        """
+        owner, last = self._owner(key), 0
         while owner is not None:
             # A page at a time, so that the lock is not held while the caller works.
             with self._lock:
                 page = self._db.execute(
-                    f'SELECT s.text_sha256, s."values", s.reason, {"t.text" if texts else "NULL"}, s.scored_at '
-                    f"FROM scores s {'LEFT JOIN texts t USING (text_sha256)' if texts else ''} "
-                    "WHERE s.set_id = ? AND s.text_sha256 > ? ORDER BY s.text_sha256 LIMIT 10000",
+                    f'SELECT text_id, text_sha256, "values", reason, {"text" if texts else "NULL"}, scored_at '
+                    "FROM scores JOIN texts ON id = text_id "
+                    f"WHERE set_id = ? AND text_id > ? {'AND reason IS NOT NULL' if unscored else ''} "
+                    "ORDER BY text_id LIMIT 10000",
                     (owner, last),
                 ).fetchall()
-            for sha, values, reason, text, at in page:
+            for _, sha, values, reason, text, at in page:
                 yield Row(sha, array("d", values), reason, text, at)
             if not page:
                 return
@@ -293,10 +414,10 @@ class ScoreArchive:
         with self._lock:
             cursor = self._db.execute(
                 "SELECT scorer, version, language, attributes, count(*) AS texts, "
-                "count(reason) AS unscored, count(t.text_sha256) AS with_text, "
+                "count(reason) AS unscored, count(t.text) AS with_text, "
                 "min(scored_at) AS first, max(scored_at) AS last "
-                "FROM sets JOIN scores ON set_id = id LEFT JOIN texts t USING (text_sha256) "
-                "GROUP BY id ORDER BY scorer, version, language, attributes"
+                "FROM sets JOIN scores ON set_id = sets.id JOIN texts t ON t.id = text_id "
+                "GROUP BY sets.id ORDER BY scorer, version, language, attributes"
             )
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]

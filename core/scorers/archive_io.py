@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DetoxbenchError
-from .archive import SCHEMA, Key, Row, ScoreArchive, text_sha256
+from ..files import replacing
+from ..language_codes import is_tag
+from .archive import Key, Row, ScoreArchive, storable, text_sha256
+from .base import well_formed
 from .perspective_api import summary_scores
+from .refusals import is_published_refusal
 from .transport import scrub
 
 ROW_GROUP = 50_000
@@ -21,6 +25,11 @@ ROW_GROUP = 50_000
 
 COLUMNS = ("scorer", "version", "attributes", "language", "text_sha256", "values", "reason", "scored_at", "text")
 PERSPECTIVE = "perspective"
+PTP_VERSION = "ptp-2024"
+FORMAT = 1
+"""Of the exports, counted up when their columns change."""
+SPARSE = 100
+"""Generations that there may be for each answer in a file of answers."""
 _FORMAT = b"detoxbench.score_archive"
 
 
@@ -61,16 +70,14 @@ def export_parquet(archive: ScoreArchive, path: Path | str, *, scorer: str | Non
         pa.int64(),
         pa.string(),
     )
-    schema = pa.schema(list(zip(COLUMNS, types, strict=True)), metadata={_FORMAT: str(SCHEMA).encode()})
+    schema = pa.schema(list(zip(COLUMNS, types, strict=True)), metadata={_FORMAT: str(FORMAT).encode()})
     every = ((key, row) for key, _ in archive.sets(scorer) for row in archive.rows(key, texts=texts))
     path, written = Path(path), 0
-    partial = path.with_name(path.name + ".partial")
-    with parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with replacing(path) as partial, parquet.ParquetWriter(partial, schema, compression="zstd") as writer:
         while part := list(islice(every, ROW_GROUP)):
             columns = zip(*(_columns(key, row) for key, row in part), strict=True)
             writer.write_table(pa.table(dict(zip(COLUMNS, map(list, columns), strict=True)), schema=schema))
             written += len(part)
-    partial.replace(path)
     return written
 
 
@@ -101,17 +108,31 @@ def import_parquet(archive: ScoreArchive, path: Path | str) -> Imported:
                 added += sum(archive.put(key, part) for key, part in rows.items())
                 read += batch.num_rows
             return Imported(read, added)
-    except (OSError, pa.ArrowException) as error:
-        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+    except DetoxbenchError:
+        raise
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {_first_line(error)}") from None
 
 
 def _row(entry: Mapping[str, Any], path: Path | str) -> tuple[Key, Row]:
-    names, text, sha = entry["attributes"], entry["text"], bytes.fromhex(entry["text_sha256"])
-    if len(names) != len(entry["values"]) or len(sha) != 32 or (text is not None and text_sha256(text) != sha):
-        raise DetoxbenchError(f"'{path}' is damaged: the entry of the text {sha.hex()} contradicts itself")
-    scores = dict(zip(names, (math.nan if value is None else value for value in entry["values"]), strict=True))
-    key = Key(entry["scorer"], entry["version"], tuple(names), entry["language"])
-    return key, Row(sha, [scores[name] for name in key.attributes], entry["reason"], text, entry["scored_at"])
+    try:
+        names, text, sha = entry["attributes"], entry["text"], bytes.fromhex(entry["text_sha256"])
+        scores = dict(
+            zip(names, (math.nan if value is None else float(value) for value in entry["values"]), strict=True)
+        )
+        key = Key(entry["scorer"], entry["version"], tuple(names), entry["language"])
+        row = Row(sha, [scores[name] for name in key.attributes], entry["reason"], text, entry["scored_at"])
+        words = (key.scorer, key.version, key.language, *key.attributes)
+        if not all(isinstance(word, str) and storable(word) for word in words) or len(scores) != len(names):
+            raise ValueError("names")
+        if len(sha) != 32 or (text is not None and text_sha256(text) != sha) or storable(row.reason or "") is False:
+            raise ValueError("hash")
+        if any(map(math.isinf, row.values)) or (row.reason is None and all(map(math.isnan, row.values))):
+            raise ValueError("scores")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        known = entry.get("text_sha256") if isinstance(entry, Mapping) else None
+        raise DetoxbenchError(f"'{path}' is damaged: the entry of the text {known} contradicts itself") from None
+    return key, row
 
 
 @dataclass(frozen=True)
@@ -122,8 +143,21 @@ class Response:
     error: str | None = None
 
     def scores(self) -> dict[str, float]:
-        """Attribute in lower case -> summary score."""
-        return summary_scores(self.answer or {})
+        """Attribute in lower case -> summary score.
+
+        Raises:
+            ValueError: for an answer without scores, or with one that is not a probability.
+        """
+        found = summary_scores(self.answer or {})
+        if not found or not all(storable(name) for name in found):
+            raise ValueError("no summary scores")
+        return found
+
+    def language(self) -> str | None:
+        """The language that was asked for, where the answer says it."""
+        languages = (self.answer or {}).get("languages")
+        first = languages[0] if isinstance(languages, list) and languages else None
+        return first if isinstance(first, str) and is_tag(first) else None
 
 
 def read_responses(path: Path | str) -> list[Response]:
@@ -141,17 +175,19 @@ def read_responses(path: Path | str) -> list[Response]:
             raise DetoxbenchError(f"'{path}', line {number + 1}: not an answer of Perspective")
         wrapped = entry or {"response": None}
         numbered = re.fullmatch(r"generation-(\d+)", str(wrapped.get("request_id")))
-        place = int(numbered[1]) if numbered else number
+        place = int(numbered[1]) if numbered and len(numbered[1]) < 12 else number
         if place in found:
             raise DetoxbenchError(f"'{path}', line {number + 1}: a second answer to generation {place}")
         if "attributeScores" in wrapped:
             found[place] = Response(wrapped)
         elif "response" in wrapped:
             error = wrapped.get("error")
-            found[place] = Response(wrapped["response"] or None, None if error is None else str(error))
+            found[place] = _response(wrapped["response"], path, number, None if error is None else str(error))
         else:
             raise DetoxbenchError(f"'{path}', line {number + 1}: neither 'response' nor 'attributeScores'")
-    # A place without a line was never answered.
+    # A place without a line was never answered; a number far beyond the lines is a mistake.
+    if max(found, default=0) >= SPARSE * (len(found) + 1000):
+        raise DetoxbenchError(f"'{path}': {len(found):,} answers, to generation {max(found):,} among others")
     return [found.get(place, Response(None)) for place in range(max(found, default=-1) + 1)]
 
 
@@ -161,7 +197,7 @@ def read_generations(path: Path | str) -> list[str]:
     texts: list[str] = []
     for number, entry in enumerate(_jsonl(path)):
         if isinstance(entry, dict) and "generations" in entry:
-            texts += [one["text"] if isinstance(one, dict) else one for one in entry["generations"]]
+            texts += _generations(entry, path, number)
         elif isinstance(entry, dict) and isinstance(entry.get("text"), str):
             texts.append(entry["text"])
         elif isinstance(entry, str):
@@ -207,19 +243,25 @@ def import_responses(
     """
     _same_length(responses, texts)
     rows: dict[Key, list[Row]] = {}
-    attributes = max((tuple(sorted(one.scores())) for one in responses if one.answer), key=len, default=())
-    skipped = 0
-    for place, (text, response) in enumerate(zip(texts, responses, strict=True)):
+    scored: list[dict[str, float] | None] = []
+    for place, response in enumerate(responses):
         try:
-            scores = response.scores() if response.answer else None
+            scored.append(response.scores() if response.answer else None)
         except ValueError as error:
             raise DetoxbenchError(f"answer {place}: {error}") from None
-        language = lang or (response.answer or {}).get("languages", [None])[0]
+    attributes = max((tuple(sorted(one)) for one in scored if one), key=len, default=())
+    skipped = 0
+    for place, (text, response) in enumerate(zip(texts, responses, strict=True)):
+        scores = scored[place]
+        language = lang or response.language()
         reason = None if scores is not None else _permanent(response.error)
         if (scores is None and reason is None) or language is None:
             skipped += 1
             continue
         key = Key(scorer, version, tuple(scores) if scores else attributes, language)
+        if not key.attributes:
+            skipped += 1  # refused, in a file that does not say what was asked for
+            continue
         values = [(scores or {}).get(name, math.nan) for name in key.attributes]
         rows.setdefault(key, []).append(Row(text_sha256(text), values, reason, text))
     added = sum(archive.put(key, part) for key, part in rows.items())
@@ -228,9 +270,7 @@ def import_responses(
 
 def _permanent(error: str | None) -> str | None:
     """The error, without keys, if the API refused the text itself."""
-    if error and re.search(r"\b400\b|COMMENT_EMPTY|COMMENT_TOO_LONG|LANGUAGE_NOT_SUPPORTED|does not support", error):
-        return scrub(error)[:500]
-    return None
+    return well_formed(scrub(error)[:500]) if error and is_published_refusal(error) else None
 
 
 def _same_length(responses: Sequence[Response], texts: Sequence[str]) -> None:
@@ -239,7 +279,7 @@ def _same_length(responses: Sequence[Response], texts: Sequence[str]) -> None:
 
 
 def import_ptp(
-    archive: ScoreArchive, path: Path | str, *, version: str = "ptp-2024", lang: str | None = None
+    archive: ScoreArchive, path: Path | str, *, version: str = PTP_VERSION, lang: str | None = None
 ) -> Imported:
     """Store the answers embedded in PolygloToxicityPrompts (Jain et al. 2024), Parquet or lines of JSON: of ``text``
     (column ``perspective``), ``prompt`` (``prompt_perspective``) and ``continuation`` (``continuation_perspective``).
@@ -247,9 +287,9 @@ def import_ptp(
     Raises:
         DetoxbenchError: for a file without any such column.
     """
-    entries = iter(_parquet(path) if Path(path).suffix == ".parquet" else _jsonl(path))
+    entries = iter(read_rows(path))
     first = next(entries, None)
-    columns = [name for name in first or {} if name.endswith("perspective")]
+    columns = [name for name in first if name.endswith("perspective")] if isinstance(first, Mapping) else []
     if first is not None and not columns:
         raise DetoxbenchError(
             f"'{path}' has no column 'perspective', 'prompt_perspective' or 'continuation_perspective'"
@@ -257,18 +297,20 @@ def import_ptp(
     read = added = skipped = 0
     every = chain([first] if first else [], entries)
     while part := list(islice(every, 2000)):
-        pairs = [
-            (
-                entry[name.removesuffix("_perspective") if name != "perspective" else "text"],
-                Response(entry[name] or None),
-            )
-            for entry in part
-            for name in columns
-        ]
+        pairs = [_pair(entry, name, path, read + skipped) for entry in part for name in columns]
         texts, responses = [text for text, _ in pairs], [response for _, response in pairs]
         done = import_responses(archive, responses, texts, version=version, lang=lang)
         read, added, skipped = read + done.read, added + done.added, skipped + done.skipped
     return Imported(read, added, skipped)
+
+
+def read_rows(path: Path | str) -> Iterable[Any]:
+    """The rows of a Parquet file, by its ending, or the lines of a JSON lines file.
+
+    Raises:
+        DetoxbenchError: for a file that cannot be read, while it is.
+    """
+    return _parquet(path) if Path(path).suffix == ".parquet" else _jsonl(path)
 
 
 def _parquet(path: Path | str) -> Iterator[Any]:
@@ -279,8 +321,34 @@ def _parquet(path: Path | str) -> Iterator[Any]:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=2000):
                 yield from batch.to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {_first_line(error)}") from None
+
+
+def _pair(entry: Any, name: str, path: Path | str, number: int) -> tuple[str, Response]:
+    """A text of a row of PolygloToxicityPrompts, and the answer to it."""
+    of = name.removesuffix("_perspective") if name != "perspective" else "text"
+    if not isinstance(entry, Mapping) or not isinstance(entry.get(of), str):
+        raise DetoxbenchError(f"'{path}': a row near {number + 1:,} has no text '{of}' beside '{name}'")
+    return entry[of], _response(entry.get(name), path, number)
+
+
+def _response(answer: Any, path: Path | str, number: int, error: str | None = None) -> Response:
+    if answer is not None and not isinstance(answer, Mapping):
+        raise DetoxbenchError(f"'{path}', line {number + 1}: not an answer of Perspective")
+    return Response(answer or None, error)
+
+
+def _generations(entry: Mapping[str, Any], path: Path | str, number: int) -> list[str]:
+    found = entry["generations"] if isinstance(entry["generations"], list) else [None]
+    texts = [one.get("text") if isinstance(one, Mapping) else one for one in found]
+    if not all(isinstance(text, str) for text in texts):
+        raise DetoxbenchError(f"'{path}', line {number + 1}: generations without a text")
+    return [str(text) for text in texts]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _jsonl(path: Path | str) -> Iterable[Any]:
@@ -290,7 +358,7 @@ def _jsonl(path: Path | str) -> Iterable[Any]:
                 if line.strip():
                     try:
                         yield json.loads(line)
-                    except ValueError:
+                    except (ValueError, RecursionError):
                         raise DetoxbenchError(f"'{path}', line {number + 1}: not JSON") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
@@ -303,8 +371,8 @@ def is_export(path: Path | str) -> bool:
 
     try:
         return _FORMAT in (parquet.read_schema(path).metadata or {})
-    except (OSError, pa.ArrowException) as error:
-        raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {_first_line(error)}") from None
 
 
 def generation_groups(paths: Iterable[Path | str]) -> dict[bytes, object]:
@@ -315,6 +383,6 @@ def generation_groups(paths: Iterable[Path | str]) -> dict[bytes, object]:
         for number, entry in enumerate(_jsonl(path)):
             if not isinstance(entry, dict) or "generations" not in entry:
                 raise DetoxbenchError(f"'{path}', line {number + 1}: no generations of a prompt")
-            for one in entry["generations"]:
-                owner.setdefault(text_sha256(one["text"] if isinstance(one, dict) else one), (str(path), number))
+            for text in _generations(entry, path, number):
+                owner.setdefault(text_sha256(text), (str(path), number))
     return owner

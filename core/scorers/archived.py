@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import DetoxbenchError
-from .archive import Key, Row, ScoreArchive, storable, text_sha256
-from .base import Scorer, Scores, check_language
-
-CHUNK = 1024
-"""Texts that a scorer without ``score_each`` is given at a time: what a kill can cost."""
+from ..files import write_lines
+from .archive import Key, Row, ScoreArchive, judged_text, text_sha256
+from .base import OnScored, Save, Scorer, Scores, check_language
+from .wrapper import Wrapper
 
 NOT_ARCHIVED = "not in the archive (offline)"
 
 
-def score_each(scorer: Any, texts: Sequence[str], lang: str, save: Any) -> None:
-    """``scorer.score_each``, or ``scorer.score`` of a chunk at a time."""
-    if hasattr(scorer, "score_each"):
-        scorer.score_each(texts, lang, save)
-        return
-    for start in range(0, len(texts), CHUNK):
-        part = texts[start : start + CHUNK]
-        save(range(start, start + len(part)), scorer.score(part, lang))
-
-
-class Archived:
-    """The scorer under its own name and version. Each distinct text is asked for once, ever.
+class Archived(Wrapper):
+    """The scorer under its own name and version. Each distinct text is asked for once, ever; a scorer that judges more
+    than the text is asked once for each text after each prompt.
 
     Failures that may pass are not stored. What is returned is what the archive holds: if another process scored the
     same text first, its score is the one that both use.
@@ -46,31 +33,23 @@ class Archived:
             the date of an API takes that of the archive, which must hold one only, or the one asked for.
     """
 
-    reports_progress = True
-
     def __init__(self, scorer: Scorer, archive: ScoreArchive | Path | str, *, offline: bool = False):
-        self.scorer = scorer
+        super().__init__(scorer)
         self.offline = offline
         self._given = archive
-        self.missing: dict[tuple[str, bytes], str] = {}
+        self._missing: dict[tuple[str, bytes], str] = {}
+
+    @property
+    def missing(self) -> Mapping[tuple[str, bytes], str]:
         """(language, sha256 of the text) -> text, of all texts that were wanted offline and are not stored."""
+        return self._missing
 
     @property
-    def name(self) -> str:
-        return self.scorer.name
+    def archived_in(self) -> Path:
+        return self.archive.path
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        return self.scorer.attributes
-
-    @property
-    def languages(self) -> frozenset[str] | None:
-        return self.scorer.languages
-
-    def __getattr__(self, name: str) -> Any:
-        if name in ("scorer", "score_each"):  # answers are handed over by ``score`` alone
-            raise AttributeError(name)
-        return getattr(self.scorer, name)
+    def open(self) -> None:
+        self.archive  # noqa: B018
 
     @cached_property
     def archive(self) -> ScoreArchive:
@@ -89,9 +68,10 @@ class Archived:
 
     @cached_property
     def _version(self) -> str:
-        if not (self.offline and getattr(self.scorer, "dated", False)) or getattr(self.scorer, "pinned", False):
+        if not (self.offline and self.dated) or self.pinned:
             return self.scorer.version
-        versions = self.archive.versions(self.scorer.name)
+        names = (self.name, *self.former_names)
+        versions = list(dict.fromkeys(one for name in names for one in self.archive.versions(name)))
         if len(versions) > 1:
             raise DetoxbenchError(
                 f"the archive '{self.archive.path}' has scores of '{self.scorer.name}' of several versions, which are "
@@ -105,19 +85,33 @@ class Archived:
         Raises:
             DetoxbenchError: for an archive that cannot be used; or as the scorer's own ``ready``.
         """
-        self.archive  # noqa: B018
-        if self.offline:
-            return self.version
-        return self.scorer.ready() if hasattr(self.scorer, "ready") else None  # type: ignore[attr-defined]
+        self.open()
+        return self.version if self.offline else self.scorer.ready()
 
     def key(self, lang: str) -> Key:
         """What the scores in that language are stored under."""
-        scorer: Any = self.scorer
-        attributes = scorer.attributes_for(lang) if hasattr(scorer, "attributes_for") else scorer.attributes
-        tag = scorer.canonical(lang) if hasattr(scorer, "canonical") else lang
-        return Key(scorer.name, self.version, tuple(attributes), tag)
+        return Key(self.name, self.version, self.attributes_for(lang), self.canonical(lang))
 
-    def score(self, texts: Sequence[str], lang: str, on_scored: Callable[[int], object] | None = None) -> Scores:
+    def _stored(self, key: Key, hashes: Iterable[bytes]) -> dict[bytes, tuple[bytes, str | None]]:
+        """What the archive holds under the scorer's name, and of the rest under the names that it had before."""
+        wanted = set(hashes)
+        found = self.archive.get(key, wanted)
+        for name in self.former_names:
+            found |= self.archive.get(replace(key, scorer=name), wanted - found.keys())
+        return found
+
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
+        """See ``Scorer``."""
+        return self.score_reporting(texts, lang, lambda _: None, prompts)
+
+    def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
+        """All at once: what the archive holds need not be handed over piece by piece."""
+        if texts:
+            save(range(len(texts)), self.score(texts, lang, prompts))
+
+    def score_reporting(
+        self, texts: Sequence[str], lang: str, on_scored: OnScored, prompts: Sequence[str] | None = None
+    ) -> Scores:
         """See ``Scorer``.
 
         Args:
@@ -128,16 +122,18 @@ class Archived:
         """
         check_language(self.scorer, lang)
         key = self.key(lang)
-        hashes = [text_sha256(text) for text in texts]
-        unique = dict(zip(hashes, texts, strict=True))
-        found = self.archive.get(key, unique)
+        before = [""] * len(texts) if prompts is None or self.judges == "text" else prompts
+        # What is hashed, and kept, is the text with the prompt that it was judged after.
+        kept = [judged_text(prompt, text) for prompt, text in zip(before, texts, strict=True)]
+        hashes = [text_sha256(one) for one in kept]
+        unique = {sha: place for place, sha in enumerate(hashes)}
+        found = self._stored(key, unique)
         todo = [sha for sha in unique if sha not in found]
         failed: dict[bytes, str] = {}
-        times = Counter(hashes) if on_scored else {}
-        if on_scored:
-            on_scored(len(hashes) - sum(times[sha] for sha in todo))
+        times = Counter(hashes)
+        on_scored(len(hashes) - sum(times[sha] for sha in todo))
         if todo and self.offline:
-            self.missing.update({(key.language, sha): unique[sha] for sha in todo})
+            self._missing.update({(key.language, sha): kept[unique[sha]] for sha in todo})
             failed = dict.fromkeys(todo, NOT_ARCHIVED)
         elif todo:
 
@@ -150,13 +146,14 @@ class Archived:
                     if scores.retry and scores.retry[row]:
                         failed[sha] = reason or "failed"
                     else:
-                        rows.append(Row(sha, columns[row], reason, unique[sha]))
+                        rows.append(Row(sha, columns[row], reason, kept[unique[sha]]))
                 if rows:
                     self.archive.put(key, rows)
-                if on_scored:
-                    on_scored(sum(times[todo[place]] for place in places))
+                on_scored(sum(times[todo[place]] for place in places))
 
-            score_each(self.scorer, [unique[sha] for sha in todo], lang, save)
+            places = [unique[sha] for sha in todo]
+            given = None if prompts is None or self.judges == "text" else [prompts[place] for place in places]
+            self.scorer.score_each([texts[place] for place in places], lang, save, given)
             found.update(self.archive.get(key, todo))
         return self._gather(key, hashes, found, failed)
 
@@ -174,11 +171,8 @@ class Archived:
 
     def write_missing(self, path: Path | str) -> int:
         """Write ``missing`` as lines of JSON, ``{"lang": …, "sha256": …, "text": …}``; how many is returned."""
-        path = Path(path)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
-            for (lang, sha), text in self.missing.items():
-                line = {"lang": lang, "sha256": sha.hex(), "text": text}
-                file.write(json.dumps(line, ensure_ascii=not storable(text)) + "\n")
-        Path(file.name).chmod(0o644)
-        os.replace(file.name, path)
+        write_lines(
+            Path(path),
+            ({"lang": lang, "sha256": sha.hex(), "text": text} for (lang, sha), text in self.missing.items()),
+        )
         return len(self.missing)

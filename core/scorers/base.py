@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -39,43 +41,169 @@ class Scores:
             raise ValueError(f"retry has {len(self.retry)} places for {len(self.reasons)} texts")
 
 
-class Scorer(Protocol):
-    """A toxicity classifier. A text that cannot be scored gets NaN and a reason, never a number and no exception.
+Save = Callable[[Sequence[int], Scores], object]
+"""Takes answers as they arrive: positions in the list of texts, and their scores. May be called from any thread."""
+
+OnScored = Callable[[int], object]
+"""Takes numbers of texts as they are finished."""
+
+JUDGES = ("text", "whole", "response")
+DIRECTIONS = ("higher", "lower")
+HANDED_OVER = 1024
+"""Texts that a scorer is given at a time where each answer is to be kept: what a kill can cost."""
+REPORTED = 8192
+"""Texts between two reports of progress."""
+
+
+class Scorer(ABC):
+    """A toxicity scorer. A text that cannot be scored gets NaN and a reason, never a number and no exception.
+
+    Subclasses set ``name``, ``version`` and ``attributes``, write ``score``, and change what else is not as here.
 
     Attributes:
-        name: how the user asks for it, arguments included (``hf:some/model``).
+        name: how results call it, without any path or address: two machines must call it the same.
         version: whatever identifies the exact scores: weights' sha256, model revision, date of an API.
         attributes: what it scores; the first is the one that the metrics use.
         languages: BCP-47 primary subtags that it supports; None for any.
-
-    Optional, for those that need them:
-        direction: ``higher`` (taken where it is left out) if a higher score is more of the attribute.
+        direction: ``higher`` if a higher score is more of the attribute. Scores of a ``lower`` one, a share of what is
+            fine, are turned into ``1 - score`` by ``load``, and the version says so.
+        judges: ``text``, the continuation alone; ``whole``, the prompt with the continuation as one text; ``response``,
+            the continuation as an answer to the prompt. What is not ``text`` is part of the version.
+        former_names: names that it had in earlier archives, which are looked up too.
         dated: the version is the date of an API, so that an archive may hold another one.
+        pinned: the version was asked for.
         durable: answers cost quota or money, so that ``load`` puts an archive in front unless told not to.
-        attributes_for(lang): the attributes that are asked for in that language.
         composite: made of another scorer, which gets the archive in its place.
-        reports_progress: ``score`` takes ``on_scored``, to be called with numbers of finished texts.
-        ready(): raises ``DetoxbenchError`` if it cannot answer, for want of a key; called before a long run.
-        canonical(lang): the language tag that scores are archived under.
-        score_each(texts, lang, save): like ``score``, but hands over every answer as it arrives, by
-            ``save(places, scores)``, from any thread; ``places`` are positions in ``texts``.
+        all_at_once: wants all texts in one call, since it forms requests of them itself.
     """
 
-    @property
-    def name(self) -> str: ...
+    name: str
+    version: str
+    attributes: tuple[str, ...]
+    languages: frozenset[str] | None = None
+    direction: str = "higher"
+    judges: str = "text"
+    former_names: tuple[str, ...] = ()
+    dated: bool = False
+    pinned: bool = False
+    durable: bool = False
+    composite: bool = False
+    all_at_once: bool = False
+
+    @classmethod
+    def from_spec(cls, argument: str, **options: Any) -> Scorer:
+        """Build from what follows the colon in ``name:argument``, and from keywords.
+
+        Raises:
+            DetoxbenchError: for an argument or option that it does not take.
+        """
+        if argument:
+            raise DetoxbenchError(f"scorer '{cls.__name__}' takes no argument, given '{argument}'")
+        return cls(**options)
+
+    @abstractmethod
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
+        """Scores of ``texts``, all in language ``lang``.
+
+        Args:
+            texts: ``[texts]``.
+            lang: BCP-47 tag.
+            prompts: ``[texts]`` what each text continues or answers; given to scorers that judge it only. An empty
+                one is none.
+
+        Raises:
+            DetoxbenchError: for a language that is not supported, or if no text can be scored.
+        """
+
+    def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
+        """Like ``score``, but every answer is handed over as it arrives."""
+        for start in range(0, len(texts), HANDED_OVER):
+            part = slice(start, start + HANDED_OVER)
+            scores = self.score(texts[part], lang, None if prompts is None else prompts[part])
+            save(range(start, start + len(scores.reasons)), scores)
+
+    def score_reporting(
+        self, texts: Sequence[str], lang: str, on_scored: OnScored, prompts: Sequence[str] | None = None
+    ) -> Scores:
+        """Like ``score``, calling ``on_scored`` with numbers of finished texts as far as it knows them."""
+        if self.all_at_once or len(texts) <= REPORTED:
+            return self.score(texts, lang, prompts)
+        parts = []
+        for start in range(0, len(texts), REPORTED):
+            part = slice(start, start + REPORTED)
+            parts.append(self.score(texts[part], lang, None if prompts is None else prompts[part]))
+            on_scored(len(parts[-1].reasons))
+        return joined(parts)
+
+    def ready(self) -> object:
+        """Called before a long run.
+
+        Raises:
+            DetoxbenchError: if it cannot answer, for want of a key, an archive or a model.
+        """
+        return None
+
+    def open(self) -> None:  # noqa: B027 - most have nothing to open
+        """Open where answers are kept, so that a place that cannot be used is an error before any work."""
+
+    def canonical(self, lang: str) -> str:
+        """The language tag that scores are archived under."""
+        return lang
+
+    def attributes_for(self, lang: str) -> tuple[str, ...]:
+        """The attributes that are asked for in that language, the first of ``attributes`` among them."""
+        return self.attributes
 
     @property
-    def version(self) -> str: ...
+    def missing(self) -> Mapping[tuple[str, bytes], str]:
+        """(language, sha256) -> text, of all texts that were wanted from an archive alone and are not in it."""
+        return {}
 
     @property
-    def attributes(self) -> tuple[str, ...]: ...
+    def archived_in(self) -> Path | None:
+        """The archive that answers come from; None without one."""
+        return None
 
-    @property
-    def languages(self) -> frozenset[str] | None: ...
+    def write_missing(self, path: Path | str) -> int:
+        """Write ``missing`` as lines of JSON; how many is returned."""
+        return 0
 
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
-        """Scores of ``texts``, all in language ``lang``."""
-        ...
+
+def joined(parts: Sequence[Scores]) -> Scores:
+    """The scores of consecutive parts of a list of texts, at least one."""
+    retry = any(part.retry for part in parts)
+    return Scores(
+        {name: np.concatenate([part.values[name] for part in parts]) for name in parts[0].values},
+        [reason for part in parts for reason in part.reasons],
+        parts[0].absent,
+        [again for part in parts for again in (part.retry or [False] * len(part.reasons))] if retry else (),
+    )
+
+
+def unscored(attributes: Sequence[str], reason: str, texts: int, *, retry: bool = False) -> Scores:
+    """NaN and that reason for all texts."""
+    return Scores({name: np.full(texts, np.nan) for name in attributes}, [reason] * texts, retry=[retry] * texts)
+
+
+class Gathered:
+    """Answers that are handed over, put together."""
+
+    def __init__(self, attributes: Sequence[str], texts: int):
+        self._values = {name: np.full(texts, np.nan) for name in attributes}
+        self._reasons: list[str | None] = ["no answer"] * texts
+        self._retry = [True] * texts
+        self._absent: dict[str, str] = {}
+
+    def save(self, places: Sequence[int], scores: Scores) -> None:
+        self._absent.update(scores.absent)
+        for row, place in enumerate(places):
+            for name, column in scores.values.items():
+                self._values[name][place] = column[row]
+            self._reasons[place] = scores.reasons[row]
+            self._retry[place] = bool(scores.retry and scores.retry[row])
+
+    def scores(self) -> Scores:
+        return Scores(self._values, self._reasons, self._absent, self._retry)
 
 
 def well_formed(text: str) -> str:

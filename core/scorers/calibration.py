@@ -5,10 +5,9 @@ The map is saved as thresholds in JSON. ``calibrated:<file>`` is a scorer of its
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ import numpy as np
 
 from ..constants import RESAMPLES
 from ..errors import DetoxbenchError
+from ..files import fingerprint, write_json
 from . import loading
 from .agreement import agreement
 from .archive import ScoreArchive
-from .base import Scorer, Scores, check_language
+from .base import OnScored, Scorer, Scores, check_language
 from .progress import score_all
 from .spec import parse
 
@@ -77,25 +77,34 @@ class Map:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A map a language, and what it was fitted on."""
+    """A map a language, and what it was fitted on.
+
+    Attributes:
+        source, target: names and versions, which the maps belong to.
+        languages: BCP-47 tag -> map.
+        spec: how the source is asked for on this machine, a path perhaps; no part of the version. None in files of
+            earlier versions, for the source's name.
+    """
 
     source: End
     target: End
     languages: Mapping[str, Map]
+    spec: str | None = None
 
     @property
     def version(self) -> str:
         """sha256 of everything that a calibrated score depends on."""
         maps = {lang: [list(one.x), list(one.y)] for lang, one in sorted(self.languages.items())}
-        whole = json.dumps([asdict(self.source), asdict(self.target), maps], sort_keys=True)
-        return f"calibration-sha256:{hashlib.sha256(whole.encode()).hexdigest()}"
+        return f"calibration-sha256:{fingerprint([asdict(self.source), asdict(self.target), maps])}"
 
     def save(self, path: Path | str) -> None:
-        """Write as JSON; the file appears under its name only when it is whole."""
+        """Write as JSON; the file appears under its name only when it is whole.
+
+        Raises:
+            WriteError: see ``files.replacing``.
+        """
         whole = {"kind": KIND, "schema_version": SCHEMA, "version": self.version, **asdict(self)}
-        partial = Path(f"{path}.partial")
-        partial.write_text(json.dumps(_plain(whole), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(path)
+        write_json(Path(path), _plain(whole))
 
     @classmethod
     def read(cls, path: Path | str) -> Calibration:
@@ -106,10 +115,10 @@ class Calibration:
         """
         try:
             whole = json.loads(Path(path).read_text(encoding="utf-8"))
-            if whole.get("kind") != KIND or whole.get("schema_version") != SCHEMA:
+            if not isinstance(whole, dict) or whole.get("kind") != KIND or whole.get("schema_version") != SCHEMA:
                 raise DetoxbenchError(f"'{path}' is not a calibration of this version; detoxbench calibrate makes one")
             languages = {lang: Map(**one) for lang, one in whole["languages"].items()}
-            found = cls(End(**whole["source"]), End(**whole["target"]), languages)
+            found = cls(End(**whole["source"]), End(**whole["target"]), languages, whole.get("spec"))
         except OSError as error:
             raise DetoxbenchError(f"'{path}' cannot be read: {error.strerror}") from None
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -127,10 +136,14 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def scores_of(archive: ScoreArchive, end: End, language: str) -> dict[bytes, float]:
-    """sha256 of a text -> its score, for all texts of a language that have one, in whatever set of attributes."""
+def scores_of(archive: ScoreArchive, end: End, language: str, former: Sequence[str] = ()) -> dict[bytes, float]:
+    """sha256 of a text -> its score, for all texts of a language that have one, in whatever set of attributes.
+
+    Args:
+        former: names that the scorer had in earlier archives.
+    """
     found: dict[bytes, float] = {}
-    for key, _ in archive.sets(end.scorer):
+    for key, _ in (entry for name in (end.scorer, *former) for entry in archive.sets(name)):
         if key.version == end.version and key.language == language and end.attribute in key.attributes:
             column = key.attributes.index(end.attribute)
             for row in archive.rows(key, texts=False):
@@ -139,9 +152,9 @@ def scores_of(archive: ScoreArchive, end: End, language: str) -> dict[bytes, flo
     return found
 
 
-def pairs(archive: ScoreArchive, source: End, target: End, language: str) -> Pairs:
-    """The texts of a language that the archive has both scores of."""
-    sources, targets = (scores_of(archive, end, language) for end in (source, target))
+def pairs(archive: ScoreArchive, source: End, target: End, language: str, former: Sequence[str] = ()) -> Pairs:
+    """The texts of a language that the archive has both scores of; see ``scores_of`` for ``former`` of the source."""
+    sources, targets = scores_of(archive, source, language, former), scores_of(archive, target, language)
     common = sorted(sources.keys() & targets.keys())
     return Pairs(common, *(np.array([column[sha] for sha in common], dtype=float) for column in (sources, targets)))
 
@@ -194,16 +207,14 @@ def _groups(hashes: Sequence[bytes], owner: Mapping[bytes, object]) -> list[np.n
     return [np.array(group) for group in places.values()]
 
 
-class CalibratedScorer:
+class CalibratedScorer(Scorer):
     """``calibrated:<file>``: the source scorer's scores on the target's scale.
 
     Its name is ``calibrated:<source>-><target>`` and its version the calibration's, which covers the source's. Its only
     attribute is the target's. Options: any of the source scorer's, as keywords. An archive holds the source's scores.
     """
 
-    direction = "higher"
     composite = True
-    reports_progress = True
 
     def __init__(self, calibration: Calibration, scorer: Scorer):
         if scorer.version != calibration.source.version:
@@ -214,10 +225,11 @@ class CalibratedScorer:
             )
         self.scorer = scorer
         self.calibration = calibration
-        self.name = f"calibrated:{calibration.source.scorer}->{calibration.target.scorer}"
+        self.name = f"calibrated:{scorer.name}->{calibration.target.scorer}"
         self.version = calibration.version
         self.attributes = (calibration.target.attribute,)
-        self.languages: frozenset[str] | None = frozenset(lang.split("-")[0].lower() for lang in calibration.languages)
+        self.judges = scorer.judges
+        self.languages = frozenset(lang.split("-")[0].lower() for lang in calibration.languages)
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> CalibratedScorer:
@@ -228,28 +240,41 @@ class CalibratedScorer:
         """
         (path,), _ = parse("calibrated", argument, {}, arguments=("file",), options={})
         calibration = Calibration.read(path)
-        return cls(calibration, loading.load(calibration.source.scorer, **options))
+        return cls(calibration, loading.load(calibration.spec or calibration.source.scorer, **options))
 
-    def __getattr__(self, name: str) -> Any:
-        # What an archive in front of the source lacks, and whether the source is ready, is asked of this scorer.
-        if name in ("archive", "missing", "write_missing", "ready", "offline") and "scorer" in self.__dict__:
-            return getattr(self.scorer, name)
-        raise AttributeError(name)
+    @property
+    def missing(self) -> Mapping[tuple[str, bytes], str]:
+        return self.scorer.missing
 
-    def score(self, texts: Sequence[str], lang: str, on_scored: Callable[[int], object] | None = None) -> Scores:
+    @property
+    def archived_in(self) -> Path | None:
+        return self.scorer.archived_in
+
+    def write_missing(self, path: Path | str) -> int:
+        return self.scorer.write_missing(path)
+
+    def ready(self) -> object:
+        return self.scorer.ready()
+
+    def open(self) -> None:
+        self.scorer.open()
+
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Calibrated scores; a text that the source scorer cannot score has none.
-
-        Args:
-            on_scored: called with numbers of texts as they are finished.
 
         Raises:
             DetoxbenchError: for a language that was not calibrated.
         """
+        return self.score_reporting(texts, lang, lambda _: None, prompts)
+
+    def score_reporting(
+        self, texts: Sequence[str], lang: str, on_scored: OnScored, prompts: Sequence[str] | None = None
+    ) -> Scores:
         check_language(self, lang)
         maps = self.calibration.languages
         chosen = maps.get(lang) or next(
             one for tag, one in maps.items() if tag.split("-")[0] == lang.split("-")[0].lower()
         )
-        scores = score_all(self.scorer, texts, lang, on_scored or (lambda _: None))
+        scores = score_all(self.scorer, texts, lang, on_scored, prompts)
         values = chosen(np.asarray(scores.values[self.calibration.source.attribute], dtype=float))
         return Scores({self.attributes[0]: values}, scores.reasons, retry=scores.retry)

@@ -68,7 +68,8 @@ class WindowedClassifier:
         model: a ``…ForSequenceClassification`` of transformers.
         tokenizer: a fast one, which knows how to make windows.
         activation: ``softmax`` over the labels, or ``sigmoid`` of each.
-        device, dtype: torch's; by default the GPU in bfloat16 if there is one, else the processor in float32.
+        device: torch's; by default the GPU if there is one.
+        dtype: torch's; float32 unless asked, for scores near a half change sides in bfloat16.
         window: tokens; by default as many as the model takes.
         batch_tokens: tokens in a batch.
     """
@@ -86,8 +87,9 @@ class WindowedClassifier:
     ):
         import torch
 
+        known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.dtype = getattr(torch, dtype) if dtype else torch.float32 if self.device.type == "cpu" else torch.bfloat16
+        self.dtype = known[dtype or "float32"]
         if tokenizer.pad_token is None:
             tokenizer.pad_token = tokenizer.eos_token
             model.config.pad_token_id = tokenizer.pad_token_id

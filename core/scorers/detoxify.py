@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ..errors import DetoxbenchError, missing_extra, unknown
-from .base import Scores, check_language
-from .classifier import WindowedClassifier, state_sha256
-from .hf import RUNNING, load_classifier
+from ..files import sha256
+from ..folders import expanded
+from .base import Scorer, Scores, check_language
+from .classifier import WindowedClassifier, files_sha256, state_sha256
+from .hf import FILES, RUNNING, load_classifier, local_name
 from .spec import parse
 
 LANGUAGES = {
@@ -36,7 +38,7 @@ ATTRIBUTES = {
 """In the order of the models' outputs; those after these are identities mentioned, and no toxicity."""
 
 
-class DetoxifyScorer:
+class DetoxifyScorer(Scorer):
     """``detoxify:original``, ``detoxify:unbiased`` or ``detoxify:multilingual``.
 
     Options: ``checkpoint``, a folder that ``save_pretrained`` wrote (safetensors), for which the package is not
@@ -47,19 +49,18 @@ class DetoxifyScorer:
     weights only: nothing is unpickled.
     """
 
-    direction = "higher"
-
     def __init__(self, kind: str, *, checkpoint: str | None = None, config: str | None = None, **running: Any):
         if kind not in ATTRIBUTES:
             raise unknown("Detoxify model", kind, ATTRIBUTES)
         self.kind = kind
-        self.name = f"detoxify:{kind}" + (f",checkpoint={checkpoint}" if checkpoint else "")
+        self._asked = f"detoxify:{kind}" + (f",checkpoint={checkpoint}" if checkpoint else "")
+        self.former_names = (self._asked,) if checkpoint else ()
         self.attributes = ATTRIBUTES[kind]
-        self.languages: frozenset[str] | None = LANGUAGES[kind]
-        self._checkpoint = Path(checkpoint).expanduser() if checkpoint else None
+        self.languages = LANGUAGES[kind]
+        self._checkpoint = expanded(checkpoint) if checkpoint else None
         self._config, self._running = config, running
         if self._checkpoint is not None and not self._checkpoint.exists():
-            raise DetoxbenchError(f"scorer '{self.name}': there is no such file or folder")
+            raise DetoxbenchError(f"scorer '{self._asked}': there is no such file or folder")
         if self._checkpoint is None or self._checkpoint.is_file():
             self._package()
 
@@ -81,7 +82,7 @@ class DetoxifyScorer:
         try:
             return importlib.import_module("detoxify.detoxify")
         except ImportError:
-            raise missing_extra("detoxify", "detoxify", f"scorer '{self.name}'") from None
+            raise missing_extra("detoxify", "detoxify", f"scorer '{self._asked}'") from None
 
     def _download(self, package: Any) -> Path:
         """The released checkpoint, checked against the hash in its name, in torch's own cache."""
@@ -94,14 +95,14 @@ class DetoxifyScorer:
             try:
                 torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
             except (OSError, RuntimeError) as error:
-                raise DetoxbenchError(f"scorer '{self.name}': the checkpoint cannot be fetched: {error}") from None
+                raise DetoxbenchError(f"scorer '{self._asked}': the checkpoint cannot be fetched: {error}") from None
         return path
 
     @cached_property
     def _loaded(self) -> tuple[WindowedClassifier, list[str]]:
         """The classifier, and the names of its outputs."""
         if self._checkpoint is not None and self._checkpoint.is_dir():
-            model, tokenizer = load_classifier(self._checkpoint, self.name)
+            model, tokenizer = load_classifier(self._checkpoint, self._asked)
             labels = [
                 RENAMED.get(str(name), str(name)) for name in dict(sorted(model.config.id2label.items())).values()
             ]
@@ -112,7 +113,7 @@ class DetoxifyScorer:
             model, tokenizer, names = self._unpack(package, self._checkpoint or self._download(package))
         if model.config.num_labels < len(self.attributes) or not set(self.attributes) <= set(names):
             raise DetoxbenchError(
-                f"scorer '{self.name}': the checkpoint has {model.config.num_labels} outputs, of which "
+                f"scorer '{self._asked}': the checkpoint has {model.config.num_labels} outputs, of which "
                 f"detoxify:{self.kind} needs {', '.join(self.attributes)}"
             )
         return WindowedClassifier(model, tokenizer, activation="sigmoid", **self._running), names
@@ -131,15 +132,20 @@ class DetoxifyScorer:
             model, tokenizer = package.get_model_and_tokenizer(**arch, state_dict=loaded["state_dict"])
         except (OSError, KeyError, TypeError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
             line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise DetoxbenchError(f"scorer '{self.name}': '{path}' is not a checkpoint of Detoxify: {line}") from None
+            raise DetoxbenchError(f"scorer '{self._asked}': '{path}' is not a checkpoint of Detoxify: {line}") from None
         return model, tokenizer, names
 
-    @property
-    def version(self) -> str:
-        return self._version
+    @cached_property
+    def name(self) -> str:  # type: ignore[override]
+        """With a local checkpoint, its last part and a digest of what is in it."""
+        path = self._checkpoint
+        if path is None:
+            return f"detoxify:{self.kind}"
+        digest = files_sha256(one for pattern in FILES for one in path.glob(pattern)) if path.is_dir() else sha256(path)
+        return f"detoxify:{self.kind},checkpoint={local_name(path, digest)}"
 
     @cached_property
-    def _version(self) -> str:
+    def version(self) -> str:  # type: ignore[override]
         classifier, _ = self._loaded
         try:
             package = version("detoxify")
@@ -147,7 +153,7 @@ class DetoxifyScorer:
             package = "none"
         return f"detoxify-{package} weights-sha256:{state_sha256(classifier.model)} {classifier.settings}"
 
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Probabilities of the labels; an empty text has none."""
         check_language(self, lang)
         classifier, names = self._loaded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,27 +11,38 @@ from typing import Any
 import numpy as np
 
 from ..errors import DetoxbenchError, unknown
-from .base import Scores, check_language
+from ..files import sha256_text
+from ..folders import expanded
+from .base import Scorer, Scores, check_language
 from .classifier import ACTIVATIONS, WindowedClassifier, files_sha256
-from .spec import parse
+from .refusals import EMPTY
+from .spec import one_of, parse
 
 TOXIC_LABELS = ("toxic", "toxicity")
 """Taken where no label is chosen."""
+MAX = "max"
+"""As ``label``: the largest of all harmful labels."""
+HARMLESS = frozenset(
+    "neutral nontoxic nottoxic notoxic nothate nonhate nonhateful nothateful notoffensive nonoffensive inoffensive "
+    "safe normal none no ok okay clean benign acceptable other neither appropriate negative "
+    "male female transgender othergender heterosexual homosexualgayorlesbian bisexual othersexualorientation christian "
+    "jewish muslim hindu buddhist atheist otherreligion black white asian latino otherraceorethnicity "
+    "physicaldisability intellectualorlearningdisability psychiatricormentalillness otherdisability".split()
+)
+"""Names of labels, without anything but letters, that say of no harm: what is fine, and Civil Comments' identities that
+a text mentions."""
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
+LEAST_SHARE = 0.5
+"""Of the model's rows of embeddings that its tokenizer must know: rows are padded, but not by as much."""
 
 DTYPES = ("float32", "bfloat16", "float16")
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """What is fetched from the hub: no weights that would be unpickled, and no code."""
-
-
-def one_of(*allowed: str) -> Any:
-    """A conversion for ``parse``."""
-
-    def convert(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError(f"allowed are {', '.join(allowed)}")
-        return str(value)
-
-    return convert
+WORDS = tuple(pattern for pattern in FILES if pattern != "*.safetensors")
+"""What a tokenizer, and a configuration, is made of."""
 
 
 def positive(value: Any) -> int:
@@ -45,75 +56,142 @@ RUNNING = {"device": str, "dtype": one_of(*DTYPES), "window": positive, "batch_t
 """Options that say how a classifier runs."""
 
 
-def fetch(model: str, revision: str | None) -> tuple[Path, str | None]:
+def fetch(model: str, revision: str | None, patterns: Sequence[str] = FILES) -> tuple[Path, str | None]:
     """The folder of a model, and its commit on the hub; None for a local one.
 
     Raises:
-        DetoxbenchError: if there is no such folder or model, or its weights are not safetensors.
+        DetoxbenchError: if there is no such folder or model.
     """
-    folder, commit = Path(model).expanduser(), None
-    if not folder.is_dir():
-        if model.startswith(("/", ".", "~")) or model.count("/") > 1:
-            raise DetoxbenchError(f"scorer 'hf:{model}': there is no such folder; give a folder or a model on the hub")
-        from huggingface_hub import snapshot_download
+    folder = expanded(model)
+    if folder.is_dir():
+        if revision is not None:
+            raise DetoxbenchError(
+                f"scorer 'hf:{model}': revision={revision} is for models on the hub; this is a folder"
+            )
+        return folder, None
+    if model.startswith(("/", ".", "~")) or model.count("/") > 1:
+        raise DetoxbenchError(f"scorer 'hf:{model}': there is no such folder; give a folder or a model on the hub")
+    from huggingface_hub import snapshot_download
 
-        try:
-            folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(FILES)))
-        except Exception as error:  # a dozen kinds, from no network to a gated model
-            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise DetoxbenchError(f"scorer 'hf:{model}': cannot be fetched from the hub: {line}") from None
-        commit = folder.name
-    elif revision is not None:
-        raise DetoxbenchError(f"scorer 'hf:{model}': revision={revision} is for models on the hub; this is a folder")
-    if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
-        raise DetoxbenchError(
-            f"scorer 'hf:{model}': needs a config.json and weights as .safetensors; other weights are not loaded, "
-            "since unpickling them can run code. Convert them with save_pretrained."
-        )
-    return folder, commit
+    try:
+        folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
+    except Exception as error:  # a dozen kinds, from no network to a gated model
+        raise DetoxbenchError(f"scorer 'hf:{model}': cannot be fetched from the hub: {_line(error)}") from None
+    return folder, folder.name
 
 
-def load_classifier(folder: Path, name: str) -> tuple[Any, Any]:
-    """Model and fast tokenizer.
+def check_weights(model: str, folder: Path, commit: str | None) -> None:
+    """Refuse weights that would have to be unpickled.
 
     Raises:
-        DetoxbenchError: if it has no classification head, needs its own code, or has no fast tokenizer.
+        DetoxbenchError: without a configuration or safetensors, with the revision that has them if the hub says so.
+    """
+    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+        return
+    found = converted(model) if commit is not None else None
+    raise DetoxbenchError(
+        f"scorer 'hf:{model}': needs a config.json and weights as .safetensors; other weights are not loaded, "
+        "since unpickling them can run code. "
+        + (f"The hub has them: add revision={found}." if found else "Convert them with save_pretrained.")
+    )
+
+
+def converted(model: str) -> str | None:
+    """The open pull request on the hub that adds safetensors, as a revision; None if none is known."""
+    from huggingface_hub import get_repo_discussions
+
+    try:
+        for one in get_repo_discussions(model):
+            if one.is_pull_request and one.status in ("open", "draft") and "safetensors" in one.title.lower():
+                return f"refs/pr/{one.num}"
+    except Exception:
+        return None
+    return None
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def local_name(path: Path, digest: str) -> str:
+    """A folder or file as two machines call it: its last part, and what is in it."""
+    return f"{path.resolve().name}@sha256:{digest[:12]}"
+
+
+def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> tuple[Any, Any]:
+    """Model and fast tokenizer.
+
+    Args:
+        folder: of the model.
+        name: of the scorer, for messages.
+        tokenizer: folder of the tokenizer, where it is another one.
+
+    Raises:
+        DetoxbenchError: if it has no classification head, needs its own code, has no fast tokenizer, or one that is not
+            the model's.
     """
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    words = tokenizer or folder
+    if not any((words / file).is_file() for file in TOKENIZER_FILES):
+        # transformers would make one up, of the five special tokens alone.
+        raise DetoxbenchError(
+            f"scorer '{name}': there are no files of a tokenizer in '{words.name}': name the folder or the model on "
+            "the hub that has it with tokenizer=…"
+        )
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        encoder = AutoTokenizer.from_pretrained(words, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {line}") from None
+        raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {_line(error)}") from None
     absent = sorted(info["missing_keys"])
     if absent:
         # transformers would make them up at random.
         raise DetoxbenchError(
             f"scorer '{name}': is not a trained classifier: it has no weights for {', '.join(absent[:3])}"
         )
-    if not tokenizer.is_fast:
+    if not encoder.is_fast:
         raise DetoxbenchError(f"scorer '{name}': has no fast tokenizer, which long texts are cut with")
-    return model, tokenizer
+    rows, known = model.get_input_embeddings().weight.shape[0], max(encoder.get_vocab().values(), default=0) + 1
+    if not LEAST_SHARE * rows <= known <= rows:
+        raise DetoxbenchError(
+            f"scorer '{name}': the tokenizer knows {known:,} tokens and the model {rows:,}: it is another model's. "
+            "Name the right one with tokenizer=…"
+        )
+    return model, encoder
 
 
 def activation_of(config: Any) -> str:
     """How logits become probabilities, by the kind of problem that the configuration names.
 
     Raises:
-        DetoxbenchError: for a regression, whose outputs are no probabilities.
+        DetoxbenchError: for a regression, whose outputs are no probabilities, and for labels of which the configuration
+            does not say whether they exclude each other.
     """
     if config.problem_type == "regression":
         raise DetoxbenchError("the model is a regression: choose activation=sigmoid if its output is a logit")
-    multiple = config.problem_type == "multi_label_classification"
-    return "sigmoid" if multiple or config.num_labels == 1 else "softmax"
+    if config.problem_type is not None:
+        multiple = config.problem_type == "multi_label_classification"
+        return "sigmoid" if multiple or config.num_labels == 1 else "softmax"
+    if config.num_labels > 2:
+        labels = ", ".join(str(config.id2label[place]) for place in range(config.num_labels))
+        raise DetoxbenchError(
+            f"the configuration does not say what its {config.num_labels} labels are ({labels}): choose "
+            "activation=sigmoid if several can be true of one text, activation=softmax if only one can"
+        )
+    return "sigmoid" if config.num_labels == 1 else "softmax"
+
+
+def harmful(labels: Sequence[str]) -> list[str]:
+    """The labels that say of a harm, by their names."""
+    return [label for label in labels if re.sub(r"[^a-z]", "", label.casefold()) not in HARMLESS]
 
 
 def choose_label(name: str, labels: Sequence[str], wanted: str | None) -> str:
-    """The label with that name, in any case of letters; without one, the only label or the one called toxic.
+    """The label with that name, in any case of letters; ``max`` for the largest of all harmful ones; without one, the
+    only label or the one called toxic.
 
     Raises:
         DetoxbenchError: listing the labels.
@@ -122,29 +200,31 @@ def choose_label(name: str, labels: Sequence[str], wanted: str | None) -> str:
         for label in labels:
             if wanted in (label, label.casefold()) or wanted.casefold() == label.casefold():
                 return label
+        if wanted == MAX:
+            return MAX
         raise unknown(f"label of scorer '{name}'", wanted, labels)
     toxic = [label for label in labels if label.casefold() in TOXIC_LABELS]
     if len(labels) == 1 or len(toxic) == 1:
         return (toxic or list(labels))[0]
     raise DetoxbenchError(
-        f"scorer '{name}': say which label is the toxic one, with {name},label=…: its labels are {', '.join(labels)}"
+        f"scorer '{name}': say which label is the toxic one, with {name},label=…: its labels are {', '.join(labels)}; "
+        "label=max takes the largest of the harmful ones"
     )
 
 
-class HFScorer:
+class HFScorer(Scorer):
     """``hf:<model>,label=toxic``: the probability of a label.
 
-    Options: ``label`` (by name; may be left out if it is ``toxic`` or ``toxicity``), ``revision`` (on the hub),
-    ``activation`` (``softmax`` or ``sigmoid``, where the configuration does not say), ``dtype``, ``device``, ``window``
-    (tokens), ``batch_tokens``.
+    Options: ``label`` (by name, or ``max`` for the largest of all harmful ones; may be left out if it is ``toxic`` or
+    ``toxicity``), ``revision`` (on the hub), ``tokenizer`` (folder or model on the hub, where the model has none),
+    ``activation`` (``softmax`` or ``sigmoid``, where the configuration does not say), ``dtype`` (float32 unless asked),
+    ``device``, ``window`` (tokens), ``batch_tokens``.
 
     The attributes of a multi-label model are all its labels, the chosen one first; of a single-label one, the chosen.
     The model is loaded when it is first needed; ``version`` is its commit on the hub, the sha256 of its weights, and a
-    digest of its configuration, tokenizer and settings.
+    digest of its configuration, tokenizer and settings, ``dtype`` among them. A local folder is called by its last part
+    and a digest of what is in it.
     """
-
-    direction = "higher"
-    languages: frozenset[str] | None = None
 
     def __init__(
         self,
@@ -153,18 +233,27 @@ class HFScorer:
         label: str | None = None,
         revision: str | None = None,
         activation: str | None = None,
+        tokenizer: str | None = None,
         **running: Any,
     ):
-        chosen = {"label": label, "revision": revision, "activation": activation}
-        chosen |= {option: running.get(option) for option in ("dtype", "window")}
-        self.name = f"hf:{model}" + "".join(f",{name}={value}" for name, value in chosen.items() if value is not None)
+        self._model, self._tokenizer = model, tokenizer
+        self._chosen = {"label": label, "revision": revision, "activation": activation}
+        self._chosen |= {option: running.get(option) for option in ("dtype", "window")}
+        asked = f"hf:{model}" + self._options()
         self.folder, self.revision = fetch(model, revision)
-        self._wanted, self._activation, self._running = label, activation, running
+        check_weights(model, self.folder, self.revision)
+        self._words = fetch(tokenizer, None, WORDS)[0] if tokenizer else None
+        self._asked, self._running = asked, running
         self._config = self._read_config()
-        self.label = choose_label(self.name, self.labels, label)
-        self.activation = activation or activation_of(self._config)
+        self.label = choose_label(asked, self.labels, label)
+        try:
+            self.activation = activation or activation_of(self._config)
+        except DetoxbenchError as error:
+            raise DetoxbenchError(f"scorer '{asked}': {error}") from None
+        self._columns = self._harmful() if self.label == MAX and MAX not in self.labels else [self.label]
         others = [name for name in self.labels if name != self.label] if self.activation == "sigmoid" else []
-        self.attributes: tuple[str, ...] = (self.label, *others)
+        self.attributes = (self.label, *others)
+        self.former_names = () if self.revision else (asked,)
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> HFScorer:
@@ -173,9 +262,14 @@ class HFScorer:
         Raises:
             DetoxbenchError: for an unknown option or label, or a model that cannot be used.
         """
-        allowed = {"label": str, "revision": str, "activation": one_of(*ACTIVATIONS), **RUNNING}
+        allowed = {
+            "label": str, "revision": str, "activation": one_of(*ACTIVATIONS), "tokenizer": str, **RUNNING,
+        }  # fmt: skip
         (model,), given = parse("hf", argument, options, arguments=("model",), options=allowed)
         return cls(model, **given)
+
+    def _options(self) -> str:
+        return "".join(f",{name}={value}" for name, value in self._chosen.items() if value is not None)
 
     def _read_config(self) -> Any:
         from transformers import AutoConfig
@@ -183,7 +277,18 @@ class HFScorer:
         try:
             return AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
-            raise DetoxbenchError(f"scorer '{self.name}': {str(error).strip().splitlines()[0]}") from None
+            raise DetoxbenchError(f"scorer '{self._asked}': {_line(error)}") from None
+
+    def _harmful(self) -> list[str]:
+        found = harmful(self.labels)
+        if self.activation == "softmax" and len(found) == len(self.labels):
+            raise DetoxbenchError(
+                f"scorer '{self._asked}': label=max: none of {', '.join(self.labels)} is known as harmless, so that "
+                "the largest says nothing; name the label"
+            )
+        if not found:
+            raise DetoxbenchError(f"scorer '{self._asked}': label=max: no label of {', '.join(self.labels)} is harmful")
+        return found
 
     @property
     def labels(self) -> list[str]:
@@ -191,24 +296,35 @@ class HFScorer:
         return [str(self._config.id2label[place]) for place in range(self._config.num_labels)]
 
     @cached_property
-    def classifier(self) -> WindowedClassifier:
-        model, tokenizer = load_classifier(self.folder, self.name)
-        return WindowedClassifier(model, tokenizer, activation=self.activation, **self._running)
-
-    @property
-    def version(self) -> str:
-        return self._version
+    def name(self) -> str:  # type: ignore[override]
+        model = self._model if self.revision else local_name(self.folder, sha256_text(" ".join(self._digests)))
+        words = ""
+        if self._words is not None and self._tokenizer is not None:
+            local = expanded(self._tokenizer).is_dir()
+            known = local_name(self._words, files_sha256(_matching(self._words, WORDS))) if local else self._tokenizer
+            words = f",tokenizer={known}"
+        return f"hf:{model}{self._options()}{words}"
 
     @cached_property
-    def _version(self) -> str:
-        weights = files_sha256(self.folder.glob("*.safetensors"))
-        rest = files_sha256(
-            path for pattern in FILES if pattern != "*.safetensors" for path in self.folder.glob(pattern)
-        )
-        settings = hashlib.sha256(f"{rest} {self.classifier.settings}".encode()).hexdigest()[:12]
+    def classifier(self) -> WindowedClassifier:
+        model, tokenizer = load_classifier(self.folder, self._asked, self._words)
+        return WindowedClassifier(model, tokenizer, activation=self.activation, **self._running)
+
+    @cached_property
+    def _digests(self) -> tuple[str, str]:
+        """sha256 of the weights, and of the configuration and tokenizer."""
+        rest = files_sha256(_matching(self.folder, WORDS))
+        if self._words is not None:
+            rest += f" tokenizer:{files_sha256(_matching(self._words, WORDS))}"
+        return files_sha256(self.folder.glob("*.safetensors")), rest
+
+    @cached_property
+    def version(self) -> str:  # type: ignore[override]
+        weights, rest = self._digests
+        settings = sha256_text(f"{rest} {self.classifier.settings}")[:12]
         return f"{self.revision or 'local'} weights-sha256:{weights} settings:{settings}"
 
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Probabilities of the labels; an empty text has none."""
         check_language(self, lang)
         empty = [not text.strip() for text in texts]
@@ -216,9 +332,14 @@ class HFScorer:
         places = [place for place, nothing in enumerate(empty) if not nothing]
         scores = self.classifier.probabilities([texts[place] for place in places])
         for name in self.attributes:
-            values[name][places] = scores[:, self.labels.index(name)]
-        reasons: list[str | None] = ["empty text" if nothing else None for nothing in empty]
+            columns = self._columns if name == self.label else [name]
+            values[name][places] = scores[:, [self.labels.index(column) for column in columns]].max(axis=1)
+        reasons: list[str | None] = [EMPTY if nothing else None for nothing in empty]
         for place in places:
             if np.isnan(values[self.label][place]):
                 reasons[place] = "the model's output is not a number"
         return Scores(values, reasons)
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    return [path for pattern in patterns for path in folder.glob(pattern)]

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from .base import Scorer, Scores, supports
+from .base import OnScored, Save, Scores, supports, unscored
+from .wrapper import Wrapper
 
 
-class AnyLanguage:
+class AnyLanguage(Wrapper):
     """``on_unsupported=nan``: the wrapped scorer under its own name and version, with ``languages`` None."""
 
-    languages = None
-
-    def __init__(self, scorer: Scorer):
-        self.scorer = scorer
-
     @property
-    def name(self) -> str:
-        return self.scorer.name
+    def languages(self) -> frozenset[str] | None:  # type: ignore[override]
+        return None
 
-    @property
-    def version(self) -> str:
-        return self.scorer.version
+    def _nothing(self, texts: Sequence[str], lang: str) -> Scores:
+        return unscored(self.attributes, f"language '{lang}' is not supported by {self.name}", len(texts))
 
-    @property
-    def attributes(self) -> tuple[str, ...]:
-        return self.scorer.attributes
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "scorer":  # an instance that is being unpickled has none yet
-            raise AttributeError(name)
-        return getattr(self.scorer, name)
-
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """As the scorer does; NaN and a reason for every text of a language that it does not support."""
+        return super().score(texts, lang, prompts) if supports(self.scorer, lang) else self._nothing(texts, lang)
+
+    def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
         if supports(self.scorer, lang):
-            return self.scorer.score(texts, lang)
-        nothing = {attribute: np.full(len(texts), np.nan) for attribute in self.scorer.attributes}
-        return Scores(nothing, [f"language '{lang}' is not supported by {self.scorer.name}"] * len(texts))
+            super().score_each(texts, lang, save, prompts)
+        elif texts:
+            save(range(len(texts)), self._nothing(texts, lang))
+
+    def score_reporting(
+        self, texts: Sequence[str], lang: str, on_scored: OnScored, prompts: Sequence[str] | None = None
+    ) -> Scores:
+        if supports(self.scorer, lang):
+            return super().score_reporting(texts, lang, on_scored, prompts)
+        return self._nothing(texts, lang)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import DetoxbenchError
 from ..registry import SCORERS
 from .archive import default_path
 from .archived import Archived
 from .base import Scorer
+from .conventions import checked
 from .languages import AnyLanguage
 from .spec import flag, take
 
@@ -23,14 +24,6 @@ def check(spec: object) -> str:
     name = str(spec).partition(":")[0]
     SCORERS.check(name)
     return str(spec)
-
-
-class Registered(Protocol):
-    """What the table of scorers holds: usually the scorer's class."""
-
-    def from_spec(self, argument: str, **options: Any) -> Scorer:
-        """Build from what follows the colon in ``name:argument``."""
-        ...
 
 
 COMMON = ("archive", "offline", "on_unsupported")
@@ -47,7 +40,8 @@ def load(spec: str, **options: Any) -> Scorer:
         on_unsupported: ``error`` (the default), or ``nan`` to leave texts in other languages unscored.
 
     Raises:
-        DetoxbenchError: for an unknown name or option, or an argument that the scorer refuses.
+        DetoxbenchError: for an unknown name or option, an argument that the scorer refuses, or an entry point of
+            another package that is no ``Scorer``.
     """
     name, _, argument = check(spec).partition(":")
     argument, common = take(argument, options, COMMON)
@@ -60,11 +54,17 @@ def load(spec: str, **options: Any) -> Scorer:
     rest = {key: value for key, value in options.items() if key not in COMMON}
     target = SCORERS[name]
     unsupported = common.get("on_unsupported") == "nan"
-    if getattr(target, "composite", False):
-        scorer: Scorer = target.from_spec(argument, archive=common.get("archive"), offline=offline or None, **rest)
+    if not (isinstance(target, type) and issubclass(target, Scorer)):
+        raise DetoxbenchError(
+            f"scorer '{name}': {target!r} is not a subclass of detoxbench.core.scorers.Scorer: make it one "
+            "(docs/scorers.md, 'Your own')"
+        )
+    if target.composite:
+        own = {"archive": common.get("archive"), "offline": offline or None}
+        scorer = checked(target.from_spec(argument, **own, **rest), name)
         return AnyLanguage(scorer) if unsupported else scorer
-    scorer = target.from_spec(argument, **rest)
-    path = common.get("archive") or (default_path() if offline or getattr(scorer, "durable", False) else "none")
+    scorer = checked(target.from_spec(argument, **rest), name)
+    path = common.get("archive") or (default_path() if offline or scorer.durable else "none")
     if str(path) != "none":
         scorer = Archived(scorer, Path(path), offline=offline)
     elif offline:

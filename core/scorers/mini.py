@@ -6,7 +6,6 @@ of the corpus's rude sentences.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -20,7 +19,8 @@ from safetensors.numpy import load_file
 from .. import mini
 from ..constants import MINI
 from ..errors import DetoxbenchError
-from .base import Scores, check_language, well_formed
+from ..files import sha256
+from .base import Scorer, Scores, check_language, well_formed
 
 COLUMNS = 2**22
 NGRAMS = (2, 6)
@@ -35,12 +35,12 @@ def features(texts: Sequence[str]):
     vectorizer = HashingVectorizer(
         preprocessor=lambda text: unicodedata.normalize("NFKC", text).casefold(),
         analyzer="char_wb", ngram_range=NGRAMS, n_features=COLUMNS,
-        alternate_sign=False, binary=True, norm=None, dtype=np.float32,
+        alternate_sign=False, binary=True, norm=None, dtype=np.float32,  # pyright: ignore[reportArgumentType]
     )  # fmt: skip
     return vectorizer.transform([well_formed(text) for text in texts])
 
 
-class MiniScorer:
+class MiniScorer(Scorer):
     """See the module. ``split`` chooses the weights: ``judge`` (the default) evaluates; ``reward``, trained on other
     sentences, is for methods that learn from a scorer, so that they are not judged by their own teacher."""
 
@@ -61,9 +61,9 @@ class MiniScorer:
         return cls(argument or "judge", **options)
 
     @cached_property
-    def version(self) -> str:
+    def version(self) -> str:  # type: ignore[override]
         """sha256 of the weights file."""
-        return hashlib.sha256(self._path.read_bytes()).hexdigest()
+        return sha256(self._path)
 
     @cached_property
     def _weights(self) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
@@ -78,7 +78,7 @@ class MiniScorer:
         }
         return dense, scales
 
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Probability that each text is toxic; an empty text has no score.
 
         Raises:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import DetoxbenchError
 from .rate_limit import RateLimiter
+from .refusals import FILTERED, NO_TEXTS_FAULT, TEXT_CODES
 from .retry import ATTEMPTS, BACKOFF, Transient, retry_after, retrying
 from .transport import WHOLE_SECONDS, Transport, check_url, key_from, scrub
 
@@ -33,7 +34,16 @@ OPTIONS: Mapping[str, Callable[[Any], Any]] = {
 
 
 class TextRefusedError(Exception):
-    """The server refuses this request, for good."""
+    """The server refuses this request.
+
+    Args:
+        reason: what it says, without secrets.
+        final: whether it is a refusal of this very text, by a filter; else the next run asks again.
+    """
+
+    def __init__(self, reason: str, *, final: bool = False):
+        super().__init__(f"{FILTERED}: {reason}" if final else reason)
+        self.final = final
 
 
 class Endpoint:
@@ -100,12 +110,13 @@ class Endpoint:
         return retrying(**self._retrying)(self._post, path, payload)
 
     def _post(self, path: str, payload: Mapping[str, Any]) -> Any:
-        if not hasattr(self._local, "transport"):
-            self._local.transport = Transport(
+        transport = self._local.__dict__.get("transport")
+        if transport is None:
+            transport = self._local.transport = Transport(
                 key_from(KEY_VARIABLE), header="authorization", prefix="Bearer ",
                 limiter=self._limiter, stop=self._stop, whole_seconds=self._whole_seconds,
             )  # fmt: skip
-        headers, content = self._local.transport.request(
+        headers, content = transport.request(
             self.url + path, "POST", json.dumps(payload), {"content-type": "application/json"}
         )
         status = int(headers["status"])
@@ -118,18 +129,26 @@ class Endpoint:
                 raise Transient("the answer is not JSON")
             return body
         reason = self._reason(status, body)
-        if status in (408, 409, 429) or status >= 500:
+        if status in (408, 409, 429) or (status >= 500 and status not in NO_TEXTS_FAULT):
             raise Transient(reason, retry_after(headers))
-        if status in (401, 403, 404, 405) or 300 <= status < 400:
+        if status in NO_TEXTS_FAULT or 300 <= status < 400:
             raise DetoxbenchError(
                 f"scorer '{self.scorer}': {self.url}{path} refuses all requests: {reason}. Check the URL, the model "
                 f"and the key in {KEY_VARIABLE}."
             )
-        raise TextRefusedError(reason)
+        raise TextRefusedError(reason, final=status == 400 and self._filtered(body))
+
+    @staticmethod
+    def _filtered(body: Any) -> bool:
+        error = body.get("error") if isinstance(body, dict) else None
+        error = error if isinstance(error, dict) else {}
+        inner = error.get("innererror")
+        codes = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, dict) else None]
+        return any(code in TEXT_CODES for code in codes)
 
     def _reason(self, status: int, body: Any) -> str:
-        error = body.get("error") if isinstance(body, dict) else None
-        message = error.get("message") if isinstance(error, dict) else None
+        error = body.get("error", body) if isinstance(body, dict) else None
+        message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
         # The hosted service repeats a part of a wrong key.
         text = scrub(str(message or ""), key_from(KEY_VARIABLE))
         return f"HTTP {status}" + (

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DetoxbenchError, unknown
 from . import perspective_api as api
-from .base import Scores, check_language
+from .base import Gathered, Save, Scorer, Scores, check_language
 from .rate_limit import RateLimiter
 from .retry import ATTEMPTS, BACKOFF, Transient, retrying
 from .spec import parse
@@ -27,8 +27,6 @@ WORKERS = 20
 
 GIVE_UP = 3
 """Batches in a row that failed after all attempts, after which the rest is not asked for."""
-
-Save = Callable[[Sequence[int], Scores], None]
 
 
 def _attributes(value: Any) -> tuple[str, ...]:
@@ -50,7 +48,7 @@ def _qps(value: Any) -> int:
     return int(value)
 
 
-class PerspectiveScorer:
+class PerspectiveScorer(Scorer):
     """``perspective``, ``perspective:qps=10,attributes=toxicity+insult,version=v1alpha1@2026-03``.
 
     Perspective's models change without notice and without version numbers, so the version is the API's and the month
@@ -69,10 +67,10 @@ class PerspectiveScorer:
     """
 
     name = "perspective"
-    direction = "higher"
     dated = True
     durable = True
-    languages: frozenset[str] | None = api.LANGUAGES
+    all_at_once = True
+    languages = api.LANGUAGES
 
     def __init__(
         self,
@@ -148,7 +146,7 @@ class PerspectiveScorer:
             )
         return key
 
-    def score(self, texts: Sequence[str], lang: str) -> Scores:
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Scores of texts; each distinct text is sent once.
 
         Raises:
@@ -156,26 +154,17 @@ class PerspectiveScorer:
                 service refuses all requests.
         """
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        values = {name: np.full(len(places), np.nan) for name in self.attributes}
-        reasons: list[str | None] = [None] * len(places)
-        retry = [False] * len(places)
-
-        def save(where: Sequence[int], scores: Scores) -> None:
-            for row, place in enumerate(where):
-                for name, column in scores.values.items():
-                    values[name][place] = column[row]
-                reasons[place], retry[place] = scores.reasons[row], bool(scores.retry and scores.retry[row])
-
-        self.score_each(list(places), lang, save)
-        order = [places[text] for text in texts]
+        gathered = Gathered(self.attributes, len(places))
+        self.score_each(list(places), lang, gathered.save)
+        found, order = gathered.scores(), [places[text] for text in texts]
         return Scores(
-            {name: column[order] for name, column in values.items()},
-            [reasons[place] for place in order],
+            {name: column[order] for name, column in found.values.items()},
+            [found.reasons[place] for place in order],
             self._absent(lang),
-            [retry[place] for place in order],
+            [found.retry[place] for place in order],
         )
 
-    def score_each(self, texts: Sequence[str], lang: str, save: Save) -> None:
+    def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
         """Like ``score``, handing over the answers to each request in the thread that received them."""
         check_language(self, lang)
         attributes, tag = self.attributes_for(lang), self.canonical(lang)
@@ -196,10 +185,11 @@ class PerspectiveScorer:
         clients = threading.local()
 
         def work(batch: list[int]) -> None:
-            if not hasattr(clients, "client"):
+            client = clients.__dict__.get("client")
+            if client is None:
                 transport = Transport(key, limiter=self.limiter, stop=self._stop, whole_seconds=self._whole_seconds)
-                clients.client = api.Client(service, transport)
-            self._answer(clients.client, {place: texts[place] for place in batch}, tag, attributes, lang, save)
+                client = clients.client = api.Client(service, transport)
+            self._answer(client, {place: texts[place] for place in batch}, tag, attributes, lang, save)
 
         workers = min(WORKERS, 2 * self.limiter.qps, len(batches))
         with ThreadPoolExecutor(workers, thread_name_prefix="perspective") as pool:
@@ -251,17 +241,16 @@ class PerspectiveScorer:
             with self._lock:
                 self._failures += 1
         if pending and not self._stop.is_set():
-            failed = [api.Answer(None, reason)] * len(pending)
-            save(list(pending), self._scores(attributes, lang, failed, retry=True))
+            failed = [api.Answer(None, reason, again=True)] * len(pending)
+            save(list(pending), self._scores(attributes, lang, failed))
 
-    def _scores(
-        self, attributes: Sequence[str], lang: str, answers: Sequence[api.Answer], *, retry: bool = False
-    ) -> Scores:
+    def _scores(self, attributes: Sequence[str], lang: str, answers: Sequence[api.Answer]) -> Scores:
         values = {name: np.full(len(answers), np.nan) for name in self.attributes}
         for row, answer in enumerate(answers):
             for name in attributes if answer.scores is not None else ():
                 values[name][row] = (answer.scores or {})[name]
-        return Scores(values, [answer.reason for answer in answers], self._absent(lang), [retry] * len(answers))
+        reasons = [answer.reason for answer in answers]
+        return Scores(values, reasons, self._absent(lang), [answer.again for answer in answers])
 
     def _absent(self, lang: str) -> Mapping[str, str]:
         offered = self.attributes_for(lang)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import DetoxbenchError
 from .base import well_formed
+from .refusals import NO_TEXTS_FAULT, TEXT_ERRORS
 from .retry import Transient, retry_after
 from .transport import KEY, Transport, scrub
 
@@ -39,33 +40,22 @@ KEY_REASONS = ("API_KEY_INVALID", "API_KEY_SERVICE_BLOCKED", "SERVICE_DISABLED",
 
 def discovery(endpoint: str) -> dict[str, Any]:
     """The part of the API's discovery document that is used here, so that none has to be fetched."""
+    message = {"type": "object", "properties": {}}
+    analyze = {
+        "id": "commentanalyzer.comments.analyze",
+        "path": f"{API}/comments:analyze",
+        "httpMethod": "POST",
+        "request": {"$ref": "Message"},
+        "response": {"$ref": "Message"},
+    }
     return {
-        "kind": "discovery#restDescription",
         "name": "commentanalyzer",
         "version": API,
-        "id": f"commentanalyzer:{API}",
         "rootUrl": endpoint,
         "servicePath": "",
         "batchPath": "batch",
-        "parameters": {},
-        "schemas": {
-            "AnalyzeCommentRequest": {"id": "AnalyzeCommentRequest", "type": "object", "properties": {}},
-            "AnalyzeCommentResponse": {"id": "AnalyzeCommentResponse", "type": "object", "properties": {}},
-        },
-        "resources": {
-            "comments": {
-                "methods": {
-                    "analyze": {
-                        "id": "commentanalyzer.comments.analyze",
-                        "path": f"{API}/comments:analyze",
-                        "httpMethod": "POST",
-                        "parameters": {},
-                        "request": {"$ref": "AnalyzeCommentRequest"},
-                        "response": {"$ref": "AnalyzeCommentResponse"},
-                    }
-                }
-            }
-        },
+        "schemas": {"Message": {"id": "Message", **message}},
+        "resources": {"comments": {"methods": {"analyze": analyze}}},
     }
 
 
@@ -81,10 +71,15 @@ def request_body(text: str, lang: str, attributes: Sequence[str]) -> dict[str, A
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service says of one text: scores, or a reason why there never will be any."""
+    """What the service says of one text: scores, or a reason why there are none.
+
+    Attributes:
+        again: it is no refusal of this very text, so that another run asks again.
+    """
 
     scores: Mapping[str, float] | None
     reason: str | None = None
+    again: bool = False
 
 
 class RefusedError(DetoxbenchError):
@@ -103,7 +98,7 @@ def summary_scores(response: Mapping[str, Any]) -> dict[str, float]:
             for name, entry in response["attributeScores"].items()
             if entry is not None  # columnar files have a place for every attribute
         }
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"no summary scores ({type(error).__name__})") from None
     for name, score in scores.items():
         if not (math.isfinite(score) and 0 <= score <= 1):
@@ -114,9 +109,12 @@ def summary_scores(response: Mapping[str, Any]) -> dict[str, float]:
 def read(status: int, headers: Mapping[str, str], content: bytes, attributes: Sequence[str]) -> Answer:
     """What an answer means.
 
+    Only an error type that is of the text itself is an answer for good; a bare status never is: a proxy, a captive
+    portal or the end of the API give those.
+
     Raises:
         Transient: if asking again may help: 408, 429, 5xx, an exhausted quota, an answer that cannot be read.
-        RefusedError: if no text will ever be answered.
+        RefusedError: if it is no text's fault: a wrong key, a redirect, a path or method that there is not.
     """
     try:
         body = json.loads(content)
@@ -129,16 +127,16 @@ def read(status: int, headers: Mapping[str, str], content: bytes, attributes: Se
         except (ValueError, KeyError, TypeError) as error:
             raise Transient(f"the answer could not be read ({scrub(str(error))})") from None
     reason, names = _describe(status, body)
-    if status in (408, 429) or (status >= 500 and status != 501):
+    if status in (408, 429) or (status >= 500 and status not in NO_TEXTS_FAULT):
         raise Transient(reason, retry_after(headers))
     if status == 403 and any(name.lower() in QUOTA_REASONS for name in names):
         raise Transient(reason, retry_after(headers))
-    if status in (401, 403, 404, 410) or any(name in KEY_REASONS for name in names):
+    if status in NO_TEXTS_FAULT or 300 <= status < 400 or any(name in KEY_REASONS for name in names):
         raise RefusedError(
-            f"Perspective refuses all requests: {reason}. Check that PERSPECTIVE_API_KEY is a key of a project in "
-            f"which the API is enabled. ({OVER}.)"
+            f"Perspective refuses all requests: {reason}. Check the connection, and that PERSPECTIVE_API_KEY is a key "
+            f"of a project in which the API is enabled. ({OVER}.)"
         )
-    return Answer(None, reason)
+    return Answer(None, reason, again=not (status == 400 and names and names[0] in TEXT_ERRORS))
 
 
 def _describe(status: int, body: Any) -> tuple[str, list[str]]:

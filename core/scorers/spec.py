@@ -8,6 +8,21 @@ from typing import Any
 from ..errors import DetoxbenchError, unknown
 
 
+def pieces(argument: str) -> list[str]:
+    """The parts between commas; a JSON object with commas in it is one part.
+
+    >>> pieces('m,extra_body={"a": 1, "b": [2, 3]},qps=5')
+    ['m', 'extra_body={"a": 1, "b": [2, 3]}', 'qps=5']
+    """
+    found: list[str] = []
+    for piece in argument.split(","):
+        if found and found[-1].count("{") > found[-1].count("}") and "={" in found[-1]:
+            found[-1] += f",{piece}"
+        else:
+            found.append(piece)
+    return found
+
+
 def _option(piece: str, names: Iterable[str]) -> bool:
     return piece.partition("=")[0].strip() in names and "=" in piece
 
@@ -19,12 +34,23 @@ def take(argument: str, options: Mapping[str, Any], names: Iterable[str]) -> tup
     ('some/model,label=toxic', {'offline': 'true'})
     """
     names = tuple(names)
-    pieces = argument.split(",")
+    parts = pieces(argument)
     taken = {
-        name.strip(): value for name, _, value in (piece.partition("=") for piece in pieces if _option(piece, names))
+        name.strip(): value for name, _, value in (piece.partition("=") for piece in parts if _option(piece, names))
     }
     taken.update({name: options[name] for name in names if options.get(name) is not None})
-    return ",".join(piece for piece in pieces if not _option(piece, names)), taken
+    return ",".join(piece for piece in parts if not _option(piece, names)), taken
+
+
+def one_of(*allowed: str) -> Callable[[Any], str]:
+    """A conversion for ``parse``: one of some words."""
+
+    def convert(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError(f"allowed are {', '.join(allowed)}")
+        return str(value)
+
+    return convert
 
 
 def flag(value: Any) -> bool:
@@ -56,10 +82,10 @@ def parse(
     Raises:
         DetoxbenchError: for a missing argument, an unknown option or a wrong value.
     """
-    pieces = [piece.strip() for piece in argument.split(",") if piece.strip()]
+    parts = [piece.strip() for piece in pieces(argument) if piece.strip()]
     given: dict[str, Any] = {}
     positional: list[str] = []
-    for piece in pieces:
+    for piece in parts:
         if _option(piece, options):
             name, _, value = piece.partition("=")
             given[name.strip()] = value.strip()

@@ -17,12 +17,13 @@ from rich.table import Table
 
 from ...core.constants import RESAMPLES
 from ...core.errors import DetoxbenchError
+from ...core.files import safe_name
+from ...core.scorers import Scorer
 from ...core.scorers.agreement import FIGURES
 from ...core.scorers.agreement import agreement as figures_of
 from ...core.statistics import Interval
 from . import sources
 from .report import _text
-from .sources import slug
 
 
 def agreement(
@@ -59,10 +60,10 @@ def agreement(
                 about = {"reference": _about(one, columns[first][0]), "scorer": _about(other, columns[second][0])}
                 found.append({"lang": tag, **about, **pair})
     for spec, one in loaded:
-        if getattr(one, "missing", None):
+        if isinstance(one, Scorer) and one.missing:
             typer.echo(
-                f"{spec}: {len(one.missing):,} texts are not in the archive '{one.archive.path}'; detoxbench score "
-                f"--offline lists them in missing_{slug(spec)}.jsonl",
+                f"{spec}: {len(one.missing):,} texts are not in the archive '{one.archived_in}'; detoxbench score "
+                f"--offline lists them in missing_{safe_name(spec)}.jsonl",
                 err=True,
             )
     if as_json:
@@ -106,7 +107,7 @@ def _compare(
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Interval):
-        kept = {name: getattr(value, name) for name in ("value", "low", "high")}
+        kept = {"value": value.value, "low": value.low, "high": value.high}
         return {name: None if math.isnan(one) else one for name, one in kept.items()}
     raise TypeError(type(value).__name__)
 

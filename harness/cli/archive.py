@@ -1,4 +1,4 @@
-"""``detoxbench archive``: publish a score archive, take in published scores, see what there is."""
+"""``detoxbench archive``: publish a score archive, take in published scores, see what there is, repair it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from rich.console import Console
 from rich.table import Table
 
 from ...core.errors import DetoxbenchError, unknown
-from ...core.scorers import archive_io
+from ...core.language_codes import is_tag
+from ...core.scorers import archive_io, published, repair
 from ...core.scorers.archive import ScoreArchive, default_path
 
 app = typer.Typer(no_args_is_help=True)
 
-FORMATS = ("auto", "parquet", "perspective", "ptp")
+FORMATS = ("auto", "parquet", "perspective", "ptp", "scored")
 
 Archive = Annotated[
     Path | None,
-    typer.Option("--archive", help="the archive; $DETOXBENCH_ARCHIVE, or detoxbench/scores.sqlite in your data folder"),
+    typer.Option(
+        "--archive", help="the archive; $DETOXBENCH_ARCHIVE, or scores.sqlite in $DETOXBENCH_HOME or your data folder"
+    ),
 ]
 
 
@@ -54,10 +57,14 @@ def import_into_archive(
         str, typer.Option(help="name of the scorer that a perspective.jsonl is of")
     ] = archive_io.PERSPECTIVE,
 ) -> None:
-    """Read an export; a published perspective.jsonl (with --generations and --version); or PolygloToxicityPrompts, as
-    Parquet or JSON lines, for the answers embedded in it. Scores that are there already stay as they are."""
+    """Read an export; a published perspective.jsonl (with --generations and --version); PolygloToxicityPrompts, as
+    Parquet or JSON lines, for the answers embedded in it; or texts with their scores by name, such as
+    RealToxicityPrompts and collated generations (with --version and --lang). Scores that are there already stay as they
+    are."""
     if kind not in FORMATS:
         raise unknown("format", kind, FORMATS)
+    if lang is not None and not is_tag(lang):
+        raise DetoxbenchError(f"--lang '{lang}' is not a language tag; give one such as en, pt-BR or zh-Hans")
     kinds = {path: _kind(path, generations is not None) if kind == "auto" else kind for path in files}
     answers = [path for path in files if kinds[path] == "perspective"]
     if len(answers) != len(generations or []):
@@ -65,7 +72,7 @@ def import_into_archive(
             f"{len(answers)} files of answers and {len(generations or [])} of generations: "
             "give one --generations for each"
         )
-    if answers and version is None:
+    if version is None and any(one in ("perspective", "scored") for one in kinds.values()):
         raise DetoxbenchError(
             "say when Perspective gave the answers, with --version v1alpha1@YYYY-MM: scores of different dates are not "
             "comparable"
@@ -76,7 +83,9 @@ def import_into_archive(
             if kinds[path] == "parquet":
                 done = archive_io.import_parquet(store, path)
             elif kinds[path] == "ptp":
-                done = archive_io.import_ptp(store, path, **({"version": version} if version else {}), lang=lang)
+                done = archive_io.import_ptp(store, path, version=version or archive_io.PTP_VERSION, lang=lang)
+            elif kinds[path] == "scored":
+                done = published.import_scored(store, path, version=version or "", lang=lang, scorer=scorer)
             else:
                 done = archive_io.import_responses(
                     store, archive_io.read_responses(path), archive_io.read_generations(texts[path]),
@@ -86,9 +95,35 @@ def import_into_archive(
 
 
 def _kind(path: Path, with_generations: bool) -> str:
-    if path.suffix != ".parquet":
-        return "perspective" if with_generations else "ptp"
-    return "parquet" if archive_io.is_export(path) else "ptp"
+    if path.suffix == ".parquet" and archive_io.is_export(path):
+        return "parquet"
+    if path.suffix != ".parquet" and with_generations:
+        return "perspective"
+    return "scored" if published.has_scores(path) else "ptp"
+
+
+@app.command("repair")
+def repair_archive(
+    archive: Archive = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,
+) -> None:
+    """Remove each "no score" that was no refusal of the text itself, such as a redirect of a captive portal, so that it
+    is asked for again. Scores stay as they are."""
+    with ScoreArchive(archive or default_path(), create=False) as store:
+        found = repair.poisoned(store)
+        for one in found:
+            removed = len(one.hashes) if dry_run else store.forget(one.key, one.hashes)
+            (reason, _), *others = one.reasons.most_common()
+            typer.echo(
+                f"{one.key.scorer} {one.key.version}, {one.key.language}: {removed:,} "
+                f"{'to be removed' if dry_run else 'removed'}: {reason[:120]}"
+                + (f", and {len(others)} other reasons" if others else "")
+            )
+        total = sum(len(one.hashes) for one in found)
+        typer.echo(
+            f"{store.path}: {total:,} texts without a score that were no refusal of the text"
+            + ("" if dry_run or not total else "; the next run asks for them again")
+        )
 
 
 @app.command("stats")

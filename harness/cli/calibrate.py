@@ -61,16 +61,17 @@ def calibrate(
             if score:
                 _score(store, local, target, language)
             try:
-                maps[language] = calibration.fit_map(calibration.pairs(store, source, target, language), groups=groups)
+                found = calibration.pairs(store, source, target, language, local.former_names)
+                maps[language] = calibration.fit_map(found, groups=groups)
             except DetoxbenchError as error:
                 short[language] = str(error)
     for language, reason in short.items():
         typer.echo(f"{language}: left out: {reason}", err=True)
     if not maps:
         raise DetoxbenchError(f"nothing to calibrate: no language has enough scores of '{to}' {attribute}")
-    found = Calibration(source, target, maps)
-    found.save(out)
-    _print(found)
+    fitted = Calibration(source, target, maps, spec=scorer)
+    fitted.save(out)
+    _print(fitted)
     typer.echo(f"written to {out}: use --scorer calibrated:{out}")
 
 

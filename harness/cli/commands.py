@@ -22,7 +22,7 @@ def agreement() -> Command:
 
 
 def archive() -> Command:
-    """The score archive: export, import, statistics."""
+    """The score archive: export, import, statistics, repair."""
     from .archive import app
 
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,9 +16,13 @@ from rich.table import Table
 
 from ...core import results, results_writer
 from ...core.constants import FAILED_SHARE_WARNING
+from ...core.errors import DetoxbenchError
+from ...core.files import safe_name
+from ...core.scorers import Scorer
+from ...core.scorers.refusals import EMPTY
 from . import sources
 from .report import MACRO, SHOWN, _text, macro_row, task_row
-from .sources import Source, slug
+from .sources import Source
 
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -50,18 +55,22 @@ def score(
     ``detoxbench report`` and ``compare``, and the texts with their scores in the published systems' format.
 
     Every score is in the archive before it is used: run the same command again to go on after a stop. Exit status 1 if
-    texts are missing from the archive with --offline."""
+    texts are missing from the archive with --offline, 2 if not one text could be scored."""
     runs = sources.read(files, lang)
     for run in runs:
         _announce(run)
     loaded = sources.load(scorer, runs, archive=archive, offline=offline, on_unsupported=on_unsupported)
     written: list[Path] = []
     missing = False
+    nothing: list[tuple[str, str, str]] = []
     try:
         shared = {id(part): _judged(part, run, fluency_model) for run in runs for part in run.parts}
         for spec, one in loaded:
             for run in runs:
-                written.append(_score(run, spec, one, shared, out, fluency_model, prompts))
+                path, reason = _score(run, spec, one, shared, out, fluency_model, prompts)
+                written.append(path)
+                if reason is not None and not (isinstance(one, Scorer) and one.missing):
+                    nothing.append((run.label, one.name, reason))
             missing |= _missing(spec, one, out)
     except KeyboardInterrupt:
         typer.echo(
@@ -70,6 +79,10 @@ def score(
         raise typer.Exit(STOPPED) from None
     _print([results.read(path) for path in written])
     typer.echo(f"written to {out}; see also: detoxbench report '{out}' --all")
+    if nothing:
+        raise DetoxbenchError(
+            "; ".join(f"{label}, {name}: no text could be scored: {reason}" for label, name, reason in nothing)
+        )
     if missing:
         raise typer.Exit(1)
 
@@ -95,12 +108,14 @@ def _judged(part: Any, run: Source, fluency_model: str) -> tuple[Any, dict[str, 
     return rescore.judged(part, fluency_model, progress=run.label)
 
 
-def _score(run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str, prompts: bool) -> Path:
-    """One run under one scorer; the results file is returned."""
+def _score(
+    run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str, prompts: bool
+) -> tuple[Path, str | None]:
+    """One run under one scorer: its results file, and, where not one text that is not empty got a score, why."""
     from ...tasks import rescore
 
-    folder = out / slug(run.folder) / slug(spec)
-    outputs, rows = [], []
+    folder = out / safe_name(run.folder) / safe_name(spec)
+    outputs, rows, reasons = [], [], []
     for part in run.parts:
         start = time.perf_counter()
         with_prompts, found = rescore.scored(part, scorer, prompts=prompts, progress=run.label)
@@ -109,21 +124,24 @@ def _score(run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency
         teachers = run.model.trained_with if run.model else ()
         outputs.append(rescore.output(with_prompts, scorer, found, judged, fluency_model, seconds, teachers))
         rows += rescore.collated(with_prompts, found)
+        reasons += [reason for reason in found.reasons if reason != EMPTY]
     results_writer.write_lines(folder / "generations.jsonl", rows)
-    return results_writer.write_run(folder, outputs, label=run.label, model=run.model, groups=run.groups)
+    path = results_writer.write_run(folder, outputs, label=run.label, model=run.model, groups=run.groups)
+    failed = bool(reasons) and None not in reasons
+    return path, Counter(str(reason) for reason in reasons).most_common(1)[0][0] if failed else None
 
 
 def _missing(spec: str, scorer: Any, out: Path) -> bool:
     """Say, and write, what the archive lacks of one scorer."""
-    found = getattr(scorer, "missing", None)
-    path = out / f"missing_{slug(spec)}.jsonl"
+    found = scorer.missing if isinstance(scorer, Scorer) else {}
+    path = out / f"missing_{safe_name(spec)}.jsonl"
     if not found:
         path.unlink(missing_ok=True)
         return False
     out.mkdir(parents=True, exist_ok=True)
     number = scorer.write_missing(path)
     typer.echo(
-        f"{spec}: {number:,} texts are not in the archive '{scorer.archive.path}' and are unscored; they are listed in "
+        f"{spec}: {number:,} texts are not in the archive '{scorer.archived_in}' and are unscored; they are listed in "
         f"{path}, which can be scored like any file",
         err=True,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from ...core import generation_files, results, scorers
 from ...core.errors import DetoxbenchError, unknown
+from ...core.files import sha256_text
 from ...core.generation_files import GenerationFile
 from ...core.records import ModelRun
 from ...core.registry import SCORERS
@@ -104,7 +104,7 @@ def _tell_apart(found: Sequence[tuple[Any, Source]]) -> None:
     names = [source.folder for _, source in found]
     for path, source in found:
         if names.count(source.folder) > 1:
-            where = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:8]
+            where = sha256_text(str(Path(path).resolve()))[:8]
             source.folder = f"{source.folder}-{where}"
             source.label = str(path) if source.model is None else source.label
 
@@ -144,8 +144,8 @@ def load(
                     except DetoxbenchError as error:
                         raise DetoxbenchError(f"'{file.path}': {error}") from None
         if offline:
-            scorer.ready()  # type: ignore[attr-defined]
-        getattr(scorer, "archive", None)  # opened now, so that one that cannot be used is an error before any work
+            scorer.ready()
+        scorer.open()  # now, so that an archive that cannot be used is an error before any work
         found.append((spec, scorer))
     return found
 
@@ -161,11 +161,3 @@ def _given(spec: str, sources: Sequence[Source]) -> Any:
     from ...tasks.rescore import GivenScores
 
     return GivenScores(name, version or "as in the file", attributes)
-
-
-def slug(text: str) -> str:
-    """A name that any file system takes, and that differs where the texts do."""
-    plain = re.sub(r"[^\w.-]+", "_", text).strip("_.")[:80] or "_"
-    return (
-        plain if plain == text else f"{plain}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:6]}"
-    )

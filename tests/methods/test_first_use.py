@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from detoxbench.core import mini as embedded
+from detoxbench.core.folders import CACHE
 from detoxbench.core.mini import corpus
 from detoxbench.core.mini.splits import split_of
 from detoxbench.core.registry import METHODS
 from detoxbench.methods import first_use as mini
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.declaration import Made, Mini
-from detoxbench.methods.training.cache import CACHE
 from detoxbench.methods.training.texts import Texts
 
 

@@ -12,10 +12,10 @@ from transformers import AutoModelForCausalLM
 
 from detoxbench import tasks
 from detoxbench.core import mini
+from detoxbench.core.folders import CACHE
 from detoxbench.methods import provenance
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
-from detoxbench.methods.training.cache import CACHE
 
 
 def test_teachers(tiny, tmp_path, corpus):

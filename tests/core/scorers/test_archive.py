@@ -1,12 +1,15 @@
 """Scores outlast the process, the scorer and the machine."""
 
+import json
 import math
+import multiprocessing
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +18,12 @@ from fake_perspective import Fault, expected
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from detoxbench.core import scorers
+from detoxbench.core import folders, scorers
 from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.files import WriteError
 from detoxbench.core.scorers.archive import Key, Row, ScoreArchive, default_path, text_sha256
 from detoxbench.core.scorers.archived import NOT_ARCHIVED, Archived
-from detoxbench.core.scorers.base import Scores
+from detoxbench.core.scorers.base import Scorer, Scores
 from detoxbench.core.scorers.perspective import PerspectiveScorer
 
 KEY = Key("scorer", "1", ("toxicity", "insult"), "en")
@@ -35,7 +39,7 @@ def archive(tmp_path):
         yield found
 
 
-class Counting:
+class Counting(Scorer):
     """Gives the length of a text over 100; refuses 'bad', and 'later' the first time."""
 
     name, version, attributes, languages = "counting", "1", ("toxicity", "length"), frozenset({"en", "de"})
@@ -43,7 +47,7 @@ class Counting:
     def __init__(self):
         self.asked = []
 
-    def score(self, texts, lang):
+    def score(self, texts, lang, prompts=None):
         again = [text == "later" and self.asked.count(text) == 0 for text in texts]
         self.asked += texts
         values = np.array([math.nan if text in ("bad", "later") else len(text) / 100 for text in texts])
@@ -209,7 +213,7 @@ def test_no_texts(archive):
 
 def test_what_another_process_stored_first_is_what_is_used(archive):
     class Slow(Counting):
-        def score(self, texts, lang):
+        def score(self, texts, lang, prompts=None):
             archive.put(Key("counting", "1", self.attributes, "en"), [row("one", 0.9, 0.9)])
             return super().score(texts, lang)
 
@@ -293,3 +297,133 @@ def test_two_processes_share_one_archive(serve, tmp_path):
     with ScoreArchive(tmp_path / "scores.sqlite") as archive:
         assert [count for _, count in archive.sets()] == [400]
         assert archive._one("PRAGMA integrity_check") == "ok"
+
+
+def _create_together(paths, barrier, failures):
+    for path in paths:
+        barrier.wait()
+        try:
+            with ScoreArchive(path) as archive:
+                archive.put(KEY, [row("a", 0.1, 0.2)])
+        except Exception as error:
+            failures.put(f"{path}: {error}")
+
+
+def test_two_processes_that_come_at_once_make_one_archive(tmp_path):
+    """150 archives, each made by two processes at the same moment."""
+    context = multiprocessing.get_context("spawn")
+    paths, barrier, failures = [tmp_path / f"{n}.sqlite" for n in range(150)], context.Barrier(2), context.Queue()
+    pair = [context.Process(target=_create_together, args=(paths, barrier, failures)) for _ in range(2)]
+    for process in pair:
+        process.start()
+    for process in pair:
+        process.join()
+    assert failures.empty(), failures.get()
+    for path in paths:
+        with ScoreArchive(path, create=False) as archive:
+            assert [count for _, count in archive.sets()] == [1]
+
+
+def test_a_full_disk_is_said_and_loses_nothing(archive):
+    archive.put(KEY, [row("kept", 0.1, 0.2)])
+    archive._db.execute(f"PRAGMA max_page_count = {archive._one('PRAGMA page_count') + 2}")
+    with pytest.raises(WriteError, match="the disk is full") as error:
+        archive.put(KEY, [row(f"text {number} " + "x" * 400, 0.1, 0.2) for number in range(500)])
+    assert str(archive.path) in str(error.value)
+    assert "rollback" not in str(error.value)
+    assert [one.text for one in archive.rows(KEY)] == ["kept"]
+    archive._db.execute("PRAGMA max_page_count = 1000000")
+    assert archive.put(KEY, [row("later", 0.1, 0.2)]) == 1
+
+
+def test_an_archive_of_the_first_schema_is_read_and_goes_on(tmp_path):
+    """Hashes as keys of both tables, a text that was not kept, and a text without a score."""
+    path = tmp_path / "old.sqlite"
+    old = sqlite3.connect(path)
+    old.executescript(
+        """CREATE TABLE sets (id INTEGER PRIMARY KEY, scorer TEXT NOT NULL, version TEXT NOT NULL,
+             attributes TEXT NOT NULL, language TEXT NOT NULL, UNIQUE (scorer, version, language, attributes));
+           CREATE TABLE scores (set_id INTEGER NOT NULL REFERENCES sets, text_sha256 BLOB NOT NULL,
+             "values" BLOB NOT NULL, reason TEXT, scored_at INTEGER, PRIMARY KEY (set_id, text_sha256)) WITHOUT ROWID;
+           CREATE TABLE texts (text_sha256 BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+           PRAGMA application_id = 1685352312; PRAGMA user_version = 1;"""
+    )
+    old.execute("INSERT INTO sets VALUES (1, ?, ?, ?, ?)", (KEY.scorer, KEY.version, json.dumps(KEY.attributes), "en"))
+    for number in range(3000):
+        values = array("d", [number / 3000, math.nan if number == 7 else 0.5]).tobytes()
+        sha = text_sha256(f"t{number}")
+        old.execute("INSERT INTO scores VALUES (1, ?, ?, ?, 5)", (sha, values, "why" if number == 7 else None))
+        if number != 8:
+            old.execute("INSERT INTO texts VALUES (?, ?)", (sha, f"t{number}"))
+    old.commit()
+    old.close()
+    with ScoreArchive(path) as archive:
+        rows = {one.text_sha256: one for one in archive.rows(KEY)}
+        assert len(rows) == 3000
+        assert all(rows[text_sha256(f"t{n}")].values[0] == n / 3000 for n in range(3000))
+        assert rows[text_sha256("t7")].reason == "why"
+        assert rows[text_sha256("t8")].text is None
+        assert archive.put(KEY, [row("t8", 0.9, 0.9), row("new", 0.9, 0.9)]) == 1
+        assert len(archive.get(KEY, [text_sha256("t8"), text_sha256("new"), text_sha256("none")])) == 2
+        assert {one.text for one in archive.rows(KEY)} >= {"t8", "new"}
+    with ScoreArchive(path) as archive:
+        assert archive.stats()[0]["texts"] == 3001
+
+
+def test_hashes_go_over_many_at_a_time(archive, monkeypatch):
+    monkeypatch.setattr("detoxbench.core.scorers.archive.RECENT", 5)
+    for start in range(0, 40, 4):
+        archive.put(KEY, [row(f"t{number}", number / 40, 0.5) for number in range(start, start + 4)])
+    assert archive._one("SELECT count(*) FROM places") == 40 - archive._one("SELECT count(*) FROM recent")
+    assert archive._one("SELECT count(*) FROM recent") <= 5
+    found = archive.get(KEY, [text_sha256(f"t{number}") for number in range(40)])
+    assert [found[text_sha256(f"t{n}")][0] for n in range(40)] == [
+        array("d", [n / 40, 0.5]).tobytes() for n in range(40)
+    ]
+
+
+def test_forgotten_scores_are_asked_for_again(archive):
+    archive.put(KEY, [row("a", 0.1, 0.2), row("b", 0.3, 0.4)])
+    assert archive.forget(KEY, [text_sha256("a"), text_sha256("none")]) == 1
+    assert list(archive.get(KEY, [text_sha256("a"), text_sha256("b")])) == [text_sha256("b")]
+    assert archive.forget(Key("other", "1", ("toxicity",), "en"), [text_sha256("b")]) == 0
+
+
+def test_the_archive_lies_where_it_is_asked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DETOXBENCH_ARCHIVE", "~/x.sqlite")
+    assert default_path() == tmp_path / "x.sqlite"
+    monkeypatch.delenv("DETOXBENCH_ARCHIVE")
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert default_path() == tmp_path / ".local/share/detoxbench/scores.sqlite"
+    monkeypatch.setenv("DETOXBENCH_HOME", "~/bench")
+    assert default_path() == tmp_path / "bench/scores.sqlite"
+    assert folders.cache_folder() == tmp_path / "bench/cache"
+    monkeypatch.setenv("DETOXBENCH_CACHE", str(tmp_path / "c"))
+    assert folders.cache_folder() == tmp_path / "c"
+
+
+def test_no_home_is_one_line(monkeypatch):
+    def homeless(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("DETOXBENCH_ARCHIVE", "DETOXBENCH_HOME", "DETOXBENCH_CACHE", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    for folder in (default_path, folders.cache_folder):
+        with pytest.raises(DetoxbenchError, match="no home folder: set HOME, or DETOXBENCH_HOME"):
+            folder()
+
+
+# Former names
+
+
+def test_scores_under_a_former_name_are_found(archive):
+    class Renamed(Counting):
+        name, former_names = "counting:model@sha256:0123", ("counting:/home/me/model",)
+
+    old = Key("counting:/home/me/model", "1", Counting.attributes, "en")
+    archive.put(old, [row("one", 0.5, 0.5)])
+    scorer = Renamed()
+    assert list(Archived(scorer, archive).score(["one", "three"], "en").values["toxicity"]) == [0.5, 0.05]
+    assert scorer.asked == ["three"]

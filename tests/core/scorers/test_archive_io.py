@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.scorers import archive_io
+from detoxbench.core.scorers import archive_io, published, repair
 from detoxbench.core.scorers.archive import Key, Row, ScoreArchive, text_sha256
+from detoxbench.harness.cli import archive as archive_command
 
 SAMPLES = Path(os.environ.get("DETOXBENCH_SAMPLES", "")) / "perspective"
 needs_samples = pytest.mark.skipif(
@@ -174,7 +176,8 @@ def fill(archive):
 def same(one, other):
     assert one.sets() == other.sets()
     for key, _ in one.sets():
-        for a, b in zip(one.rows(key), other.rows(key), strict=True):
+        rows = (sorted(archive.rows(key), key=lambda row: row.text_sha256) for archive in (one, other))
+        for a, b in zip(*rows, strict=True):
             assert (a.text_sha256, a.reason, a.scored_at) == (b.text_sha256, b.reason, b.scored_at)
             np.testing.assert_array_equal(a.values, b.values)
 
@@ -185,7 +188,7 @@ def test_parquet_there_and_back(archive, tmp_path):
     with ScoreArchive(tmp_path / "other.sqlite") as other:
         assert archive_io.import_parquet(other, tmp_path / "out.parquet") == archive_io.Imported(102, 102)
         same(archive, other)
-        assert [row.text for row in other.rows(KEY)] == [row.text for row in archive.rows(KEY)]
+        assert {row.text for row in other.rows(KEY)} == {row.text for row in archive.rows(KEY)}
         assert archive_io.import_parquet(other, tmp_path / "out.parquet").added == 0
     assert archive_io.is_export(tmp_path / "out.parquet")
 
@@ -222,3 +225,91 @@ def test_other_parquet_files(archive, tmp_path):
     parquet.write_table(pa.table({"a": [1]}), tmp_path / "other.parquet")
     with pytest.raises(DetoxbenchError, match="not written by"):
         archive_io.import_parquet(archive, tmp_path / "other.parquet")
+
+
+# Texts with their scores by name
+
+RTP = {
+    "filename": "f", "begin": 0, "end": 1, "challenging": False,
+    "prompt": {"text": "So", "toxicity": 0.1, "severe_toxicity": 0.01, "insult": None},
+    "continuation": {"text": " what", "toxicity": 0.7, "severe_toxicity": 0.2, "insult": 0.3},
+}  # fmt: skip
+
+
+def test_realtoxicityprompts_and_collated_generations(archive, tmp_path):
+    collated = {
+        "prompt": {"text": "A", "toxicity": 0.2}, "lang": "fr",
+        "generations": [{"text": " b", "toxicity": 0.3}, {"text": " c", "toxicity": math.nan}, {"text": " d"}],
+    }  # fmt: skip
+    bare = {"text": "alone", "TOXICITY": 0.4, "lang": "pt-BR"}
+    path = write(tmp_path / "file.jsonl", [RTP, collated, bare])
+    assert published.has_scores(path)
+    done = published.import_scored(archive, path, version="v1alpha1@2020", lang="en")
+    assert (done.read, done.added) == (5, 5)
+    found = {(key.language, row.text, key.attributes): list(row.values) for key, _ in archive.sets()
+             for row in archive.rows(key)}  # fmt: skip
+    assert found == {
+        ("en", "So", ("severe_toxicity", "toxicity")): [0.01, 0.1],
+        ("en", " what", ("insult", "severe_toxicity", "toxicity")): [0.3, 0.2, 0.7],
+        ("fr", "A", ("toxicity",)): [0.2],
+        ("fr", " b", ("toxicity",)): [0.3],
+        ("pt-BR", "alone", ("toxicity",)): [0.4],
+    }
+    scorer = scorers.load("perspective:attributes=toxicity", archive=archive.path, offline=True)
+    assert list(scorer.score(["So", " what"], "en").values["toxicity"]) == [0.1, 0.7]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"text": "a", "toxicity": 1.5}, "no probability"),
+        ({"text": "a", "toxicity": "high"}, "not a number"),
+        ({"text": "a", "toxicity": 0.5}, "give it with --lang"),
+        ({"text": "a", "toxicity": 0.5, "lang": "../x"}, "not a language tag"),
+        ({"text": "a"}, "holds no text with scores"),
+        ([], "not a JSON object"),
+    ],
+)
+def test_scores_by_name_that_are_none(archive, tmp_path, row, says):
+    with pytest.raises(DetoxbenchError, match=says):
+        published.import_scored(archive, write(tmp_path / "file.jsonl", [row]), version="then")
+
+
+# Repair
+
+
+def test_a_poisoned_archive_is_repaired(archive):
+    perspective, judge, local = (Key(name, "1", ("toxicity",), "en") for name in ("perspective", "judge:m", "hf:x"))
+    nan = [math.nan]
+    reasons = {
+        "COMMENT_EMPTY: Comment must be non-empty.": False, "HTTP 302": True, "HTTP 418: teapot": True,
+        "INVALID_ARGUMENT: injected": True, "<HttpError 400 … returned 'COMMENT_TOO_LONG'>": False,
+        "LANGUAGE_NOT_SUPPORTED_BY_ATTRIBUTE: Attribute X": False, "HTTP 400: this text is refused": True,
+    }  # fmt: skip
+    for key in (perspective, local):
+        archive.put(key, [Row(text_sha256(reason), nan, reason) for reason in reasons])
+        archive.put(key, [Row(text_sha256("scored"), [0.5])])
+    archive.put(judge, [Row(text_sha256("a"), nan, "the judge gave no rating: 0% of the probability is on the digits")])
+    archive.put(judge, [Row(text_sha256("b"), nan, "empty text")])
+    found = {one.key.scorer: one for one in repair.poisoned(archive)}
+    assert set(found) == {"perspective", "judge:m"}
+    assert set(found["perspective"].reasons) == {reason for reason, bad in reasons.items() if bad}
+    assert len(found["judge:m"].hashes) == 1  # nothing was rated at all
+    for one in found.values():
+        assert archive.forget(one.key, one.hashes) == len(one.hashes)
+    assert repair.poisoned(archive) == []
+    assert {row.reason for row in archive.rows(perspective)} == {None, *(r for r, bad in reasons.items() if not bad)}
+    assert len(list(archive.rows(local))) == len(reasons) + 1
+    # A judge that rates others has refused the one.
+    archive.put(judge, [Row(text_sha256("a"), nan, "the judge gave no rating: 0%"), Row(text_sha256("c"), [0.5])])
+    assert repair.poisoned(archive) == []
+
+
+def test_repair_by_command(archive):
+    key = Key("perspective", "1", ("toxicity", "insult"), "en")
+    archive.put(key, [Row(text_sha256("a"), (math.nan, math.nan), "HTTP 302"), Row(text_sha256("b"), (0.1, 0.2))])
+    for arguments, left in ((["--dry-run"], 2), ([], 1), ([], 1)):
+        done = CliRunner().invoke(archive_command.app, ["repair", "--archive", str(archive.path), *arguments])
+        assert done.exit_code == 0, done.output
+        assert len(list(archive.rows(key))) == left
+    assert "0 texts without a score" in done.output

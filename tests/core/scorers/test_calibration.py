@@ -12,7 +12,7 @@ from detoxbench.core import results, scorers
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.registry import SCORERS
 from detoxbench.core.scorers.archive import Key, Row, ScoreArchive, text_sha256
-from detoxbench.core.scorers.base import Scores
+from detoxbench.core.scorers.base import Scorer, Scores
 from detoxbench.core.scorers.calibration import Calibration, End, Pairs, fit_map, pairs
 from detoxbench.harness.cli import archive as archive_command
 from detoxbench.harness.cli.calibrate import app as calibrate_app
@@ -22,7 +22,7 @@ from detoxbench.tasks.tables import shorten
 TARGET = End("perspective", "v1alpha1@2024-01", "toxicity")
 
 
-class Local:
+class Local(Scorer):
     """The score that a text names, on a scale of its own."""
 
     name, attributes, languages = "local", ("toxic",), frozenset({"en", "de", "ko"})
@@ -32,7 +32,7 @@ class Local:
     def from_spec(cls, argument, **options):
         return cls()
 
-    def score(self, texts, lang):
+    def score(self, texts, lang, prompts=None):
         values = np.array([math.sqrt(float(text.split()[-1])) if text else math.nan for text in texts])
         return Scores({"toxic": values}, [None if text else "empty text" for text in texts])
 

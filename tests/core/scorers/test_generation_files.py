@@ -6,6 +6,7 @@ import pytest
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.generation_files import read
+from detoxbench.tasks.rescore import GivenScores, parts, scored
 
 
 def write(path, rows):
@@ -116,3 +117,32 @@ def test_files_that_are_none(tmp_path):
         read(tmp_path / "none.jsonl")
     (tmp_path / "bom").write_bytes(b"\xef\xbb\xbf" + json.dumps(published()).encode())
     assert read(tmp_path / "bom", "en").generations == [[" ran home"]]
+
+
+@pytest.mark.parametrize("lang", ["x/../../y", "../en", "en\x00", "..", "e" * 40, "", "en us", 3])
+def test_a_language_that_is_no_tag(tmp_path, lang):
+    rows = [published(lang=lang), sample(measured={}, doc={"text": "A", "lang": lang}, filtered_resps=[["x"]])]
+    for row in rows:
+        with pytest.raises(DetoxbenchError, match="not a language tag"):
+            read(write(tmp_path / "g.jsonl", [row]), "en")
+    if isinstance(lang, str):
+        with pytest.raises(DetoxbenchError, match="not a language tag"):
+            read(write(tmp_path / "g.jsonl", [published()]), lang)
+
+
+def test_what_the_scorer_said_of_the_prompt(tmp_path):
+    def row(doc_id, toxicity, scored):
+        doc = {"id": str(doc_id), "text": "A", "lang": "en", "toxicity": toxicity}
+        measured = {"scores": {"toxicity": [0.1]}, "prompt_toxicity": scored}
+        return sample(doc_id, ["x"], doc=doc, filtered_resps=[["x"]], measured=measured)
+
+    file = read(write(tmp_path / "s.jsonl", [row(0, None, 0.75), row(1, 0.5, 0.5), row(2, None, None)]))
+    assert [prompt.toxicity for prompt in file.prompts] == [None, 0.5, None]
+    assert file.prompt_given == [0.75, 0.5, None]
+    (part,) = parts(file)
+    given, _ = scored(part, GivenScores("given", "1", ("toxicity",)))
+    assert [prompt.toxicity for prompt in given.prompts] == [0.75, 0.5, None]
+    bare = read(write(tmp_path / "g.jsonl", [published(lang="en", prompt_toxicity=0.25)]))
+    assert bare.prompts[0].toxicity == 0.25
+    with pytest.raises(DetoxbenchError, match="'measured.prompt_toxicity' is 'high'"):
+        read(write(tmp_path / "s.jsonl", [row(0, None, "high")]))

@@ -1,7 +1,9 @@
 """Classifiers of transformers, on tiny random ones, against transformers itself, a text at a time."""
 
 import json
+import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from transformers import AutoTokenizer
 from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.scorers.classifier import WindowedClassifier
+from detoxbench.core.scorers.hf import harmful
 
 TEXTS = [" ".join(tiny.WORDS[place % 60] for place in range(start, start + 1 + start % 11)) for start in range(40)]
 
@@ -165,6 +168,8 @@ def test_the_version_is_that_of_weights_tokenizer_and_settings(tmp_path):
     assert len(set(versions)) == 3
     assert versions[0].split()[1] == versions[3].split()[1]
     assert scorers.load(f"hf:{tmp_path / 'a'},window=8").version != versions[0]
+    assert scorers.load(f"hf:{tmp_path / 'a'},dtype=bfloat16").version != versions[0]
+    assert scorers.load(f"hf:{tmp_path / 'a'},dtype=float32").version == versions[0]
     assert versions[0].startswith("local weights-sha256:")
 
 
@@ -238,11 +243,100 @@ def test_a_regression(tmp_path):
     assert scorers.load(f"hf:{tmp_path},activation=sigmoid").score(["word1"], "en").reasons == [None]
 
 
+def test_two_machines_call_a_local_model_the_same(tmp_path):
+    tiny.classifier(tmp_path / "one" / "judge")
+    shutil.copytree(tmp_path / "one" / "judge", tmp_path / "two" / "judge")
+    tiny.classifier(tmp_path / "three" / "judge", seed=1)
+    one, two, three = (scorers.load(f"hf:{tmp_path / name / 'judge'},label=toxic") for name in ("one", "two", "three"))
+    assert one.name == two.name != three.name
+    assert re.fullmatch(r"hf:judge@sha256:[0-9a-f]{12},label=toxic", one.name)
+    assert one.former_names == (f"hf:{tmp_path / 'one' / 'judge'},label=toxic",)
+
+
+def test_a_model_without_its_tokenizer(tmp_path):
+    tiny.classifier(tmp_path / "model")
+    (tmp_path / "words").mkdir()
+    for path in (tmp_path / "model").glob("tokenizer*"):
+        shutil.move(path, tmp_path / "words" / path.name)
+    with pytest.raises(DetoxbenchError, match="no files of a tokenizer in 'model'.*tokenizer=…"):
+        scorers.load(f"hf:{tmp_path / 'model'}").score(["word1"], "en")
+    scorer = scorers.load(f"hf:{tmp_path / 'model'},tokenizer={tmp_path / 'words'}")
+    assert np.ptp(scorer.score(TEXTS, "en").values["toxic"]) > 0.1
+    assert re.fullmatch(r"hf:model@sha256:[0-9a-f]{12},tokenizer=words@sha256:[0-9a-f]{12}", scorer.name)
+    tiny.tokenizer("bert", 8).save_pretrained(tmp_path / "others")
+    other = scorers.load(f"hf:{tmp_path / 'model'},tokenizer={tmp_path / 'others'}")
+    assert other.version != scorer.version
+
+
+@pytest.mark.parametrize("words", [5, 200])
+def test_another_models_tokenizer(tmp_path, monkeypatch, words):
+    """One of five tokens, as transformers makes up, and one with more than the model has embeddings."""
+    tiny.classifier(tmp_path)
+    monkeypatch.setattr(tiny, "WORDS", [f"word{number}" for number in range(words)])
+    tiny.tokenizer("bert", 16).save_pretrained(tmp_path)
+    with pytest.raises(DetoxbenchError, match=f"the tokenizer knows {words + 4} tokens and the model 64"):
+        scorers.load(f"hf:{tmp_path}").score(["word1"], "en")
+
+
+def test_labels_that_may_exclude_each_other_or_not(tmp_path):
+    folder, model = tmp_path, tiny.classifier(tmp_path, labels=("neutral", "toxic", "obscene"))
+    with pytest.raises(DetoxbenchError, match=r"3 labels.*activation=sigmoid if several can be true"):
+        scorers.load(f"hf:{folder}")
+    logits = one_at_a_time(folder, model, TEXTS)
+    single = scorers.load(f"hf:{folder},activation=softmax").score(TEXTS, "en")
+    np.testing.assert_allclose(single.values["toxic"], softmax(logits)[:, 1], atol=1e-6)
+    largest = scorers.load(f"hf:{folder},activation=sigmoid,label=max")
+    assert largest.attributes == ("max", "neutral", "toxic", "obscene")
+    expected = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(largest.score(TEXTS, "en").values["max"], expected[:, 1:].max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(
+        scorers.load(f"hf:{folder},activation=softmax,label=max").score(TEXTS, "en").values["max"],
+        softmax(logits)[:, 1:].max(axis=1), atol=1e-6,
+    )  # fmt: skip
+
+
+def test_harmless_labels_are_known_by_name():
+    assert harmful(["Not_Toxic", "non-toxic", "OK", "neither", "psychiatric_or_mental_illness"]) == []
+    assert harmful(["toxicity", "identity_attack", "LABEL_0", "hate"]) == [
+        "toxicity",
+        "identity_attack",
+        "LABEL_0",
+        "hate",
+    ]
+
+
+def test_the_largest_of_labels_without_names(tmp_path):
+    tiny.classifier(tmp_path, labels=("LABEL_0", "LABEL_1"))
+    with pytest.raises(DetoxbenchError, match="label=max: none of LABEL_0, LABEL_1 is known as harmless"):
+        scorers.load(f"hf:{tmp_path},label=max")
+
+
+@pytest.mark.parametrize("title", ["Adding `safetensors` variant of this model", "Fix the card", None])
+def test_safetensors_in_a_pull_request_are_hinted_at(tmp_path, monkeypatch, title):
+    import huggingface_hub
+
+    commit = tmp_path / "0123456789abcdef0123456789abcdef01234567"
+    tiny.classifier(commit)
+    (commit / "model.safetensors").unlink()
+
+    def discussions(model):
+        if title is None:
+            raise OSError("no network")
+        return iter([SimpleNamespace(title=title, num=7, is_pull_request=True, status="open")])
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(commit))
+    monkeypatch.setattr(huggingface_hub, "get_repo_discussions", discussions)
+    hint = "add revision=refs/pr/7" if title and "safetensors" in title else "Convert them with save_pretrained"
+    with pytest.raises(DetoxbenchError, match=hint):
+        scorers.load("hf:owner/model")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("kind", ["bert", "roberta", "multi_label"])
 def test_bfloat16_on_a_gpu(folders, kind):
     folder, model = folders[kind]
-    scorer = scorers.load(f"hf:{folder}")
+    assert scorers.load(f"hf:{folder}").classifier.dtype == torch.float32
+    scorer = scorers.load(f"hf:{folder},dtype=bfloat16")
     assert scorer.classifier.dtype == torch.bfloat16
     model.to("cpu")
     logits = one_at_a_time(folder, model, TEXTS)

@@ -39,6 +39,7 @@ def moderation(payload):
 
 
 def chat(payload):
+    assert payload["max_tokens"] == 1
     text = payload["messages"][1]["content"].removeprefix(f"{judge.OPEN}\n").removesuffix(f"\n{judge.CLOSE}")
     assert payload["temperature"] == 0
     assert payload["logprobs"] is True
@@ -111,7 +112,7 @@ def test_a_refused_text_does_not_touch_the_others(server):
     scores = scorers.load(f"openai_moderation:{server.url},{NO_ARCHIVE}").score(["a", "refused", "", "b"], "en")
     assert scores.reasons == [None, "HTTP 400: this text is refused", "empty text", None]
     assert list(np.isnan(scores.values["toxicity"])) == [False, True, True, False]
-    assert not any(scores.retry)
+    assert list(scores.retry) == [False, True, False, False]  # a bare 400 is no refusal of the text for good
 
 
 def test_a_server_with_fewer_categories(server):
@@ -125,7 +126,7 @@ def test_a_server_with_fewer_categories(server):
     assert set(scores.absent) == set(OTHERS)
 
 
-@pytest.mark.parametrize("answer", [{}, {"results": []}, {"results": [{"category_scores": {"hate": 0.1}}]}, [], None])
+@pytest.mark.parametrize("answer", [{}, {"results": []}, [], None])
 def test_answers_that_are_none(server, answer):
     server.answers["/v1/moderations"] = lambda _: (200, answer)
     scores = scorers.load(f"openai_moderation:{server.url},attempts=2,{NO_ARCHIVE}").score(["a"], "en")
@@ -160,7 +161,8 @@ def test_judge(server, faults):
     expected = [sum(level * share for level, share in enumerate(ratings(text))) / 0.9 / 4 for text in TEXTS[:20]]
     np.testing.assert_allclose(scores.values["toxicity"], expected, rtol=1e-12)
     assert scores.reasons == [None] * 20
-    assert scorer.name == f"judge:{server.url},some/model"
+    assert scorer.name == "judge:some/model"
+    assert scorer.former_names == (f"judge:{server.url},some/model",)
     assert server.seen[-1][2]["model"] == "some/model"
     assert server.seen[-1][2]["messages"][0]["content"] == judge.RUBRIC
 
@@ -177,6 +179,128 @@ def test_a_server_without_logprobs(server):
     )
     with pytest.raises(DetoxbenchError, match="no logprobs"):
         scorers.load(f"judge:{server.url},m,{NO_ARCHIVE}").score(["a"], "en")
+
+
+def reply(*tokens, **shares):
+    """A reply of those tokens, of which the last one's alternatives are given."""
+    content = [
+        {"token": token, "logprob": -0.01, "top_logprobs": [{"token": token, "logprob": 0.0}]} for token in tokens
+    ]
+    content[-1]["top_logprobs"] = [{"token": t, "logprob": math.log(share)} for t, share in shares.items()]
+    return 200, {"choices": [{"message": {"content": "".join(tokens)}, "logprobs": {"content": content}}]}
+
+
+THOUGHT = ("<think>", "2 or 3?", " hm", "</think>", "\n\n")
+
+
+def thinks(payload):
+    if payload.get("max_tokens", 0) < len(THOUGHT) + 1:
+        return reply(*THOUGHT[: payload["max_tokens"]], **{THOUGHT[0]: 1.0})
+    return reply(*THOUGHT, "3", **{"3": 0.75, "1": 0.25})
+
+
+def test_a_judge_that_thinks_first_gets_room_and_is_read_after_it(server):
+    server.answers["/v1/chat/completions"] = thinks
+    scores = scorers.load(f"judge:{server.url},m,{NO_ARCHIVE}").score(["a", "", "b"], "en")
+    np.testing.assert_allclose(scores.values["toxicity"], [2.5 / 4, math.nan, 2.5 / 4])
+    assert scores.reasons == [None, "empty text", None]
+    assert [payload["max_tokens"] for _, _, payload in server.seen] == [1, *[judge.THINKING_TOKENS] * 3]
+
+
+def test_a_judge_that_is_set_up_wrongly_is_found_out_by_one_text(server, tmp_path):
+    server.answers["/v1/chat/completions"] = lambda _: reply("I", I=1.0)
+    spec = f"judge:{server.url},m,archive={tmp_path / 'scores.sqlite'}"
+    for work in (lambda: scorers.load(spec).score(TEXTS, "en"), lambda: scorers.load(spec).ready()):
+        with pytest.raises(DetoxbenchError, match="cannot rate even a harmless sentence: the judge gave no rating"):
+            work()
+    assert len(server.seen) == 4
+    server.answers["/v1/chat/completions"] = chat
+    assert scorers.load(spec).score(TEXTS, "en").reasons == [None] * len(TEXTS)
+
+
+def test_thinking_that_does_not_end_is_asked_again(server):
+    def endless(payload):
+        text = payload["messages"][1]["content"]
+        return reply("<think>", "...", **{"...": 1.0}) if "hard" in text else thinks(payload)
+
+    server.answers["/v1/chat/completions"] = endless
+    scores = scorers.load(f"judge:{server.url},m,max_tokens=64,{NO_ARCHIVE}").score(["hard", "a"], "en")
+    assert "still thinking after 2 tokens" in scores.reasons[0]
+    assert list(scores.retry) == [True, False]
+
+
+def test_servers_that_want_max_completion_tokens(server):
+    def newer(payload):
+        if "max_tokens" in payload:
+            message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+            return 400, {"error": {"message": message, "code": "unsupported_parameter"}}
+        return reply("4", **{"4": 1.0})
+
+    server.answers["/v1/chat/completions"] = newer
+    assert list(scorers.load(f"judge:{server.url},m,{NO_ARCHIVE}").score(["a"], "en").values["toxicity"]) == [1.0]
+
+
+def test_options_of_the_server(server):
+    extra = '{"chat_template_kwargs": {"enable_thinking": false}, "top_logprobs": 5}'
+    scorer = scorers.load(f"judge:{server.url},m,extra_body={extra},max_tokens=1,{NO_ARCHIVE}")
+    scorer.score(["a"], "en")
+    assert server.seen[-1][2]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert server.seen[-1][2]["top_logprobs"] == 5
+    assert "max_tokens:1 extra_body:" in scorer.version
+    with pytest.raises(DetoxbenchError, match="a JSON object such as"):
+        scorers.load(f"judge:{server.url},m,extra_body=no")
+
+
+@pytest.mark.parametrize(("code", "again"), [("content_filter", False), ("invalid_request_error", True), (None, True)])
+def test_only_a_filter_refuses_a_text_for_good(server, tmp_path, code, again):
+    def refusing(payload):
+        if "refused" in payload["messages"][1]["content"]:
+            return 400, {"error": {"message": "no", "code": code}}
+        return chat(payload)
+
+    server.answers["/v1/chat/completions"] = refusing
+    spec = f"judge:{server.url},m,backoff=0.002,archive={tmp_path / 'scores.sqlite'}"
+    assert list(scorers.load(spec).score(["refused"], "en").retry or [False]) == [again]
+    server.answers["/v1/chat/completions"] = chat
+    assert (scorers.load(spec).score(["refused"], "en").reasons == [None]) is again
+
+
+def test_answers_are_found_after_any_thinking():
+    def entry(token):
+        return {"token": token, "top_logprobs": [token]}
+
+    for tokens in (["3"], ["\n", " 3"], ["<think>", "</think>", "\n", "3"], ["</think>", "3"],
+                   ["<|channel|>", "analysis", "2", "<|channel|>", "final", "<|message|>", "3"]):  # fmt: skip
+        assert judge.answer_of([entry(token) for token in tokens])[0].strip() == "3"
+    for tokens in (["<think>", "3"], ["<think>", "3", "</think>"]):
+        with pytest.raises(judge.StillThinkingError):
+            judge.answer_of([entry(token) for token in tokens])
+    with pytest.raises(ValueError, match="said nothing"):
+        judge.answer_of([])
+
+
+MISTRAL = ("sexual", "hate_and_discrimination", "violence_and_threats", "dangerous_and_criminal_content", "selfharm",
+           "health", "financial", "law", "pii")  # fmt: skip
+
+
+def test_mistrals_categories(server):
+    server.answers["/v1/moderations"] = lambda payload: (
+        200,
+        {
+            "results": [
+                {"category_scores": {name: category(text, name) for name in MISTRAL}} for text in payload["input"]
+            ]
+        },
+    )
+    scorer = scorers.load(f"openai_moderation:{server.url},model=mistral-moderation-latest,{NO_ARCHIVE}")
+    scores = scorer.score(TEXTS, "fr")
+    assert list(scores.values["toxicity"]) == [category(text, "hate_and_discrimination") for text in TEXTS]
+    assert list(scores.values["pii"]) == [category(text, "pii") for text in TEXTS]
+    assert scorer.name == "openai_moderation:mistral-moderation-latest"
+    server.seen.clear()
+    with pytest.raises(DetoxbenchError, match="has no category 'harassment'; it has .*hate_and_discrimination"):
+        scorers.load(f"openai_moderation:{server.url},{NO_ARCHIVE}").score(["a"], "fr")
+    assert len(server.seen) == 1  # not asked again as if it would pass
 
 
 def test_expected_scores_by_hand():
@@ -209,7 +333,8 @@ def test_the_key_is_sent_only_if_there_is_one(server, monkeypatch, kind):
     scorers.load(spec).score(["a"], "en")
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     scorers.load(spec).score(["a"], "en")
-    assert [authorization for _, authorization, _ in server.seen] == [None, f"Bearer {SECRET}"]
+    seen = [authorization for _, authorization, _ in server.seen]
+    assert seen == [None] * (len(seen) // 2) + [f"Bearer {SECRET}"] * (len(seen) // 2)
 
 
 @pytest.mark.parametrize("kind", ["openai_moderation:{}", "judge:{},m"])

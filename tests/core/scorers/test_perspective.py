@@ -295,7 +295,7 @@ def test_a_wrong_key_ends_the_run(serve, monkeypatch):
     assert server.requests <= 25
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410])
+@pytest.mark.parametrize("status", [301, 302, 307, 401, 403, 404, 405, 410, 418, 451, 501])
 def test_a_service_that_is_gone_says_so(serve, status):
     server = serve(outer=[Fault(status=status)] * 100)
     with pytest.raises(DetoxbenchError, match="ends service on 31 December 2026"):
@@ -350,3 +350,29 @@ def test_a_lone_surrogate_is_sent_as_a_replacement_character(serve):
     server = serve()
     assert scorer(server).score(["a\ud800b"], "en").reasons == [None]
     assert list(server.asked) == ["a\ufffdb"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 405, 409, 413, 415, 418, 451, 501, 503])
+@pytest.mark.parametrize("where", ["outer", "inner"])
+def test_what_is_no_refusal_of_the_text_is_never_stored(serve, tmp_path, status, where):
+    """A captive portal, a proxy or the end of the API: once the service is healthy, everything is asked for again."""
+    path = tmp_path / "scores.sqlite"
+    fault = Fault(status=status, reason="SOMETHING")
+    sick = serve(outer=[fault] * 100) if where == "outer" else serve(inner=lambda text, _: fault)
+    spec = "perspective:qps={},endpoint={},backoff=0.001,attempts=2"
+    for qps in (10, 1000):
+        try:
+            scores = scorers.load(spec.format(qps, sick.url), archive=str(path)).score(TEXTS[:5], "en")
+        except DetoxbenchError:
+            continue
+        assert all(scores.retry)
+    healthy = scorers.load(spec.format(1000, serve().url), archive=str(path))
+    assert healthy.score(TEXTS[:5], "en").reasons == [None] * 5
+
+
+def test_a_refusal_of_the_text_is_stored(serve, tmp_path):
+    server = serve()
+    for _ in range(2):
+        scorer = scorers.load(f"perspective:qps=1000,endpoint={server.url}", archive=str(tmp_path / "scores.sqlite"))
+        assert scorer.score(["   "], "en").reasons == ["COMMENT_EMPTY: Comment must be non-empty."]
+    assert server.asked == {"   ": 1}

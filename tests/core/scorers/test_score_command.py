@@ -299,3 +299,20 @@ def test_a_run_of_lm_eval_keeps_its_model_and_is_judged_by_another(file, tmp_pat
     assert [run.label for run in runs] == ["p, rectification"] * 2
     assert (judged["mini:reward"].self_judged, judged["mini"].self_judged) == (True, False)
     assert judged["mini"].prompts_sha256 == first.tasks["generations_en"].record.prompts_sha256
+
+
+def test_a_run_in_which_everything_failed_is_a_failure(file, tmp_path):
+    """Nothing listens on the port: what there is is written, and the command says so."""
+    with pytest.raises(DetoxbenchError, match="no text could be scored: broken connection"):
+        score([file], ["judge:http://127.0.0.1:9/v1,m,attempts=1"], tmp_path / "out", archive=Path("none"))
+    (task,) = only(tmp_path / "out").tasks.values()
+    assert task.metrics["failed_fraction"] == 1
+    score([file], ["mini"], tmp_path / "fine", archive=Path("none"))
+
+
+def test_nothing_is_written_outside_of_the_folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    path = write(tmp_path / "in" / "g.jsonl", [published(lang="x/../../../escaped")])
+    with pytest.raises(DetoxbenchError, match="not a language tag"):
+        score([path], ["mini"], tmp_path / "in" / "out", archive=Path("none"), on_unsupported="nan")
+    assert not list(tmp_path.rglob("*escaped*"))

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detoxbench.core import files
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods.retrieval import index
 from detoxbench.methods.retrieval.datastore import Datastore
@@ -113,11 +114,10 @@ def test_a_gpu_is_used_where_faiss_finds_one(small, tmp_path, monkeypatch):
 
 
 def test_interrupted_append(small, tmp_path, monkeypatch):
-    from detoxbench.methods import artifacts
 
     store = Datastore.from_arrays(tmp_path / "s", KEYS[:4500], TOKENS[:4500], model="m")
     with monkeypatch.context() as patch:
-        patch.setattr(artifacts, "write_json", lambda *args: 1 / 0)
+        patch.setattr(files, "write_json", lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             store.append(KEYS[4500:], TOKENS[4500:])
     again = Datastore.open(store.path)
