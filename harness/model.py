@@ -27,6 +27,7 @@ from ..core.sampling.thinking import MAX_THINKING
 from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
+from ..methods.selection import forward_passes, select, to_draw
 from . import model_arguments
 from .responses import Responses
 from .run_settings import RUN
@@ -82,6 +83,7 @@ class DetoxLM(HFLM):
         self._drawn_seed: int | None = None
         self._cut: set[str] = set()
         self._cut_while_thinking = 0
+        self._selection: dict[str, int] = {}
         with model_arguments.loading(self.name):
             super().__init__(
                 pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs
@@ -99,6 +101,7 @@ class DetoxLM(HFLM):
             self.trained_with = provenance.teachers(completed)
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
+            self.trained_with = sorted({*self.trained_with, *getattr(self._model, "guided_by", ())})
 
     @property
     def max_length(self) -> int:
@@ -209,7 +212,7 @@ class DetoxLM(HFLM):
         responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
         self._note(sampling.record(), sampling.seed)
         with self._aligned(sampling):
-            outputs = self._run(rows, sampling, responses, disable_tqdm)
+            outputs = self._drawn_by_method(rows, requests, sampling, responses, disable_tqdm)
         texts = {
             (row.text, index): responses.text(row.tokens, tokens)
             for row, output in zip(rows, outputs, strict=True)
@@ -217,6 +220,29 @@ class DetoxLM(HFLM):
         }
         self._cut_while_thinking += responses.cut_while_thinking
         return [texts[sample] for sample in samples]
+
+    def _drawn_by_method(
+        self,
+        rows: Sequence[Request],
+        requests: Sequence[Instance],
+        sampling: Sampling,
+        responses: Responses,
+        disable_tqdm: bool,
+    ) -> list[list[list[int]]]:
+        """The samples of each prompt; a selection method keeps some of more."""
+        selection = getattr(self.model, "selection", None)
+        if selection is None:
+            return self._run(rows, sampling, responses, disable_tqdm)
+        wanted = [to_draw(row, selection.draws) for row in rows]
+        outputs = self._run(wanted, sampling, responses, disable_tqdm)
+        stops = responses.stops if sampling.stop else None
+        passes = forward_passes(wanted, outputs, sampling, stops, self.max_thinking_toks if responses.thinking else 0)
+        langs = {_arguments(request)[0]: _language(request) for request in requests}
+        judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
+        found = select(selection, rows, outputs, judged.text, [langs[row.text] for row in rows], passes)
+        for name, count in found.cost.items():
+            self._selection[name] = self._selection.get(name, 0) + count
+        return found.tokens
 
     def _run(
         self, rows: Sequence[Request], sampling: Sampling, responses: Responses, disable_tqdm: bool
@@ -333,6 +359,7 @@ class DetoxLM(HFLM):
             method_arguments=self.method_arguments,
             effective_arguments=self.effective_arguments,
             trained_with=self.trained_with,
+            selection=self._selection,
             sampling=self._drawn[0] if self._drawn else {},
             other_sampling=self._drawn[1:],
             seed=seed if self._drawn_seed is None else self._drawn_seed,
@@ -350,6 +377,12 @@ class DetoxLM(HFLM):
 def _arguments(request: Instance) -> tuple[str, dict[str, Any]]:
     """Context and generation settings of a ``generate_until`` request."""
     return cast("tuple[str, dict[str, Any]]", request.args)
+
+
+def _language(request: Instance) -> str | None:
+    """The BCP-47 tag of a request's document, where it says one."""
+    document = request.doc
+    return document.get("lang") if isinstance(document, dict) else None
 
 
 def _hardware(device: torch.device) -> str:
