@@ -88,7 +88,7 @@ def card(name: str) -> Card:
     about, fit = cls.about, cls.fit
     command, artifacts, settings = "", [], []
     if fit is not None:
-        sides = " ".join(f"--{side} …" for side in fit.needs or fit.takes)
+        sides = "--pairs …" if fit.pairs else " ".join(f"--{side} …" for side in fit.needs or fit.takes)
         required = [
             f"--{one.replace('_', '-')} …"
             for one, option in fit.settings.options().items()
