@@ -85,6 +85,7 @@ METHODS = Registry(
         "negation": "detoxbench.methods.negation.method:Negation",
         "dapt": "detoxbench.methods.dapt.method:DAPT",
         "gradient_ascent": "detoxbench.methods.gradient_ascent.method:GradientAscent",
+        "gedi": "detoxbench.methods.gedi.method:GeDi",
         "best_of_n": "detoxbench.methods.best_of_n.method:BestOfN",
     },
     "detoxbench.methods",

@@ -15,7 +15,7 @@ from ..core.errors import DetoxbenchError
 from ..core.mini import model_folder
 from . import artifacts
 
-OTHER_KINDS = ("datastore", "value_model")
+OTHER_KINDS = ("datastore", "value_model", "reward_model", "probe")
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
 _CHOSEN: weakref.WeakKeyDictionary[PreTrainedModel, Any] = weakref.WeakKeyDictionary()
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model", "spiece.model")

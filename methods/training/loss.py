@@ -27,6 +27,16 @@ def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
     Args:
         model: a causal LM, or peft's around one.
     """
+    found = body_output_and_rest(model)
+    if found is None:
+        return None
+    body, output, rest = found
+    return body, lambda states: rest(output(states))
+
+
+def body_output_and_rest(model: Any) -> tuple[nn.Module, Any, Head] | None:
+    """``body_and_head`` with the head in two: a linear layer, and what is done to each of its outputs alone (a cap, a
+    scale, or nothing)."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     output = inner.get_output_embeddings() if isinstance(inner, PreTrainedModel) else None
     if output is None or inner.base_model is inner:
@@ -34,13 +44,13 @@ def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
     config = inner.config.get_text_config()
     cap, scale = getattr(config, "final_logit_softcapping", None), getattr(config, "logit_scale", None)
     divisor = getattr(config, "logits_scaling", None)
-    candidates: list[Head] = [output]
+    candidates: list[Head] = [lambda scores: scores]
     if cap:
-        candidates.append(lambda states: torch.tanh(output(states) / cap) * cap)
+        candidates.append(lambda scores: torch.tanh(scores / cap) * cap)
     if isinstance(scale, (int, float)):
-        candidates.append(lambda states: output(states) * scale)
+        candidates.append(lambda scores: scores * scale)
     if isinstance(divisor, (int, float)) and divisor:
-        candidates.append(lambda states: output(states) / divisor)
+        candidates.append(lambda scores: scores / divisor)
     training = model.training
     model.eval()
     try:
@@ -49,9 +59,9 @@ def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
             wanted = inner(input_ids=ids, use_cache=False).logits
             states = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state
             for candidate in candidates:
-                made = candidate(states)
+                made = candidate(output(states))
                 if made.shape == wanted.shape and torch.allclose(made.float(), wanted.float(), rtol=1e-4, atol=1e-5):
-                    return inner.base_model, candidate
+                    return inner.base_model, output, candidate
     except (AttributeError, TypeError, ValueError, RuntimeError, KeyError, IndexError):
         return None  # an architecture that wants more than token ids, or gives something else
     finally:

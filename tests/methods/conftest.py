@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from detoxbench.core.registry import METHODS
 from detoxbench.methods import load_detoxified
+from detoxbench.methods.gedi.classes import ClassModel
 from detoxbench.methods.layers import capture_input, key_layer
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
@@ -88,13 +89,18 @@ def artifacts(tmp_path_factory):
         torch.nn.init.constant_(model.head[2].bias, -0.4)
         return model
 
+    def classes(architecture: str) -> ClassModel:
+        return ClassModel(_cached(architecture, 4), [7], [9], scale=1.3)
+
     made = {
+        "gedi": {"class_model": classes},
         "dexperts": {"expert": lambda one: _cached(one, 1), "antiexpert": lambda one: _cached(one, 2)},
         "datastores": {"toxic": lambda one: store(one, 3), "nontoxic": lambda one: store(one, 4)},
         "rectification": {"value_model": value},
     }
     """A fit's name -> artifact -> what makes a tiny one."""
-    small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "description_ids": [5, 9, 2], "decay": 10.0}
+    small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "description_ids": [5, 9, 2], "decay": 10.0,
+             "omega": 1.5}  # fmt: skip
     """Values that suit tiny models, of the arguments that a method has."""
 
     def make(architecture: str, method: str) -> dict:

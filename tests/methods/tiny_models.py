@@ -7,7 +7,8 @@ from detoxbench.core.registry import METHODS as REGISTERED
 VOCAB, DIM = 61, 16
 METHODS = [name for name in REGISTERED if REGISTERED[name].kind == "logit"]
 ARCHITECTURES = [
-    "gpt2", "gpt_neo", "gpt_neox", "bloom", "opt", "llama", "mistral", "qwen2", "gemma2", "phi"
+    "gpt2", "gpt_neo", "gpt_neox", "bloom", "opt", "llama", "mistral", "qwen2", "gemma2", "phi",
+    "gemma3_text", "qwen3", "qwen3_moe",
 ]  # fmt: skip
 
 COMMON = {"vocab_size": VOCAB, "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -26,5 +27,8 @@ OWN = {
     "opt": {**COMMON, "ffn_dim": 32, "word_embed_proj_dim": DIM, "max_position_embeddings": 64},
     "bloom": {"vocab_size": VOCAB, "hidden_size": DIM, "n_layer": 2, "n_head": 2},
     "gemma2": {**GATED, "head_dim": 8, "sliding_window": 32},
+    "gemma3_text": {**GATED, "head_dim": 8, "sliding_window": 32},
+    "qwen3": {**GATED, "head_dim": 8},
+    "qwen3_moe": {**GATED, "head_dim": 8, "moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2},
     "mistral": {**GATED, "sliding_window": 32},
 }
