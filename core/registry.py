@@ -86,6 +86,7 @@ METHODS = Registry(
         "dapt": "detoxbench.methods.dapt.method:DAPT",
         "gradient_ascent": "detoxbench.methods.gradient_ascent.method:GradientAscent",
         "gedi": "detoxbench.methods.gedi.method:GeDi",
+        "rad": "detoxbench.methods.rad.method:RAD",
         "best_of_n": "detoxbench.methods.best_of_n.method:BestOfN",
     },
     "detoxbench.methods",

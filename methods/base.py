@@ -1,8 +1,9 @@
 """What a detoxification method is: a few small kinds, what each declares, and the checking of its arguments.
 
 A **logit** method changes next-token scores, a **weight** method changes a model's parameters before it is used, a
-**prompt** method puts a text in front, a **selection** method chooses among whole continuations. ``none`` is the base model. Register one in ``core/registry.py``, or from
-another package through the entry-point group ``detoxbench.methods``.
+**prompt** method puts a text in front, a **selection** method chooses among whole continuations. ``none`` is the base
+model. Register one in ``core/registry.py``, or from another package through the entry-point group
+``detoxbench.methods``.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from .declaration import About, Artifact, Fit, Growth, Importer, Made, Mini, Use
 from .explanation import Neighbour
 
 __all__ = [
-    "About", "Arguments", "Artifact", "Auxiliary", "Chosen", "Fit", "Growth", "Importer", "LogitMethod", "Looking", "Made",
-    "Method", "Mini", "Parts", "PromptMethod", "SelectionMethod", "Streams", "Use", "WeightMethod", "parse_arguments",
+    "About", "Arguments", "Artifact", "Auxiliary", "Chosen", "Fit", "Growth", "Importer", "LogitMethod", "Looking",
+    "Made", "Method", "Mini", "Parts", "PromptMethod", "SelectionMethod", "Streams", "Use", "WeightMethod",
+    "parse_arguments",
 ]  # fmt: skip
 
 

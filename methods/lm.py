@@ -214,7 +214,8 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
             return scores.float()
         batch, kept, vocab = scores.shape
         flat, asked = (
-            {name: found.to(scores.device).flatten(0, 1) for name, found in some.items()} for some in (outputs, proposed)
+            {name: found.to(scores.device).flatten(0, 1) for name, found in some.items()}
+            for some in (outputs, proposed)
         )
         flat_hidden = None if hidden is None else hidden.to(scores.device).flatten(0, 1)
         streams = base.Streams(flat_hidden, flat, asked)

@@ -119,6 +119,25 @@ def use_tokenizer(base: PreTrainedModel, tokenizer: Any) -> None:
     _CHOSEN[base] = tokenizer
 
 
+def tokenizer_of(base: PreTrainedModel, purpose: str) -> Any:
+    """The base model's own tokenizer.
+
+    Args:
+        purpose: what it is needed for, for messages.
+
+    Raises:
+        DetoxbenchError: where the model comes without one.
+    """
+    if (chosen := _CHOSEN.get(base)) is not None:
+        return chosen
+    try:
+        return AutoTokenizer.from_pretrained(base.name_or_path)
+    except LOAD_ERRORS as error:
+        raise DetoxbenchError(
+            f"{purpose} needs the base model's tokenizer, and '{base.name_or_path}' has none ({type(error).__name__})"
+        ) from error
+
+
 def encode(base: PreTrainedModel, text: str, argument: str) -> list[int]:
     """Token ids of a text under the base model's own tokenizer, special tokens included.
 

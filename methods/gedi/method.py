@@ -21,7 +21,7 @@ from .classes import KIND, ClassModel
 from .settings import Settings
 
 ABOUT = base.About(
-    summary="A small LM that was trained with control codes weighs every next token by how likely it makes the text clean.",
+    summary="A small LM trained with control codes weighs every next token by how likely it makes the text clean.",
     paper="Krause et al., Findings of EMNLP 2021",
     bibtex="""@inproceedings{krause-etal-2021-gedi-generative,
   title     = {{G}e{D}i: Generative Discriminator Guided Sequence Generation},

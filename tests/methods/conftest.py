@@ -18,6 +18,7 @@ from detoxbench.core.registry import METHODS
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.gedi.classes import ClassModel
 from detoxbench.methods.layers import capture_input, key_layer
+from detoxbench.methods.rad.reward_model import RewardModel
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
 
@@ -92,7 +93,14 @@ def artifacts(tmp_path_factory):
     def classes(architecture: str) -> ClassModel:
         return ClassModel(_cached(architecture, 4), [7], [9], scale=1.3)
 
+    def reward(architecture: str) -> RewardModel:
+        torch.manual_seed(8)
+        model = RewardModel.from_causal_lm(_cached(architecture, 5)).eval()
+        torch.nn.init.normal_(model.head.weight, std=0.05)
+        return model
+
     made = {
+        "rad": {"reward_model": reward},
         "gedi": {"class_model": classes},
         "dexperts": {"expert": lambda one: _cached(one, 1), "antiexpert": lambda one: _cached(one, 2)},
         "datastores": {"toxic": lambda one: store(one, 3), "nontoxic": lambda one: store(one, 4)},
@@ -100,7 +108,7 @@ def artifacts(tmp_path_factory):
     }
     """A fit's name -> artifact -> what makes a tiny one."""
     small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "description_ids": [5, 9, 2], "decay": 10.0,
-             "omega": 1.5}  # fmt: skip
+             "omega": 1.5, "beta": 6.0}  # fmt: skip
     """Values that suit tiny models, of the arguments that a method has."""
 
     def make(architecture: str, method: str) -> dict:

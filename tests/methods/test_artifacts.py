@@ -55,9 +55,7 @@ def test_flipped_byte(tuned, use):
     base, part = tuned
     USES[use](base, part)
     flip(part / PART, -5)
-    with pytest.raises(
-        DetoxbenchError, match=r"model.safetensors is corrupted: its sha256 is .*copy it again"
-    ):
+    with pytest.raises(DetoxbenchError, match=r"model.safetensors is corrupted: its sha256 is .*copy it again"):
         USES[use](base, part)
 
 

@@ -17,7 +17,13 @@ from detoxbench.methods.artifact_arguments import as_fitted, fit_settings, namin
 from detoxbench.methods.card import card
 from detoxbench.methods.declaration import SIDES, Artifact
 
-KINDS = {"none": base.Method, "logit": base.LogitMethod, "weight": base.WeightMethod, "prompt": base.PromptMethod, "selection": base.SelectionMethod}
+KINDS = {
+    "none": base.Method,
+    "logit": base.LogitMethod,
+    "weight": base.WeightMethod,
+    "prompt": base.PromptMethod,
+    "selection": base.SelectionMethod,
+}
 FITTED = [name for name in METHODS if METHODS[name].fit is not None]
 IMPORTED = [name for name in METHODS if METHODS[name].imports is not None]
 REQUIRED = {"scorer": "mini:reward"}
