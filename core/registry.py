@@ -87,6 +87,8 @@ METHODS = Registry(
         "gradient_ascent": "detoxbench.methods.gradient_ascent.method:GradientAscent",
         "gedi": "detoxbench.methods.gedi.method:GeDi",
         "rad": "detoxbench.methods.rad.method:RAD",
+        "dpo": "detoxbench.methods.dpo.method:DPO",
+        "sasa": "detoxbench.methods.sasa.method:SASA",
         "best_of_n": "detoxbench.methods.best_of_n.method:BestOfN",
     },
     "detoxbench.methods",

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core.errors import DetoxbenchError
 from ..guidance.body import Body, Head, split
 from ..loading import same_vocabulary
 from ..training import loop, work
+from ..training.loss import token_losses
 from ..training.texts import Texts
-from .classes import BLOCK, KIND, ClassModel
+from .classes import KIND, ClassModel
 from .settings import Settings
 
 DEFAULTS = Settings()
@@ -151,18 +151,8 @@ def _losses(body: Body, head: Head, code: list[int], rows: Sequence[Row]) -> Ten
     states = body(ids, mask).logits[:, len(code) - 1 : -1]
     wanted, real = ids[:, len(code) :], mask[:, len(code) :].bool()
     flat, labels = states[real], wanted[real]
-
-    def block(states: Tensor, labels: Tensor) -> Tensor:
-        scores = head(states)
-        return nn.functional.cross_entropy(scores, labels.to(scores.device), reduction="none")
-
-    # Scores over a large vocabulary are made again for the gradient, some positions at a time.
-    size = max(1, BLOCK // body.config.get_text_config().vocab_size)
-    parts = []
-    for start in range(0, len(flat), size):
-        some = flat[start : start + size], labels[start : start + size]
-        parts.append(checkpoint(block, *some, use_reentrant=False) if torch.is_grad_enabled() else block(*some))
-    losses = states.new_zeros(wanted.shape, dtype=torch.float32).masked_scatter(real, torch.cat(parts))
+    taken = token_losses(head, flat, labels, body.config.get_text_config().vocab_size)
+    losses = states.new_zeros(wanted.shape, dtype=torch.float32).masked_scatter(real, taken)
     return losses.sum(1) / real.sum(1)
 
 

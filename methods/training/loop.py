@@ -34,7 +34,7 @@ class Settings(settings.Settings):
 
     epochs: int = Field(1, ge=1, description="passes over the texts")
     learning_rate: float = Field(2e-5, gt=0, description="at its highest")
-    warmup_share: float = Field(0.1, ge=0, lt=1, description="of all steps, until it is reached; then it falls to 0")
+    warmup_share: float = Field(0.1, ge=0, lt=1, description="of all steps, until it is reached")
     weight_decay: float = Field(0.0, ge=0, description="AdamW's")
     gradient_norm: float = Field(1.0, gt=0, description="longer gradients are shortened to it")
     batch_size: int = Field(32, ge=1, description="rows a step")
@@ -56,6 +56,7 @@ class How:
         optimizer: which one.
         checkpoint_steps: a killed training repeats at most so many steps.
         patience: stop after so many evaluations without an improvement; 0 never stops early.
+        decay: the learning rate falls to 0 linearly; else it stays.
     """
 
     name: str
@@ -63,6 +64,7 @@ class How:
     optimizer: Optimizer = "adamw"
     checkpoint_steps: int = 500
     patience: int = 0
+    decay: bool = True
 
 
 def train(
@@ -101,7 +103,7 @@ def train(
     model.eval()
     before = mean(loss, sample, settings.device_batch_size), progress.values(model)  # type: ignore[arg-type]
     if held_out and how.patience:
-        state.best = mean(loss, held_out, settings.device_batch_size)
+        state.judge(mean(loss, held_out, settings.device_batch_size))
     state.resume()
     device = next(model.parameters()).device
     with (
@@ -160,9 +162,11 @@ class _State:
             )
 
     def rate(self) -> float:
-        """The learning rate of the next update: up linearly, then down to 0."""
+        """The learning rate of the next update: up linearly, then down to 0 or constant."""
         if self.step < self.warmup:
             return self.settings.learning_rate * (self.step + 1) / self.warmup
+        if not self.how.decay:
+            return self.settings.learning_rate
         return self.settings.learning_rate * (self.total - self.step) / max(1, self.total - self.warmup)
 
     def update(self, loss: Loss) -> float:
@@ -187,10 +191,10 @@ class _State:
         return total
 
     def judge(self, loss: float) -> None:
-        """Note an epoch's loss on held-out rows."""
+        """Note the loss on held-out rows before training and after an epoch; what gave the best is kept."""
         if loss < self.best:
             self.best, self.worse = loss, 0
-            self.kept = {name: one.detach().clone() for name, one in self.trained.items()}
+            self.kept = {name: one.detach().cpu().clone() for name, one in self.trained.items()}
         else:
             self.worse += 1
             self.stopped = self.worse >= self.how.patience

@@ -69,6 +69,29 @@ def body_output_and_rest(model: Any) -> tuple[nn.Module, Any, Head] | None:
     return None
 
 
+def token_losses(head: Head, states: Tensor, labels: Tensor, vocab: int) -> Tensor:
+    """The negative log-likelihood in nats of each label, block by block: float32 ``[tokens]``.
+
+    Args:
+        head: see ``body_and_head``.
+        states: ``[tokens, dim]`` last hidden states before each label.
+        labels: token ids ``[tokens]``.
+        vocab: size of the vocabulary, that the size of a block follows from.
+    """
+
+    def block(states: Tensor, labels: Tensor) -> Tensor:
+        scores = head(states).float()
+        return nn.functional.cross_entropy(scores, labels.to(scores.device), reduction="none")
+
+    size = max(1, BLOCK // vocab)
+    parts = []
+    for start in range(0, len(states), size):
+        some = states[start : start + size], labels[start : start + size]
+        # Kept scores would add up to what is avoided: they are made again for the gradient.
+        parts.append(checkpoint(block, *some, use_reentrant=False) if torch.is_grad_enabled() else block(*some))
+    return torch.cat(parts) if parts else states.new_zeros(0, dtype=torch.float32)
+
+
 def total_loss(parts: tuple[nn.Module, Head], batch: Mapping[str, Tensor], vocab: int) -> tuple[Tensor, Tensor]:
     """The negative log-likelihood in nats of all labelled tokens but each row's first, summed, and their number.
 

@@ -21,6 +21,7 @@ from detoxbench.methods.layers import capture_input, key_layer
 from detoxbench.methods.rad.reward_model import RewardModel
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
+from detoxbench.methods.sasa.probe import Probe
 
 transformers.logging.disable_progress_bar()
 GOLDENS = Path(__file__).parent.parent / "goldens"
@@ -99,7 +100,12 @@ def artifacts(tmp_path_factory):
         torch.nn.init.normal_(model.head.weight, std=0.05)
         return model
 
+    def probe(architecture: str) -> Probe:
+        direction = torch.randn(16, generator=torch.Generator().manual_seed(9))
+        return Probe(direction / direction.norm(), torch.zeros(16))
+
     made = {
+        "sasa": {"probe": probe},
         "rad": {"reward_model": reward},
         "gedi": {"class_model": classes},
         "dexperts": {"expert": lambda one: _cached(one, 1), "antiexpert": lambda one: _cached(one, 2)},
