@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).resolve().parent.parent / "tests" / "scorers"
+TESTS = Path(__file__).resolve().parent.parent / "tests" / "core" / "scorers"
 
 
 def quota(qps: int, seconds: float, latency: float) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .metric_names import metric_of
 from .metrics import METRICS
-from .metrics.fractions import metric_of
 
 COVERAGE_MARGIN = 0.05
 """Largest difference of two shares covered that are taken to be alike."""

@@ -16,6 +16,7 @@ from .errors import DetoxbenchError
 from .files import sha256
 from .likelihood import Row, likelihoods
 from .mini import model_folder
+from .transformers_private import commit
 
 
 class FluencyModel:
@@ -50,8 +51,7 @@ class FluencyModel:
     def version(self) -> str:
         """Revision of a hub model, else the sha256 of the weights."""
         _, model = self._loaded
-        commit = getattr(model.config, "_commit_hash", None)
-        return commit or weights_sha256(Path(model_folder(self.name)))
+        return commit(model) or weights_sha256(Path(model_folder(self.name)))
 
     @torch.inference_mode()
     def score(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from .transformers_private import accepted
 
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 32_768}
 """Rows x positions of a forward pass."""
@@ -138,4 +139,4 @@ def negative_log_likelihood(logits: Tensor, tokens: Tensor) -> Tensor:
 
 def _keeps(model: Any) -> bool:
     """Whether the model computes the logits of the last positions alone, if asked to."""
-    return "logits_to_keep" in inspect.signature(model.forward).parameters
+    return "logits_to_keep" in accepted(model)

@@ -106,12 +106,17 @@ def task_yaml(path: Path) -> dict[str, Any]:
     return load_yaml(path, resolve_func=False)
 
 
-def wrap_simple_evaluate(module: ModuleType, around: Callable[[dict[str, Any]], AbstractContextManager[None]]) -> None:
+def wrap_simple_evaluate(
+    module: ModuleType,
+    around: Callable[[dict[str, Any]], AbstractContextManager[None]],
+    after: Callable[[dict[str, Any]], dict[str, Any]] = lambda results: results,
+) -> None:
     """Every ``simple_evaluate`` runs within a context of ours.
 
     Args:
         module: ``lm_eval.evaluator``.
         around: called with all arguments by name, defaults included, which it may change.
+        after: called with the results, in the process that has them.
     """
     original = module.simple_evaluate
     signature = inspect.signature(original)
@@ -121,7 +126,8 @@ def wrap_simple_evaluate(module: ModuleType, around: Callable[[dict[str, Any]], 
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         with around(bound.arguments):
-            return original(*bound.args, **bound.kwargs)
+            found = original(*bound.args, **bound.kwargs)
+        return found if found is None else after(found)
 
     module.simple_evaluate = simple_evaluate
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import pydantic
 
 from .constants import SCHEMA_VERSION
+from .metric_names import MEASURED
 
 
 def _to_none(value: Any) -> Any:
@@ -83,6 +84,138 @@ class PromptResult(Record):
         return next(iter(self.scores.values()), ())
 
 
+_Finite = Annotated[float, pydantic.Field(strict=True, allow_inf_nan=False)]
+Pair = tuple[_Finite, Annotated[_Finite, pydantic.Field(ge=0)]]
+"""Numerator and denominator of one prompt; both 0 where it was not measured."""
+
+
+class Measurements(Record):
+    """What lm-eval's samples file has of a prompt under ``measured``: everything but the texts themselves.
+
+    Args:
+        schema_version: of this record.
+        scores, reasons, nll, tokens, languages: see ``PromptResult``.
+        prompt_toxicity: the prompt's own score, the scorer's where the set has none.
+        fractions: metric, or metric on a subset of prompts -> numerator and denominator.
+        groups: of the prompt, see ``Prompt``.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    scores: Mapping[str, Sequence[Measured]] = {}
+    reasons: Sequence[str | None] = []
+    nll: Sequence[Measured] = []
+    tokens: Sequence[int] = []
+    languages: Sequence[str | None] = []
+    prompt_toxicity: Measured = None
+    fractions: Mapping[str, Pair]
+    groups: Sequence[str] = []
+
+    @pydantic.field_validator("fractions")
+    @classmethod
+    def _measured_or_nothing(cls, fractions: Mapping[str, Pair]) -> Mapping[str, Pair]:
+        for name, (numerator, denominator) in fractions.items():
+            if denominator == 0 and numerator != 0:
+                raise ValueError(f"{name}: {numerator} over 0 is no measurement")
+        return fractions
+
+    @classmethod
+    def of(cls, result: PromptResult, fractions: Mapping[str, Sequence[float]]) -> Measurements:
+        """From a prompt's measurements and its part in every metric."""
+        return cls(
+            scores=result.scores,
+            reasons=result.reasons,
+            nll=result.nll,
+            tokens=result.tokens,
+            languages=result.languages,
+            prompt_toxicity=result.prompt.toxicity,
+            fractions={name: (pair[0], pair[1]) for name, pair in fractions.items()},
+            groups=list(result.prompt.groups),
+        )
+
+
+class SampleDoc(Prompt):
+    """A prompt as a task's document.
+
+    Args:
+        place: the prompt's number in its set's own order; documents come in another one (``tasks/prompts``), and
+            ``--limit`` takes the first of these. None in files of versions that kept the set's order.
+    """
+
+    model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
+
+    place: Annotated[int, pydantic.Field(ge=0)] | None = None
+
+    @classmethod
+    def of(cls, prompt: Prompt, place: int) -> SampleDoc:
+        return cls(**prompt.model_dump(exclude={"source"}), place=place)
+
+    def prompt(self, toxicity: float | None) -> Prompt:
+        """The prompt, with that score of its own."""
+        return Prompt(**{name: getattr(self, name) for name in Prompt.model_fields if name != "toxicity"},
+                      toxicity=toxicity)  # fmt: skip
+
+
+class SampleRow(pydantic.BaseModel):
+    """One row of lm-eval's samples file, as our tasks have it written; lm-eval's other fields are left aside.
+
+    Args:
+        doc_id: number of the document within the task.
+        doc: the prompt.
+        filtered_resps: the K texts, in a list of one; an empty one in files that were stripped of their texts.
+        measured: everything measured of them.
+    """
+
+    model_config = pydantic.ConfigDict(extra="ignore", frozen=True)
+
+    doc_id: Annotated[int, pydantic.Field(ge=0, strict=True)]
+    doc: SampleDoc
+    filtered_resps: Annotated[Sequence[Sequence[str]], pydantic.Field(min_length=1)] = [[]]
+    measured: Measurements
+
+    @property
+    def generations(self) -> Sequence[str]:
+        """The K texts."""
+        return self.filtered_resps[0]
+
+    @property
+    def place(self) -> int:
+        """The prompt's number in its set, by which rows of different runs are told to be of one prompt."""
+        return self.doc_id if self.doc.place is None else self.doc.place
+
+    def result(self) -> PromptResult:
+        """The measurements, from which every metric can be computed again."""
+        measured = self.measured
+        return PromptResult(
+            prompt=self.doc.prompt(measured.prompt_toxicity),
+            generations=list(self.generations),
+            scores=measured.scores,
+            reasons=measured.reasons,
+            nll=measured.nll,
+            tokens=measured.tokens,
+            languages=measured.languages,
+        )
+
+    def values(self) -> dict[str, float | None]:
+        """Each metric on this prompt alone; None where it was not measured."""
+        return {name: pair[0] / pair[1] if pair[1] else None for name, pair in self.measured.fractions.items()}
+
+    def as_sample(self) -> dict[str, Any]:
+        """The row as lm-eval writes it of one of our tasks."""
+        texts, values = list(self.generations), self.values()
+        return {
+            "doc_id": self.doc_id,
+            "doc": self.doc.model_dump(mode="json", exclude={"source"}),
+            "target": "",
+            "arguments": {"gen_args_0": {"arg_0": self.doc.text, "arg_1": {}}},
+            "resps": [texts],
+            "filtered_resps": [texts],
+            "filter": "none",
+            "metrics": [MEASURED, *values],
+            MEASURED: self.measured.model_dump(mode="json"),
+            **values,
+        }
+
+
 class TaskRun(Record):
     """What a task's numbers depend on; two runs are comparable if these agree, but for the model and method.
 
@@ -99,6 +232,9 @@ class TaskRun(Record):
         scorer, scorer_version, attributes: see ``Scorer``.
         fluency_model: name or folder; None if perplexity was not measured.
         samples: K.
+        prompts: number of prompts that the numbers rest on; None in results of earlier versions, as the next two.
+        texts: number of their generations.
+        scored: how many of these have a toxicity score.
         generation: settings passed to the model.
         protocol: ``base`` or ``chat``.
         sampling_protocol: name of the sampling settings asked for; ``generation`` has what came of it.
@@ -124,6 +260,9 @@ class TaskRun(Record):
     fluency_model: str | None
     fluency_version: str | None = None
     samples: int
+    prompts: int | None = None
+    texts: int | None = None
+    scored: int | None = None
     generation: Mapping[str, Any]
     protocol: str = "base"
     sampling_protocol: str = "rtp"

@@ -38,6 +38,10 @@ class Registry(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._targets
 
+    def in_order(self) -> list[str]:
+        """The built-in names as the table has them, then the others by name."""
+        return [*self._table, *(name for name in self if name not in self._table)]
+
     def check(self, name: object) -> str:
         """The name itself, if it is registered.
 
@@ -63,6 +67,7 @@ SCORERS = Registry(
     "scorer",
     {
         "mini": "detoxbench.core.scorers.mini:MiniScorer",
+        "ngram": "detoxbench.core.scorers.ngram:NgramScorer",
         "hf": "detoxbench.core.scorers.hf:HFScorer",
         "detoxify": "detoxbench.core.scorers.detoxify:DetoxifyScorer",
         "perspective": "detoxbench.core.scorers.perspective:PerspectiveScorer",
@@ -104,8 +109,36 @@ PROMPTS = Registry(
         "rtp_lx": "detoxbench.tasks.prompts.rtp_lx:SET",
         "holistic_bias": "detoxbench.tasks.prompts.holistic_bias:SET",
         "toxigen": "detoxbench.tasks.prompts.toxigen:SET",
+        "unprompted": "detoxbench.tasks.prompts.unprompted:SET",
         "prompts_file": "detoxbench.tasks.prompts.file:SET",
     },
     "detoxbench.prompts",
+)
+METRICS = Registry(
+    "metric",
+    {
+        "expected_max_toxicity": "detoxbench.core.metrics.toxicity:EXPECTED_MAX_TOXICITY",
+        "toxicity_probability": "detoxbench.core.metrics.toxicity:TOXICITY_PROBABILITY",
+        "toxic_fraction": "detoxbench.core.metrics.toxicity:TOXIC_FRACTION",
+        "average_toxicity": "detoxbench.core.metrics.toxicity:AVERAGE_TOXICITY",
+        "expected_max_toxicity_at_5": "detoxbench.core.metrics.toxicity:AT_5",
+        "expected_max_toxicity_at_10": "detoxbench.core.metrics.toxicity:AT_10",
+        "expected_max_toxicity_at_16": "detoxbench.core.metrics.toxicity:AT_16",
+        "expected_max_toxicity_at_25": "detoxbench.core.metrics.toxicity:AT_25",
+        "expected_max_toxicity_at_100": "detoxbench.core.metrics.toxicity:AT_100",
+        "expected_max_toxicity_at_1000": "detoxbench.core.metrics.toxicity:AT_1000",
+        "expected_max_toxicity_at_10000": "detoxbench.core.metrics.toxicity:AT_10000",
+        "perplexity": "detoxbench.core.metrics.fluency:PERPLEXITY",
+        "perplexity_outliers": "detoxbench.core.metrics.fluency:PERPLEXITY_OUTLIERS",
+        "bits_per_byte": "detoxbench.core.metrics.fluency:BITS_PER_BYTE",
+        "dist1": "detoxbench.core.metrics.diversity:DIST1",
+        "dist2": "detoxbench.core.metrics.diversity:DIST2",
+        "dist3": "detoxbench.core.metrics.diversity:DIST3",
+        "language_consistency": "detoxbench.core.metrics.language:LANGUAGE_CONSISTENCY",
+        "unidentified_fraction": "detoxbench.core.metrics.language:UNIDENTIFIED_FRACTION",
+        "empty_fraction": "detoxbench.core.metrics.language:EMPTY_FRACTION",
+        "failed_fraction": "detoxbench.core.metrics.language:FAILED_FRACTION",
+    },
+    "detoxbench.metrics",
 )
 """The other folders, by name only: harness imports neither tasks nor methods."""

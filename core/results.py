@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pydantic
+
 from .errors import DetoxbenchError
-from .records import ModelRun, TaskRun
+from .files import safe_name
+from .metric_names import BOUNDS, MEASURED, is_value
+from .records import ModelRun, SampleRow, TaskRun
 from .statistics import Interval
 
 _DATE = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?$")
-MEASURED = "measured"
 DEGENERATE = "detoxbench_degenerate"
 """Key in a task's configuration: metric -> why it has a value and no interval."""
 
@@ -28,6 +32,7 @@ class TaskResult:
         record: what its numbers depend on.
         metrics: lm-eval's metric key without the filter -> value.
         samples: the file of its per-prompt rows; None if the run was not started with ``--log_samples``.
+        available: prompts of the task before any ``--limit``; None where the file does not say.
         degenerate: metric -> why it has no interval.
     """
 
@@ -35,22 +40,83 @@ class TaskResult:
     record: TaskRun
     metrics: Mapping[str, float]
     samples: Path | None
+    available: int | None = None
     degenerate: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts its numbers rest on."""
+        return int(self.metrics.get(MEASURED, 0)) if self.record.prompts is None else self.record.prompts
+
+    def estimates(self) -> dict[str, tuple[float, float, float]]:
+        """Metric -> value, lower and upper bound; NaN where there is none."""
+        return {
+            name: (value, *(self.metrics.get(name + bound, math.nan) for bound in BOUNDS))
+            for name, value in self.metrics.items()
+            if is_value(name)
+        }  # type: ignore[return-value]
 
     def rows(self) -> list[dict[str, tuple[float, float]]]:
         """Per prompt, each metric's numerator and denominator; empty without a samples file."""
-        return [
-            {name: (float(pair[0]), float(pair[1])) for name, pair in sample[MEASURED]["fractions"].items()}
-            for sample in self.read_samples()
-        ]
+        return [dict(row.measured.fractions) for row in self.read_samples()]
 
-    def read_samples(self) -> Iterator[dict[str, Any]]:
-        """lm-eval's samples, in order of their documents."""
+    def raw_samples(self) -> list[dict[str, Any]]:
+        """lm-eval's samples as they stand, in the order of their documents: for those who judge whether they are rows.
+
+        Raises:
+            OSError, ValueError, KeyError, TypeError: for what cannot be read.
+        """
         if self.samples is None:
-            return
+            return []
         with self.samples.open(encoding="utf-8") as file:
             found = [json.loads(line) for line in file if line.strip()]
-        yield from sorted(found, key=lambda sample: sample["doc_id"])
+        return sorted(found, key=lambda sample: sample["doc_id"])
+
+    def read_samples(self) -> list[SampleRow]:
+        """Its per-prompt rows in the order of the prompt set; empty without a samples file.
+
+        Raises:
+            DetoxbenchError: see ``read_rows``.
+        """
+        return [] if self.samples is None else read_rows(self.samples)
+
+
+def read_rows(path: Path) -> list[SampleRow]:
+    """The rows of a samples file of one of our tasks, in the order of the prompt set: the one reader of such files.
+
+    Raises:
+        DetoxbenchError: naming the line that is not such a row.
+    """
+    rows = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    rows.append(_row(path, number, line))
+    except OSError as error:
+        raise DetoxbenchError(f"'{path}' cannot be read: {error.strerror}") from None
+    return sorted(rows, key=lambda row: row.place)
+
+
+def _row(path: Path, number: int, line: bytes) -> SampleRow:
+    # Not pydantic's own JSON reader: it refuses the lone surrogates that JSON can carry and models write.
+    try:
+        return SampleRow.model_validate(json.loads(line))
+    except json.JSONDecodeError as error:
+        what = f"a line is not JSON ({error}); the file may be cut off"
+    except UnicodeDecodeError as error:
+        what = f"not UTF-8 text ({error.reason})"
+    except pydantic.ValidationError as error:
+        what = f"not the samples of a detoxbench task: {first_error(error)}"
+    raise DetoxbenchError(f"'{path}', line {number}: {what}") from None
+
+
+def first_error(error: pydantic.ValidationError) -> str:
+    """The first of pydantic's complaints, in one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(map(str, first["loc"]))
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    return f"{place + ': ' if place else ''}{first['msg']}{more}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +137,11 @@ class Run:
     tasks: Mapping[str, TaskResult]
     groups: Mapping[str, list[str]] = field(default_factory=dict)
     date: str = ""
+
+
+def samples_name(task: str, date: str) -> str:
+    """Of the samples file of a task beside the results file of that date; lm-eval's own for every name that is safe."""
+    return f"samples_{safe_name(task)}_{date}.jsonl"
 
 
 def find(folder: Path) -> list[Path]:
@@ -105,12 +176,13 @@ def read(path: Path) -> Run:
     tasks = {}
     for name, config in configs.items():
         if "detoxbench" in config:
-            samples = path.with_name(f"samples_{name}_{date}.jsonl")
+            samples = path.with_name(samples_name(name, date))
             tasks[name] = TaskResult(
                 name=name,
                 record=TaskRun(**config["detoxbench"]),
                 metrics=_numbers(results.get(name, {})),
                 samples=samples if samples.is_file() else None,
+                available=_available(raw.get("n-samples"), name),
                 degenerate=_texts(config.get(DEGENERATE)),
             )
     if not tasks:
@@ -135,11 +207,19 @@ def _texts(given: Any) -> dict[str, str]:
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics of a row of lm-eval's results; null, as earlier versions' NaN, is what was not measured."""
     return {
-        key.removesuffix(",none"): float(value)
+        key.removesuffix(",none"): math.nan if value is None else float(value)
         for key, value in row.items()
-        if key.endswith(",none") and isinstance(value, int | float)
+        if key.endswith(",none") and (value is None or isinstance(value, int | float))
     }
+
+
+def _available(counts: Any, name: str) -> int | None:
+    """Prompts of a task before ``--limit``, as lm-eval counted them."""
+    count = counts.get(name) if isinstance(counts, Mapping) else None
+    original = count.get("original") if isinstance(count, Mapping) else None
+    return original if isinstance(original, int) and original > 0 else None
 
 
 def _label(raw: Mapping[str, Any], model: ModelRun | None) -> str:

@@ -10,12 +10,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .files import write_lines, write_text
-from .records import ModelRun, TaskRun
-from .results import DEGENERATE, MEASURED, degenerate
+from .files import write_json, write_lines
+from .metric_names import HIGH, LOW, MEASURED
+from .records import ModelRun, SampleRow, TaskRun
+from .results import DEGENERATE, degenerate, samples_name
 from .statistics import Interval
 
-LOW, HIGH = "_ci_low", "_ci_high"
 PROGRAM = "detoxbench score"
 """Says in ``config.model`` who wrote the file."""
 
@@ -28,14 +28,14 @@ class TaskOutput:
         name: of the task.
         record: what its numbers depend on.
         metrics: name -> value and interval.
-        samples: rows as in lm-eval's samples files, with ``doc_id`` and ``measured``.
+        samples: its rows.
         higher_is_better: name -> direction.
     """
 
     name: str
     record: TaskRun
     metrics: Mapping[str, Interval]
-    samples: Sequence[Mapping[str, Any]]
+    samples: Sequence[SampleRow]
     higher_is_better: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -62,7 +62,7 @@ def write_run(
     earlier = _ours(folder)
     date = f"{datetime.now(timezone.utc):%Y-%m-%dT%H-%M-%S.%f}"
     for task in tasks:
-        write_lines(folder / f"samples_{task.name}_{date}.jsonl", task.samples)
+        write_lines(folder / samples_name(task.name, date), (row.as_sample() for row in task.samples))
     blocks = {task.name: task.record.model_dump(mode="json") for task in tasks}
     config: dict[str, Any] = {"model": PROGRAM, "model_args": {"pretrained": label}}
     if model is not None:
@@ -83,7 +83,7 @@ def write_run(
         "date": datetime.now(timezone.utc).timestamp(),
     }  # fmt: skip
     path = folder / f"results_{date}.json"
-    write_text(path, [json.dumps(content, indent=2, ensure_ascii=True)])
+    write_json(path, content, indent=2)
     for old in earlier:
         old.unlink(missing_ok=True)
         for samples in folder.glob(f"samples_*_{old.stem.removeprefix('results_')}.jsonl"):
@@ -94,11 +94,10 @@ def write_run(
 def _row(task: TaskOutput) -> dict[str, Any]:
     row: dict[str, Any] = {"alias": task.name, "sample_len": len(task.samples), f"{MEASURED},none": len(task.samples)}
     for name, found in task.metrics.items():
-        row |= {
-            f"{name}{part},none": value for part, value in (("", found.value), (LOW, found.low), (HIGH, found.high))
-        }
-    # lm-eval writes NaN for what was not measured, and reads it back.
-    return {key: math.nan if value is None else value for key, value in row.items()}
+        for part, value in (("", found.value), (LOW, found.low), (HIGH, found.high)):
+            # What was not measured is null: strict readers of JSON know no NaN.
+            row[f"{name}{part},none"] = None if math.isnan(value) else value
+    return row
 
 
 def _ours(folder: Path) -> list[Path]:

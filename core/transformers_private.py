@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.conversion_mapping import get_model_conversion_mapping
+from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 CACHE_FIELD = next(name for name in ("cache", "past_key_values") if name in CausalLMOutputWithPast.__dataclass_fields__)
@@ -76,3 +82,53 @@ def restore_attention(config: Any, choices: dict[str, Any]) -> None:
 def commit(model: Any) -> str | None:
     """The commit on the hub that a model was loaded from; None for a folder."""
     return getattr(model.config, "_commit_hash", None)
+
+
+@dataclass
+class Conversion:
+    """Tensors of a checkpoint that become one or several of a model as it is in memory.
+
+    Args:
+        target: the first of the names in memory.
+        sources: names in the checkpoint, with the pattern of the converter that each matched (None: only renamed).
+        converter: makes the tensors, e.g. stacks a mixture's experts; None where the one source is only renamed.
+    """
+
+    target: str
+    sources: list[tuple[str, str | None]] = field(default_factory=list)
+    converter: Any = None
+
+    def convert(self, model: PreTrainedModel, read: Callable[[str], Tensor]) -> dict[str, Tensor]:
+        """Name in memory -> tensor, for what ``read`` gives for each source."""
+        if self.converter is None:
+            return {self.target: read(self.sources[0][0])}
+        converter = copy.deepcopy(self.converter)
+        for name, pattern in self.sources:
+            converter.add_tensor(self.target, name, pattern, read(name))
+        made: Mapping[str, Any] = converter.convert(self.target, model=model, config=model.config)
+        return {name: tensor[0] if isinstance(tensor, list) else tensor for name, tensor in made.items()}
+
+
+def conversions(model: PreTrainedModel, names: Iterable[str]) -> list[Conversion]:
+    """How transformers loads tensors of these names into a model: what it renames, and what it puts together.
+
+    Args:
+        model: may lie on the meta device.
+        names: in a checkpoint. One that the model has no place for keeps the name that it is renamed to.
+    """
+    mapping = get_model_conversion_mapping(model)
+    renamings = [entry for entry in mapping if isinstance(entry, WeightRenaming)]
+    converters = [entry for entry in mapping if isinstance(entry, WeightConverter)]
+    by_pattern = {pattern: converter for converter in converters for pattern in converter.source_patterns}
+    state, prefix = model.state_dict(), model.base_model_prefix
+    found: dict[str, Conversion] = {}
+    # In transformers' own order: experts are stacked by number, not by name.
+    for name in sorted(names, key=dot_natural_key):
+        target, pattern = rename_source_key(name, renamings, converters, prefix, state)
+        if target not in state and name in state:
+            target, pattern = rename_source_key(name, [], [], prefix, state)
+        one = found.setdefault(target, Conversion(target))
+        one.sources.append((name, pattern))
+        if pattern is not None:
+            one.converter = by_pattern[pattern]
+    return list(found.values())

@@ -17,10 +17,11 @@ from typing import Any
 import pydantic
 
 from .constants import PERPLEXITY_CUTOFF, TOXIC
+from .metric_names import HIGH, LOW, MEASURED, metric_of
 from .metrics import METRICS
-from .metrics.fractions import HIGH, LOW, fractions, metric_of
-from .records import Prompt, PromptResult, TaskRun
-from .results import MEASURED, Run, TaskResult
+from .metrics.fractions import fractions
+from .records import PromptResult, SampleDoc, TaskRun
+from .results import Run, TaskResult
 
 AGREE = 1e-6
 """Relative and absolute difference of two numbers that are taken to be the same: far above rounding, far below any
@@ -104,7 +105,7 @@ def _numbers(task: TaskResult) -> list[str]:
 def _samples(task: TaskResult, counted: int | None) -> list[str]:
     """Problems of the rows, and of the results beside them."""
     try:
-        rows = list(task.read_samples())
+        rows = task.raw_samples()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return [f"its samples file cannot be read ({type(error).__name__}: {_shown(error)}); it may be cut off"]
     if not rows:
@@ -140,7 +141,7 @@ def restore(row: Mapping[str, Any]) -> PromptResult:
         KeyError, TypeError, ValueError: if it is no such row.
     """
     measured = {name: row[MEASURED][name] for name in PromptResult.model_fields if name in row[MEASURED]}
-    prompt = Prompt(**{**row["doc"], "toxicity": row[MEASURED].get("prompt_toxicity")})
+    prompt = SampleDoc(**row["doc"]).prompt(row[MEASURED].get("prompt_toxicity"))
     return PromptResult(prompt=prompt, generations=row["filtered_resps"][0], **measured)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from .. import tasks
 from ..core import lm_eval_private
 from ..core.errors import DetoxbenchError, unknown
+from ..core.folders import data_folder
 
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
 
@@ -38,13 +39,15 @@ def add_task_folder(module: ModuleType) -> None:
 def check_before_loading(module: ModuleType) -> None:
     """``simple_evaluate`` checks the options of our tasks first: lm-eval would load the model before the tasks. And
     what our model samples with is settled before anything is loaded or fitted."""
-    lm_eval_private.wrap_simple_evaluate(module, _settled)
+    from ..tasks import tables
+
+    lm_eval_private.wrap_simple_evaluate(module, _settled, tables.without_nan)
 
 
 @contextlib.contextmanager
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
-    from ..tasks import catalog, preflight
+    from ..tasks import catalog, journal, preflight
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
@@ -60,7 +63,10 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     if mine:
         if len(mine) == len(given["tasks"]):
             _check_metadata(set(metadata) - set(lm_eval_private.parsed(given["model_args"])), set(Options.model_fields))
-        preflight.check(options, mine, given["model"])
+        arguments = lm_eval_private.parsed(given["model_args"])
+        pretrained = arguments.get("pretrained", arguments.get("model"))
+        named = str(pretrained) if isinstance(pretrained, str | Path) else None
+        preflight.check(options, mine, given["model"], named)
     settings: list[Mapping[str, Any]] = []
     ours = _is_ours(given["model"])
     if ours:
@@ -74,7 +80,8 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     run = run_settings.of_run(given["torch_random_seed"], settings, changes, model_args if ours else {})
     token = run_settings.RUN.set(run)
     try:
-        yield
+        with journal.keeping(_kept_in(given["evaluation_tracker"])) if mine else contextlib.nullcontext():
+            yield
     finally:
         run_settings.RUN.reset(token)
 
@@ -94,6 +101,14 @@ def _check_metadata(given: set[str], known: set[str]) -> None:
     """
     for key in sorted(given - known):
         raise unknown("option of --metadata", key, known)
+
+
+def _kept_in(tracker: object) -> Path:
+    """Where unmeasured generations are kept: beside the results, or in the user's data folder where a run has none."""
+    output = getattr(tracker, "output_path", None)
+    if output:
+        return Path(output).parent if Path(output).suffix == ".json" else Path(output)
+    return data_folder() / "generations"
 
 
 def shorten_tables(module: ModuleType) -> None:

@@ -1,170 +1,17 @@
-"""Which runs may be compared: what their numbers depend on must agree, the model and the method may differ."""
+"""The board of a run or of its record: what it may be compared with (``core/comparability.py``)."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
-
-from ..core.constants import MINI
-from ..core.errors import DetoxbenchError
-from ..core.records import ModelRun, TaskRun
+from ..core import comparability
+from ..core.comparability import Board, Measurement, board, comparable, differences, measurement_of
 from ..core.results import Run
+from .submissions import RunRecord
 
-if TYPE_CHECKING:
-    from .submissions import RunRecord
-
-ENOUGH = 8
-"""Differences spelled out in one error; the others are counted."""
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """How one task was measured; every field is text or a number, so that a measurement is a key.
-
-    Args:
-        prompt_set, subset, prompts_sha256: the prompts.
-        samples: K.
-        generation: settings passed to the model, as JSON with sorted keys.
-        sampling_protocol: name of the settings asked for.
-        protocol: ``base`` or ``chat``.
-        instruction_langs: languages of a chat protocol's instructions, joined by commas.
-        scorer, scorer_version, attributes: who scored what.
-        fluency_model, fluency_version: what perplexity was measured with.
-        constants: thresholds and cut-offs, as JSON with sorted keys.
-    """
-
-    prompt_set: str
-    subset: str | None
-    prompts_sha256: str
-    samples: int
-    generation: str
-    sampling_protocol: str
-    protocol: str
-    instruction_langs: str
-    scorer: str
-    scorer_version: str
-    attributes: str
-    fluency_model: str | None
-    fluency_version: str | None
-    constants: str
-
-
-WORDS = {
-    "prompt_set": "prompt set",
-    "prompts_sha256": "sha256 of the prompts",
-    "samples": "continuations per prompt (K)",
-    "generation": "generation settings",
-    "sampling_protocol": "sampling protocol",
-    "protocol": "base or chat protocol",
-    "instruction_langs": "languages of the instructions",
-    "scorer_version": "scorer version",
-    "fluency_model": "fluency model",
-    "fluency_version": "fluency model's version",
-    "constants": "thresholds and cut-offs",
-}
-"""Field of ``Measurement`` -> what people call it, where that is not its name."""
-
-
-@dataclass(frozen=True)
-class Board:
-    """What all runs of one table share; equal boards are comparable, and a board is a key of dictionaries.
-
-    Args:
-        mini: the embedded model wrote the text; it never shares a table with real models.
-        tasks: lm-eval's task name and how it was measured, sorted by name.
-    """
-
-    mini: bool
-    tasks: tuple[tuple[str, Measurement], ...]
-
-
-def measurement_of(record: TaskRun) -> Measurement:
-    """What of a task's record must agree between comparable runs."""
-    return Measurement(
-        prompt_set=record.prompt_set,
-        subset=record.subset,
-        prompts_sha256=record.prompts_sha256,
-        samples=record.samples,
-        generation=_text(record.generation),
-        sampling_protocol=record.sampling_protocol,
-        protocol=record.protocol,
-        instruction_langs=",".join(record.instruction_langs),
-        scorer=record.scorer,
-        scorer_version=record.scorer_version,
-        attributes=",".join(record.attributes),
-        fluency_model=record.fluency_model,
-        fluency_version=record.fluency_version,
-        constants=_text(record.constants),
-    )
+__all__ = ["Board", "Measurement", "board", "board_of", "comparable", "differences", "measurement_of"]
 
 
 def board_of(run: Run | RunRecord) -> Board:
     """The board of a run, read from lm-eval's files or from a records folder."""
-    if isinstance(run, Run):
-        return board([(name, task.record) for name, task in run.tasks.items()], run.model)
-    return board([(task.name, task.run) for task in run.tasks], run.model)
-
-
-def board(tasks: Iterable[tuple[str, TaskRun]], model: ModelRun | None) -> Board:
-    """The board of tasks, given as name and record, of one model."""
-    mini = model is not None and model.pretrained == MINI
-    return Board(mini, tuple(sorted(((name, measurement_of(record)) for name, record in tasks), key=lambda t: t[0])))
-
-
-def differences(a: Board, b: Board) -> list[str]:
-    """What differs, one line each, in words; empty if the two are comparable.
-
-    What differs in the same way in several tasks is one line that names them.
-    """
-    found = []
-    if a.mini != b.mini:
-        found.append(f"model: {_kind(a)} and {_kind(b)}")
-    ours, theirs = dict(a.tasks), dict(b.tasks)
-    for word, missing in (("first", ours.keys() - theirs), ("second", theirs.keys() - ours)):
-        if missing:
-            found.append(f"tasks only in the {word}: {', '.join(map(_shown, sorted(missing)))}")
-    shared = [name for name in ours if name in theirs]
-    for field in fields(Measurement):
-        unlike: dict[tuple[Any, Any], list[str]] = {}
-        for name in shared:
-            pair = getattr(ours[name], field.name), getattr(theirs[name], field.name)
-            if pair[0] != pair[1]:
-                unlike.setdefault(pair, []).append(name)
-        for (one, other), names in unlike.items():
-            where = "" if len(names) == len(shared) else f" ({', '.join(map(_shown, names))})"
-            word = WORDS.get(field.name, field.name.replace("_", " "))
-            found.append(f"{word}: {_shown(one)} and {_shown(other)}{where}")
-    return found
-
-
-def comparable(a: Board, b: Board) -> None:
-    """Nothing, if two runs may be compared.
-
-    Raises:
-        DetoxbenchError: listing what differs.
-    """
-    found = differences(a, b)
-    if found:
-        more = f"; and {len(found) - ENOUGH} more" if len(found) > ENOUGH else ""
-        raise DetoxbenchError(
-            f"the runs are not comparable: {'; '.join(found[:ENOUGH])}{more}. "
-            f"Only model and method may differ: measure one of the two again as the other was"
-        )
-
-
-def _kind(board: Board) -> str:
-    return "the embedded one (mini)" if board.mini else "a real one"
-
-
-def _text(settings: Mapping[str, Any]) -> str:
-    return json.dumps(dict(settings), sort_keys=True, default=str)
-
-
-def _shown(value: object) -> str:
-    """A value in one line of bounded length, control and direction marks escaped."""
-    if value is None:
-        return "none"
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    if isinstance(run, RunRecord):
+        return board([(task.name, task.run) for task in run.tasks], run.model)
+    return comparability.board_of(run)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.constants import CONFIDENCE
 from ..core.coverage import COVERAGE_MARGIN, Coverage, coverage, incomparable
-from ..core.metrics.fractions import metric_of
+from ..core.metric_names import metric_of
 from ..core.results import Run
 from ..core.statistics import (
     Difference,

@@ -24,8 +24,8 @@ from scipy import stats
 
 from ..core.coverage import COVERAGE_MARGIN, Coverage, coverage, incomparable
 from ..core.errors import DetoxbenchError
+from ..core.metric_names import metric_of
 from ..core.metrics import METRICS
-from ..core.metrics.fractions import metric_of
 from ..core.results import Run
 from ..core.statistics import Difference, benjamini_hochberg, paired_macro_difference
 from .boards import board_of, comparable

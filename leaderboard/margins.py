@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..core.errors import DetoxbenchError
+from ..core.metrics import METRICS, with_role
 from .pairing import direction
 
-DEFAULT = ("expected_max_toxicity=+0.02", "perplexity=x1.1")
-"""What is checked if nothing is asked for: toxicity and its cost."""
-COVERAGE = ("empty_fraction=+0.02", "failed_fraction=+0.01", "perplexity_outliers=+0.02")
+_MARGINS = {name: f"{name}={metric.margin}" for name, metric in METRICS.items() if metric.margin is not None}
+DEFAULT = tuple(text for name, text in _MARGINS.items() if name not in with_role("coverage"))
+"""What is checked if nothing is asked for, as the metrics declare it: toxicity and its cost."""
+COVERAGE = tuple(text for name, text in _MARGINS.items() if name in with_role("coverage"))
 """What is checked whatever is asked for: that no continuations went missing, without which toxicity falls by itself."""
 _FORM = re.compile(r"\s*(?P<metric>[^=]+?)\s*=\s*(?P<kind>[+\-x×]?)(?P<size>\d+\.?\d*|\.\d+)\s*", re.ASCII)
 

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydantic
 
 from ..core import results
 from ..core.errors import DetoxbenchError
+from ..core.metric_names import metric_of
 from ..core.metrics import METRICS
 from ..core.metrics.fractions import fractions
-from ..core.results import MEASURED, Run, TaskResult
-from ..core.validation import computes_alike, restore, validate_run
+from ..core.results import Run, TaskResult, first_error
+from ..core.validation import computes_alike, validate_run
 
 ENOUGH = 4
 """Problems of a run spelled out in one error; the others are counted."""
-
-SUBSETS = ("_toxic_prompts", "_nontoxic_prompts")
 
 Identity = tuple[str, str, str, int]
 """Language, id and text of a prompt, and how many equal ones came before it."""
@@ -60,8 +56,7 @@ class Section:
 
 def direction(metric: str) -> bool | None:
     """Whether higher is better, from the metric's metadata; None where neither is or the metric is not known."""
-    for subset in SUBSETS:
-        metric = metric.removesuffix(subset)
+    metric = metric_of(metric)
     return METRICS[metric].higher_is_better if metric in METRICS else None
 
 
@@ -92,9 +87,7 @@ def _read(path: Path) -> Run:
     try:
         return results.read(path)
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise DetoxbenchError(f"'{path}': its detoxbench block is not valid: {place}: {first['msg']}") from None
+        raise DetoxbenchError(f"'{path}': its detoxbench block is not valid: {first_error(error)}") from None
     except (AttributeError, TypeError) as error:
         raise DetoxbenchError(f"'{path}': not a results file of lm-eval ({error})") from None
 
@@ -125,29 +118,15 @@ def rows_of(task: TaskResult) -> Rows:
     seen: Counter[tuple[str, str, str]] = Counter()
     rows: Rows = {}
     again = computes_alike(task.record)
-    try:
-        for sample in task.read_samples():
-            doc = sample["doc"]
-            key = (str(doc.get("lang", "")), str(doc.get("id", "")), str(doc["text"]))
-            pairs = {name: _pair(pair) for name, pair in sample[MEASURED]["fractions"].items()}
-            rows[(*key, seen[key])] = {**pairs, **(fractions(restore(sample)) if again else {})}
-            seen[key] += 1
-    except json.JSONDecodeError as error:
-        raise DetoxbenchError(f"'{task.samples}': a line is not JSON ({error}); the file may be cut off") from None
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise DetoxbenchError(
-            f"'{task.samples}': not the samples of a detoxbench task ({type(error).__name__}: {error})"
-        ) from None
+    for row in task.read_samples():
+        key = (row.doc.lang, row.doc.id, row.doc.text)
+        try:
+            computed = fractions(row.result(), task.record.samples) if again else {}
+        except pydantic.ValidationError as error:
+            raise DetoxbenchError(f"'{task.samples}', doc_id {row.doc_id}: {first_error(error)}") from None
+        rows[(*key, seen[key])] = {**row.measured.fractions, **computed}
+        seen[key] += 1
     return rows
-
-
-def _pair(pair: Sequence[Any]) -> tuple[float, float]:
-    numerator, denominator = float(pair[0]), float(pair[1])
-    if not (math.isfinite(numerator) and math.isfinite(denominator) and denominator >= 0):
-        raise ValueError(f"{numerator} / {denominator} is no measurement")
-    if denominator == 0 and numerator != 0:
-        raise ValueError(f"{numerator} over 0 is no measurement")
-    return numerator, denominator
 
 
 def sections(a: Run, b: Run) -> list[Section]:

@@ -2,74 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
 import pydantic
 
 from ..core import results
+from ..core.comparability import Measurement, table_of
 from ..core.errors import DetoxbenchError
-from ..core.records import TaskRun
-from .submissions import (
-    Column,
-    Number,
-    RunRecord,
-    TaskRecord,
-    Weight,
-    digest,
-    first_error,
-    macro_average,
-    rounded,
-    to_text,
-)
+from ..core.metric_names import on_subset
+from ..core.records import SampleRow
+from ..core.results import first_error
+from ..core.validation import validate_run
+from . import validation
+from .submissions import DIGITS, Column, RunRecord, TaskRecord, digest, macro_average, rounded, to_text
 
-LOW, HIGH = "_ci_low", "_ci_high"
-
-
-class _Doc(pydantic.BaseModel):
-    id: str
-    text: str
-    lang: str
-
-
-class _Measured(pydantic.BaseModel):
-    scores: dict[str, list[Number | None]]
-    fractions: dict[str, tuple[Number, Weight]]
-    prompt_toxicity: Number | None = None
-
-
-class Sample(pydantic.BaseModel):
-    """One row of lm-eval's samples file, as far as it is used; lm-eval's own fields are left aside."""
-
-    model_config = pydantic.ConfigDict(strict=True, frozen=True)
-
-    doc_id: Annotated[int, pydantic.Field(ge=0)]
-    doc: _Doc
-    filtered_resps: Annotated[list[list[str]], pydantic.Field(min_length=1)]
-    measured: _Measured
-
-
-Samples = Mapping[str, Sequence[Sample]]
+Samples = Mapping[str, Sequence[SampleRow]]
 """Language -> rows."""
-
-
-def read_samples(path: Path) -> list[Sample]:
-    """The rows of a samples file in the order of their prompts.
-
-    Raises:
-        DetoxbenchError: naming the line that is not such a row.
-    """
-    rows = []
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    rows.append(Sample.model_validate_json(line))
-                except pydantic.ValidationError as error:
-                    raise DetoxbenchError(f"'{path}', line {number}: {first_error(error)}") from None
-    return sorted(rows, key=lambda row: row.doc_id)
 
 
 def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
@@ -80,13 +29,15 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
     """
     try:
         run = results.read(path)
-        found: dict[tuple[str, ...], list[tuple[TaskRecord, list[Sample]]]] = {}
-        for task in run.tasks.values():
-            rows = read_samples(task.samples) if task.samples else []
-            found.setdefault(_kind(task.record), []).append((_task(task, rows), rows))
+        # The reader of rows goes first: it names the line.
+        samples = {name: task.read_samples() for name, task in run.tasks.items()}
+        _believe(run)
+        found: dict[Measurement, list[tuple[TaskRecord, list[SampleRow]]]] = {}
+        for name, task in run.tasks.items():
+            found.setdefault(table_of(task.record), []).append((_task(task, samples[name]), samples[name]))
         return [
             (
-                _record(run, [task for task, _ in group]),
+                validation.check(_record(run, [task for task, _ in group]), str(path)),
                 {task.language: rows for task, rows in group if rows},
             )
             for group in found.values()
@@ -99,31 +50,34 @@ def from_results(path: Path) -> list[tuple[RunRecord, Samples]]:
         raise DetoxbenchError(f"'{path}': {type(error).__name__}: {error}") from None
 
 
-def _kind(run: TaskRun) -> tuple[str, ...]:
-    """Tasks that are languages of one measurement share this; what else must agree, boards say."""
-    return run.prompt_set, run.scorer, run.scorer_version, str(run.samples), run.protocol, str(run.fluency_model)
+def _believe(run: results.Run) -> None:
+    problems = list(validate_run(run))
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise DetoxbenchError(f"'{run.path}': {problems[0]}{more}")
 
 
-def _task(task: results.TaskResult, rows: Sequence[Sample]) -> TaskRecord:
-    names = [name for name in task.metrics if not name.endswith((LOW, HIGH)) and name != results.MEASURED]
+def _task(task: results.TaskResult, rows: Sequence[SampleRow]) -> TaskRecord:
     fractions = [row.measured.fractions for row in rows]
-    # Metrics on the toxic or the non-toxic prompts alone repeat the numbers of the metric itself.
-    base = [name for name in (fractions[0] if fractions else ()) if not name.endswith("_prompts")]
     return TaskRecord(
         name=task.name,
         run=task.record,
         metrics={
-            name: tuple(rounded(task.metrics.get(name + part, math.nan)) for part in ("", LOW, HIGH)) for name in names
+            name: (rounded(value), rounded(low), rounded(high)) for name, (value, low, high) in task.estimates().items()
         },
-        prompts=len(rows) or int(task.metrics.get(results.MEASURED, 0)),
-        docs=[row.doc_id for row in rows],
-        columns={name: _column([row[name] for row in fractions]) for name in base},
+        prompts=len(rows) or task.prompts,
+        docs=[row.place for row in rows],
+        columns={
+            name: _column([row[name] for row in fractions])
+            for name in (fractions[0] if fractions else ())
+            if not on_subset(name)
+        },
+        of=task.available,
     )
 
 
 def _column(pairs: Sequence[tuple[float, float]]) -> Column:
-    numerators = [rounded(pair[0]) for pair in pairs]
-    denominators = [rounded(pair[1]) for pair in pairs]
+    numerators, denominators = ([float(f"{pair[side]:.{DIGITS}g}") for pair in pairs] for side in (0, 1))
     same = len(set(denominators)) == 1
     return Column(numerators=numerators, denominators=denominators[0] if same else denominators)
 

@@ -20,7 +20,9 @@ import numpy as np
 import pydantic
 
 from ..core.errors import DetoxbenchError
+from ..core.metrics.fractions import averaged
 from ..core.records import ModelRun, TaskRun
+from ..core.results import first_error
 from ..core.statistics import macro_intervals
 
 SCHEMA_VERSION = 1
@@ -64,6 +66,7 @@ class TaskRecord(Strict):
         run: what its numbers depend on.
         metrics: name -> estimate, subsets of prompts included.
         prompts: number of prompts measured.
+        of: number of prompts that the task has; None where the run did not say.
         docs: numbers of these prompts within the set [prompts]; empty if the run kept no samples.
         columns: metric -> contributions of the prompts, in the order of ``docs``; empty if the run kept no samples.
     """
@@ -74,6 +77,12 @@ class TaskRecord(Strict):
     prompts: Annotated[int, pydantic.Field(ge=0)]
     docs: list[Annotated[int, pydantic.Field(ge=0)]] = []
     columns: dict[str, Column] = {}
+    of: Annotated[int, pydantic.Field(gt=0)] | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Whether only some of the task's prompts were measured (``--limit``)."""
+        return self.of is not None and self.prompts < self.of
 
     @property
     def language(self) -> str:
@@ -128,17 +137,9 @@ def rounded(number: float | None) -> float | None:
     return float(f"{number:.{DIGITS}g}")
 
 
-def first_error(error: pydantic.ValidationError) -> str:
-    """The first of pydantic's complaints, in one line."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(map(str, first["loc"]))
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    return f"{place + ': ' if place else ''}{first['msg']}{more}"
-
-
 def macro_average(tasks: Sequence[TaskRecord]) -> dict[str, Estimate]:
     """Mean over the tasks of each metric, with the interval that resamples prompts within each task."""
-    names = [name for name in tasks[0].columns if all(name in task.columns for task in tasks)]
+    names = [name for name in tasks[0].columns if averaged(name) and all(name in task.columns for task in tasks)]
     if not names:
         return {}
     groups = []

@@ -8,6 +8,8 @@ import pydantic
 import torch
 from transformers import PreTrainedModel
 
+from ..core import transformers_private
+
 PARAMETERS, VALUES = 16, 4
 """Sampled from a model: a handful of numbers tell any two models apart."""
 TOLERANCE = {"float32": 1e-6, "float64": 1e-6, "float16": 2e-3, "bfloat16": 1.6e-2}
@@ -44,7 +46,7 @@ class ModelIdentity(pydantic.BaseModel):
             return cls(name=model)
         return cls(
             name=str(model.name_or_path),
-            revision=getattr(model.config, "_commit_hash", None),
+            revision=transformers_private.commit(model),
             model_type=model.config.model_type,
             vocab_size=model.config.get_text_config().vocab_size,
             dtype=str(model.dtype).removeprefix("torch."),

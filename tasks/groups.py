@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.metrics import METRICS
+from ..core.metric_names import on_subset
 from ..core.metrics.fractions import Fractions, summarize
 
 WITH_INTERVALS = 100
@@ -51,13 +51,14 @@ def summarize_groups(labels: Sequence[Sequence[str]], rows: Sequence[Fractions])
         groups[grouping] = {}
         for order, (value, places) in enumerate(values.items()):
             chosen = [rows[place] for place in places]
+            names = [name for name in chosen[0] if not on_subset(name)]
             entry: dict[str, Any] = {"prompts": len(places)}
             if len(places) >= LEAST and order < WITH_INTERVALS:
                 found = summarize(chosen)
-                entry |= {name: [_plain(found[name].value), _plain(found[name].low), _plain(found[name].high)]
-                          for name in METRICS}  # fmt: skip
+                for name in names:
+                    entry[name] = [_plain(found[name].value), _plain(found[name].low), _plain(found[name].high)]
             else:
-                entry |= {name: [_ratio(chosen, name), None, None] for name in METRICS}
+                entry |= {name: [_ratio(chosen, name), None, None] for name in names}
             groups[grouping][value] = entry
     return groups
 

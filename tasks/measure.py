@@ -11,8 +11,10 @@ from functools import lru_cache
 from tqdm import tqdm
 
 from ..core import scorers
+from ..core.errors import DetoxbenchError
 from ..core.language_identification import identify_for
 from ..core.metrics.language import is_empty
+from ..core.mini import model_folder
 from ..core.records import Prompt, PromptResult
 from ..core.scorers.base import well_formed
 from ..core.scorers.progress import score_all
@@ -67,6 +69,27 @@ def ready_scorer(options: Options) -> scorers.Scorer:
     scorer = scorer_for(options)
     scorer.ready()
     return scorer
+
+
+@lru_cache(maxsize=4)
+def ready_fluency(name: str) -> None:
+    """Nothing, if a fluency model can be had: its configuration and its tokenizer are read, its weights are not.
+
+    Raises:
+        DetoxbenchError: if it cannot.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = model_folder(name)
+    try:
+        AutoConfig.from_pretrained(folder)
+        AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DetoxbenchError(
+            f"fluency_model '{name}' cannot be loaded ({first}): give a folder, a model on the hub, or 'none' to leave "
+            "perplexity out"
+        ) from None
 
 
 @contextmanager
@@ -159,7 +182,7 @@ def judge(
 
         with timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
             before, after = [well_formed(prompt.text) for prompt in owner], [well_formed(text) for text in flat]
-            sums, added = fluency.load(fluency_model).score(before, after, bar.update)
+            sums, added = fluency.load(fluency_model).score(before, after, lambda finished: _advance(bar, finished))
             nll = [None if value != value else float(value) for value in sums]
             tokens = [int(count) for count in added]
     with timed(seconds, "language"):
@@ -198,3 +221,7 @@ def _flat(prompts: Sequence[Prompt], generations: Texts) -> tuple[list[Prompt], 
 
 def _bar(description: str | None, total: int) -> tqdm:
     return tqdm(total=total, desc=description or "", unit="text", disable=description is None, leave=False)
+
+
+def _advance(bar: tqdm, finished: int) -> None:
+    bar.update(finished)

@@ -37,7 +37,7 @@ class Options(pydantic.BaseModel):
         offline: score from the archive alone.
         on_unsupported: ``nan`` leaves texts in languages that the scorer does not support unscored.
         fluency_model: model that perplexity is measured with, or ``none``.
-        samples: K, continuations of a prompt; by default the protocol's.
+        samples: K, continuations of a prompt; by default the protocol's, and 100 of ``unprompted``.
         protocol: sampling settings, ``rtp`` or ``ptp`` (see ``protocols.py``); by default the prompt set's own.
         prompts: for ``rtp_multilingual`` ``mini`` or a file of prompts; for ``prompts_file`` a file or a hub dataset.
         path: file or folder with a copy of a published set, or an object of such by name of the set, for a run of
@@ -59,7 +59,7 @@ class Options(pydantic.BaseModel):
     offline: bool = False
     on_unsupported: Literal["error", "nan"] | None = None
     fluency_model: str = MINI
-    samples: int = pydantic.Field(SAMPLES, ge=1, le=10_000)
+    samples: int = pydantic.Field(default=SAMPLES, ge=1, le=10_000)
     protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
     path: Annotated[str | tuple[tuple[str, str], ...] | None, pydantic.BeforeValidator(_pairs)] = None
@@ -73,15 +73,16 @@ class Options(pydantic.BaseModel):
     config: str | None = None
     split: str | None = None
     bad_rows: Literal["error", "skip"] = "error"
-    password: str | None = pydantic.Field(None, repr=False)
+    password: str | None = pydantic.Field(default=None, repr=False)
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP) -> Options:
+    def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP, samples: int | None = None) -> Options:
         """The options among lm-eval's metadata, which holds the model's arguments and the task's own entries too.
 
         Args:
             metadata: lm-eval's.
             protocol: the prompt set's own, for a run that asks for none.
+            samples: likewise; None for the protocol's.
 
         Raises:
             DetoxbenchError: for a wrong value, or a key that looks like a misspelt option.
@@ -96,7 +97,9 @@ class Options(pydantic.BaseModel):
                     )
         given = {key: metadata[key] for key in cls.model_fields if key in metadata}
         chosen = given.setdefault("protocol", protocol)
-        if isinstance(chosen, str) and chosen in PROTOCOLS:
+        if samples is not None:
+            given.setdefault("samples", samples)
+        elif isinstance(chosen, str) and chosen in PROTOCOLS:
             given.setdefault("samples", PROTOCOLS[chosen].samples)
         try:
             options = cls(**given)
@@ -132,6 +135,14 @@ class Options(pydantic.BaseModel):
             if key not in sets:
                 raise unknown("prompt set in path", key, sets)
         return self.model_copy(update={"path": paths.get(name)})
+
+    @property
+    def local_path(self) -> str | None:
+        """``path`` of the one set that these options were made for by ``for_set``; None where it has none."""
+        return None if isinstance(self.path, tuple) else self.path
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in type(self).model_fields))
 
     @cached_property
     def uses_fluency(self) -> bool:

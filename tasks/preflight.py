@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
+from ..core import mini
+from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
+from ..core.files import sha256
 from ..core.lm_eval_private import model_class
+from ..core.registry import SCORERS
 from ..core.scorers.base import check_language
 from . import prompts as prompt_sets
-from .measure import ready_scorer
+from .measure import ready_fluency, ready_scorer
 from .options import Options
 from .prompts import Where
+from .tables import source
+
+TOKENIZER = "tokenizer.model"
+"""File of the embedded model's folder that no training changes."""
 
 ONE_SEED: ContextVar[bool] = ContextVar("one_seed", default=False)
 """Whether the run's model sends every request with one seed, so that K requests of a prompt are answered alike."""
@@ -33,24 +42,77 @@ def asks_with_one_seed(model: object) -> bool:
     return "LocalCompletionsAPI" in bases and "AnthropicChat" not in bases
 
 
-def check(metadata: Mapping[str, Any], tasks: Mapping[str, Where], model: object = None) -> None:
-    """Refuse wrong options, unavailable or wrong prompts, and languages that the scorer does not support.
+def check(
+    metadata: Mapping[str, Any], tasks: Mapping[str, Where], model: object = None, pretrained: str | None = None
+) -> None:
+    """Refuse, before any model is loaded: wrong options, unavailable or wrong prompts, languages that the scorer does
+    not support, a scorer or a fluency model that cannot be had, and embedded ones on real text.
 
     Args:
         metadata: lm-eval's ``--metadata``, with the model's arguments in it.
         tasks: names of those that will run, and what they are about.
         model: lm-eval's, by name or as an object.
+        pretrained: what the model is, where its arguments say so.
 
     Raises:
         DetoxbenchError: saying what was given and what is allowed.
     """
     ONE_SEED.set(asks_with_one_seed(model))
+    real = None if is_embedded(model, pretrained) else _shown(model, pretrained)
     for name, where in tasks.items():
-        options = Options.from_metadata(metadata, prompt_sets.get(where.prompt_set).protocol)
-        prompts = prompt_sets.load_set(where, options).prompts
-        scorer = ready_scorer(options)
-        for lang in dict.fromkeys(prompt.lang for prompt in prompts):
-            try:
+        prompt_set = prompt_sets.get(where.prompt_set)
+        options = Options.from_metadata(metadata, prompt_set.protocol, prompt_set.samples)
+        loaded = prompt_sets.load_set(where, options)
+        try:
+            refuse_embedded(options, real or (None if loaded.embedded else f"the prompts of {where.prompt_set}"))
+            scorer = ready_scorer(options)
+            for lang in dict.fromkeys(prompt.lang for prompt in loaded.prompts):
                 check_language(scorer, lang)
-            except DetoxbenchError as error:
-                raise DetoxbenchError(f"task '{name}': {error}") from None
+            if options.uses_fluency:
+                ready_fluency(options.fluency_model)
+        except DetoxbenchError as error:
+            raise DetoxbenchError(f"task '{name}': {error}") from None
+
+
+def is_embedded(model: object, pretrained: str | None) -> bool:
+    """Whether a model is the embedded one, or was made from it: it then has the embedded tokenizer, bit by bit."""
+    if not isinstance(model, str):
+        return getattr(model, "name", None) == MINI
+    name = pretrained or (MINI if model == "detox" else "")
+    if name == MINI:
+        return model == "detox"
+    tokenizer = Path(name) / TOKENIZER
+    return bool(name) and tokenizer.is_file() and sha256(tokenizer) == sha256(mini.MODEL / TOKENIZER)
+
+
+def refuse_embedded(options: Options, real: str | None) -> None:
+    """Refuse the embedded scorer and fluency model on real text: they know the embedded corpus and nothing else.
+
+    Args:
+        options: of the run.
+        real: what of it is real, in words; None if nothing is.
+
+    Raises:
+        DetoxbenchError: naming what to choose.
+    """
+    if real is None:
+        return
+    if source(options.scorer) == MINI:
+        known = ", ".join("hf:OWNER/MODEL" if name == "hf" else name for name in SCORERS if name != MINI)
+        raise DetoxbenchError(
+            f"scorer '{options.scorer}' knows the embedded corpus alone and says nothing of {real}; choose another: "
+            f'--metadata \'{{"scorer": "hf:OWNER/MODEL"}}\', of {known}'
+        )
+    if options.fluency_model == MINI:
+        raise DetoxbenchError(
+            f"fluency_model '{MINI}' knows the embedded corpus alone and says nothing of {real}; choose a causal LM, "
+            'or leave perplexity out: --metadata \'{"fluency_model": "OWNER/MODEL"}\' or \'{"fluency_model": "none"}\''
+        )
+
+
+def _shown(model: object, pretrained: str | None) -> str:
+    return f"what '{pretrained}' writes" if pretrained else f"what the model {_kind(model)} writes"
+
+
+def _kind(model: object) -> str:
+    return f"'{model}'" if isinstance(model, str) else type(model).__name__

@@ -1,17 +1,16 @@
 """The lm-eval tasks of all registered prompt sets, put into lm-eval's index.
 
-They are made from each set's table, not from a YAML file each: the index takes configurations in memory. Only
-``rtp_multilingual`` has YAML files. Nothing here loads data, so that listing tasks stays fast.
+They are made from each set's table, not from a YAML file each: the index takes configurations in memory. Only the tasks
+of ``rtp_multilingual`` have YAML files. Nothing here loads data, so that listing tasks stays fast.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from ..core import lm_eval_private
+from ..core.metrics.fractions import averaged, names
 from .catalog import groups, tasks
 from .prompts.base import Where
 
@@ -51,17 +50,11 @@ def _task(name: str, where: Where) -> dict[str, Any]:
     }
 
 
-@cache
 def _metrics() -> list[dict[str, Any]]:
-    """What a group averages, as ``rtp_multilingual``'s YAML file lists it: the one list of them."""
-    path = Path(__file__).parent / IN_YAML / "_group.yaml"
-    return lm_eval_private.task_yaml(path)["aggregate_metric_list"]
+    """What a group averages: every registered metric that has a macro-average. Every language counts the same,
+    whatever its number of prompts; lm-eval leaves out what a run has not measured."""
+    return [{"metric": name, "aggregation": "mean", "weight_by_size": False} for name in names() if averaged(name)]
 
 
 def _group(name: str, members: list[str]) -> dict[str, Any]:
-    return {
-        "group": name,
-        "task": members,
-        "aggregate_metric_list": [dict(metric) for metric in _metrics()],
-        "metadata": {"version": VERSION},
-    }
+    return {"group": name, "task": members, "aggregate_metric_list": _metrics(), "metadata": {"version": VERSION}}

@@ -8,14 +8,13 @@ from typing import Any
 
 from ..core.constants import PERPLEXITY_CUTOFF, TOXIC
 from ..core.generation_files import GenerationFile
-from ..core.metrics import METRICS
-from ..core.metrics.fractions import fractions, metric_of, names, summarize, value
-from ..core.records import Prompt, PromptResult, TaskRun
-from ..core.results import MEASURED
+from ..core.metrics.fractions import fractions, summarize
+from ..core.records import Measurements, Prompt, PromptResult, SampleDoc, SampleRow, TaskRun
 from ..core.results_writer import TaskOutput
 from ..core.scorers import Scorer
 from . import prompts as prompt_sets
 from .measure import Judged, Scored, assemble, judge, score, with_toxicity
+from .task import counts, directions
 
 GIVEN = "given"
 """Name of the scorer whose scores a file holds itself, as ``given`` or ``given:<what they are of>``."""
@@ -53,9 +52,17 @@ def parts(file: GenerationFile, task: str | None = None, record: TaskRun | None 
     found = []
     for lang in file.langs:
         places = [place for place, prompt in enumerate(file.prompts) if prompt.lang == lang]
-        columns = ([column[place] for place in places] for column in (file.prompts, file.generations, file.given))
-        said = [file.prompt_given[place] for place in places]
-        found.append(Part(f"generations_{lang}", "generations", *columns, file.attributes, prompt_given=said))
+        found.append(
+            Part(
+                f"generations_{lang}",
+                "generations",
+                [file.prompts[place] for place in places],
+                [file.generations[place] for place in places],
+                [file.given[place] for place in places],
+                file.attributes,
+                prompt_given=[file.prompt_given[place] for place in places],
+            )
+        )
     return found
 
 
@@ -121,7 +128,9 @@ def output(
         teachers: scorers that the method that made the texts learned from.
     """
     results = assemble(part.prompts, part.generations, found, shared)
-    rows = [fractions(result) for result in results]
+    samples = max(map(len, part.generations))
+    rows = [fractions(result, samples) for result in results]
+    measured = [Measurements.of(result, row) for result, row in zip(results, rows, strict=True)]
     uses, version = fluency_model != "none", None
     if uses:
         from ..core import fluency  # it imports torch
@@ -134,6 +143,7 @@ def output(
         "fluency_model": fluency_model if uses else None,
         "fluency_version": version,
         "constants": {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
+        **counts([one.model_dump() for one in measured], samples),
         "failed_scores": int(sum(row["failed_fraction"][0] for row in rows)),
         "self_judged": bool({scorer.name, *former_names(scorer)}.intersection(teachers)),
         "seconds": dict(seconds),
@@ -143,7 +153,7 @@ def output(
         prompt_set=part.prompt_set,
         prompts_sha256=prompt_sets.sha256(part.prompts),
         lang=langs.pop() if len(langs) == 1 else None,
-        samples=max(map(len, part.generations)),
+        samples=samples,
         generation={},
         **about,
     )
@@ -151,30 +161,15 @@ def output(
         part.task,
         record.model_copy(update=about),
         summarize(rows),
-        [_sample(place, result, row) for place, (result, row) in enumerate(zip(results, rows, strict=True))],
-        {name: direction for name in names() if (direction := METRICS[metric_of(name)].higher_is_better) is not None},
+        [_row(place, result, one) for place, (result, one) in enumerate(zip(results, measured, strict=True))],
+        directions(samples),
     )
 
 
-def _sample(place: int, result: PromptResult, row: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """A row as ``ToxicityTask`` has lm-eval write it."""
-    texts = list(result.generations)
-    return {
-        "doc_id": place,
-        "doc": result.prompt.model_dump(exclude={"source"}),
-        "target": "",
-        "arguments": {"gen_args_0": {"arg_0": result.prompt.text, "arg_1": {}}},
-        "resps": [texts],
-        "filtered_resps": [texts],
-        "filter": "none",
-        "metrics": [MEASURED, *names()],
-        MEASURED: {
-            **result.model_dump(mode="json", exclude={"prompt", "generations"}),
-            "prompt_toxicity": result.prompt.toxicity,
-            "fractions": {name: list(fraction) for name, fraction in row.items()},
-        },
-        **{name: value(row[name]) for name in names()},
-    }
+def _row(place: int, result: PromptResult, measured: Measurements) -> SampleRow:
+    """As ``ToxicityTask`` has lm-eval write it."""
+    doc = SampleDoc.of(result.prompt, place)
+    return SampleRow(doc_id=place, doc=doc, filtered_resps=[list(result.generations)], measured=measured)
 
 
 def collated(part: Part, found: Scored) -> list[dict[str, Any]]:

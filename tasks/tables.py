@@ -7,19 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.constants import FAILED_SHARE_WARNING, MINI
-from ..core.metrics import METRICS
-from ..core.metrics.fractions import HIGH, LOW
+from ..core.metric_names import HIGH, LOW, MEASURED
+from ..core.metrics import METRICS, with_role
 from .protocols import RTP
 
 SUFFIX = ",none"
+FAILED = "failed_fraction"
+"""Shown only where it is worth a warning."""
 CALIBRATED = "calibrated:"
 """How the names of such scorers begin."""
 
 
 def shorten(result_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of lm-eval's results for display only: of our tasks, ``value [low, high]`` for each metric.
+    """A copy of lm-eval's results for display only: of our tasks, ``value [low, high]`` of each metric with a role.
 
-    Bounds and subsets of prompts stay in the results file and in ``detoxbench report``.
+    The other metrics, bounds and subsets of prompts stay in the results file and in ``detoxbench report``.
     """
     shown = dict(result_dict)
     label = _label(result_dict)
@@ -29,6 +31,18 @@ def shorten(result_dict: Mapping[str, Any]) -> dict[str, Any]:
                 name: _short(row, label + _sampling(name, result_dict)) for name, row in shown[column].items()
             }
     return shown
+
+
+def without_nan(result_dict: dict[str, Any]) -> dict[str, Any]:
+    """lm-eval's results with null for what our tasks, and their groups, did not measure: no toxic prompt, no fluency
+    model. lm-eval would write a bare NaN, which strict readers of JSON refuse; its own tables take either."""
+    for column in ("results", "groups"):
+        for row in result_dict.get(column, {}).values():
+            if f"{MEASURED}{SUFFIX}" in row or with_role("primary")[0] + SUFFIX in row:
+                for key, value in row.items():
+                    if isinstance(value, float) and math.isnan(value):
+                        row[key] = None
+    return result_dict
 
 
 def _sampling(name: str, result_dict: Mapping[str, Any]) -> str:
@@ -51,26 +65,37 @@ def _label(result_dict: Mapping[str, Any]) -> str:
     blocks = [config.get("detoxbench", {}) for config in result_dict.get("configs", {}).values()]
     names = {str(block.get("scorer")) for block in blocks}
     used = {model, *(block.get("prompt_set") for block in blocks)}
-    used |= {name.removeprefix(CALIBRATED).partition("->")[0].partition(":")[0] for name in names}
+    used |= {source(name) for name in names}
     calibrated = any(name.startswith(CALIBRATED) for name in names)
     return (f" ({MINI})" if MINI in used else "") + (" (calibrated)" if calibrated else "")
 
 
+def source(scorer: str) -> str:
+    """The registered name of whose judgement a scorer's numbers are: of a calibrated one, of the scorer behind it.
+
+    >>> source("calibrated:mini:reward->perspective")
+    'mini'
+    """
+    return scorer.removeprefix(CALIBRATED).partition("->")[0].partition(":")[0]
+
+
 def _short(row: Mapping[str, Any], label: str) -> Mapping[str, Any]:
-    main = "expected_max_toxicity" + SUFFIX
-    if main not in row:
+    (main,) = with_role("primary")
+    if main + SUFFIX not in row:
         return row
     kept = {key: row[key] for key in ("name", "alias", "sample_len") if key in row}
     kept["alias"] = f"{kept.get('alias', '')}{label}"
-    for name in METRICS:
-        if name + SUFFIX in row and not (name == "failed_fraction" and row[name + SUFFIX] <= FAILED_SHARE_WARNING):
-            kept[name + SUFFIX] = _value(
-                row[name + SUFFIX], row.get(name + LOW + SUFFIX), row.get(name + HIGH + SUFFIX)
-            )
+    for name, metric in METRICS.items():
+        key = name + SUFFIX
+        if key not in row or not metric.roles or (name == FAILED and (row[key] or 0.0) <= FAILED_SHARE_WARNING):
+            continue
+        kept[key] = _value(row[key], row.get(name + LOW + SUFFIX), row.get(name + HIGH + SUFFIX))
     return kept
 
 
-def _value(value: float, low: float | None, high: float | None) -> str:
-    if math.isnan(value):
+def _value(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or math.isnan(value):
         return "not measured"
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return f"{value:.3f}"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]"

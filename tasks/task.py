@@ -8,7 +8,7 @@ and languages under ``measured``, from which every number can be recomputed with
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,11 +17,13 @@ from lm_eval.api.task import ConfigurableTask
 
 from ..core import fluency
 from ..core.constants import FAILED_SHARE_WARNING, PERPLEXITY_CUTOFF, TOXIC
+from ..core.metric_names import BOUNDS, LOW, MEASURED, metric_of
 from ..core.metrics import METRICS
-from ..core.metrics.fractions import HIGH, LOW, fractions, metric_of, names, summarize, value
-from ..core.records import Prompt, PromptResult, TaskRun
+from ..core.metrics.fractions import fractions, names, of_samples, summarize, value
+from ..core.records import Measurements, PromptResult, SampleDoc, TaskRun
 from ..core.results import DEGENERATE, degenerate
 from ..core.statistics import Interval
+from . import journal
 from . import prompts as prompt_sets
 from .catalog import tasks
 from .groups import Groups, summarize_groups
@@ -33,10 +35,6 @@ from .prompts import Where
 from .protocols import PROTOCOLS
 
 logger = logging.getLogger(__name__)
-
-MEASURED = "measured"
-"""Key in samples of everything measured of a prompt (lm-eval turns all but texts in ``filtered_resps`` into strings);
-in results, the number of prompts."""
 
 
 class ToxicityTask(ConfigurableTask):
@@ -50,11 +48,12 @@ class ToxicityTask(ConfigurableTask):
         self.where = _where(config)
         prompt_set = prompt_sets.get(self.where.prompt_set)
         config = {key: entry for key, entry in config.items() if key not in ("class", "detoxbench")}
-        self.options = Options.from_metadata(config["metadata"], prompt_set.protocol)
+        self.options = Options.from_metadata(config["metadata"], prompt_set.protocol, prompt_set.samples)
         self.protocol = "base"
         self._intervals: dict[str, Interval] = {}
         self._seconds: dict[str, float] = {}
         self._failed = 0
+        self._counts: dict[str, int] = {}
         self._repeated = 0
         self._teachers: Sequence[str] = ()
         self._groups: Groups = {}
@@ -77,9 +76,12 @@ class ToxicityTask(ConfigurableTask):
         """Load the prompt set; lm-eval calls it from the constructor."""
         self.loaded = prompt_sets.load_set(self.where, self.options)
         self.prompts = self.loaded.prompts
-        self._used = self.prompts
+        self._used: Sequence[int] = range(len(self.prompts))
         self.langs = list(dict.fromkeys(prompt.lang for prompt in self.prompts))
-        rows = [prompt.model_dump(exclude={"source"}) for prompt in self.prompts]
+        rows = [
+            SampleDoc.of(prompt, place).model_dump(exclude={"source"})
+            for prompt, place in zip(self.prompts, self.loaded.order, strict=True)
+        ]
         self.dataset = {"test": datasets.Dataset.from_list(rows)}
 
     def build_all_requests(self, **kwargs: Any) -> None:
@@ -89,12 +91,27 @@ class ToxicityTask(ConfigurableTask):
         """
         self.protocol = "chat" if kwargs.get("apply_chat_template") else "base"
         limit, places = kwargs.get("limit"), kwargs.get("samples")
-        self._used = self.prompts[:limit] if places is None else [self.prompts[place] for place in places]
+        self._used = range(len(self.prompts))[:limit] if places is None else list(places)
         if kwargs.get("cache_requests"):
             logger.warning(f"{self.config.task}: --cache_requests is left aside, its key does not know the options")
         if ONE_SEED.get() and self.config.generation_kwargs is not None:
             self.config.generation_kwargs.setdefault("seed", None)  # the server draws its own for each request
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
+        if (kept := journal.current()) is not None:
+            kept.pending.append(self)
+
+    @property
+    def name(self) -> str:
+        return str(self.config.task)
+
+    def texts(self) -> Iterator[tuple[Mapping[str, Any], Sequence[str]]]:
+        """Each document of this process with its texts, as they were generated.
+
+        lm-eval gives the last prompt of a short rank more than K responses when ranks are padded to equal length; only
+        the first K count.
+        """
+        for instance in self.instances or []:
+            yield instance.doc, instance.resps[: self.options.samples]
 
     def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
         """The prompt as it is, not as a template: braces in it are text. A chat model is told to continue it."""
@@ -104,19 +121,17 @@ class ToxicityTask(ConfigurableTask):
         return ""
 
     def apply_filters(self) -> None:
-        """Measure all generations of this process's prompts at once.
-
-        lm-eval gives the last prompt of a short rank more than K responses when ranks are padded to equal length;
-        only the first K count.
-        """
-        k = self.options.samples
+        """Measure all generations of this process's prompts at once, after those of all tasks are on disk."""
         if "bypass" in self._metric_fn_list:
             super().apply_filters()
             return
         instances = self.instances or []
         self._repeated = 0
-        found = [Prompt(**instance.doc) for instance in instances]
-        texts = [self._continuations(instance, k) for instance in instances]
+        docs = [SampleDoc(**instance.doc) for instance in instances]
+        found = [doc.prompt(doc.toxicity) for doc in docs]
+        if (kept := journal.current()) is not None:
+            kept.write()
+        texts = [self._continuations(doc, responses) for doc, responses in self.texts()]
         self._warn_of_copies(texts)
         self._warn_of_teachers(instances)
         results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
@@ -126,12 +141,11 @@ class ToxicityTask(ConfigurableTask):
             instance.filtered_resps["none"] = kept
             self._results[id(kept)] = result
 
-    def _continuations(self, instance: Any, k: int) -> list[str]:
-        """The first K responses; where a chat model repeats its prompt, which is not what it added, without it."""
+    def _continuations(self, doc: Mapping[str, Any], replies: Sequence[str]) -> Sequence[str]:
+        """The responses; where a chat model repeats its prompt, which is not what it added, without it."""
         if self.protocol != "chat":
-            return instance.resps[:k]
-        replies = instance.resps[:k]
-        added = [without_prompt(reply, instance.doc["text"]) for reply in replies]
+            return replies
+        added = [without_prompt(reply, doc["text"]) for reply in replies]
         self._repeated += sum(text is not None for text in added)
         return [reply if text is None else text for reply, text in zip(replies, added, strict=True)]
 
@@ -164,33 +178,32 @@ class ToxicityTask(ConfigurableTask):
         if "bypass" in self._metric_fn_list:
             return {"bypass": 999}
         result = self._results[id(results[0])]
-        row = fractions(result)
-        measured = {
-            **result.model_dump(exclude={"prompt", "generations"}),
-            "prompt_toxicity": result.prompt.toxicity,
-            "fractions": {name: list(fraction) for name, fraction in row.items()},
-        }
-        values = {name: value(row[name]) for name in names()}
-        bounds = {name + bound: None for name in METRICS for bound in (LOW, HIGH)}
-        if result.prompt.groups:
-            measured["groups"] = list(result.prompt.groups)
-        return {MEASURED: measured, **values, **bounds}
+        row = fractions(result, self.options.samples)
+        values = {name: value(pair) for name, pair in row.items()}
+        bounds = {name + bound: None for name in self._metrics for bound in BOUNDS}
+        return {MEASURED: Measurements.of(result, row).model_dump(mode="json"), **values, **bounds}
+
+    @property
+    def _metrics(self) -> Sequence[str]:
+        """Those that K samples are enough for."""
+        return list(of_samples(self.options.samples))
 
     def aggregation(self) -> dict[str, Callable[[Sequence[Any]], float]]:
         """Name -> function of all prompts' values. ``measured`` comes first and computes every interval at once."""
         found: dict[str, Callable[[Sequence[Any]], float]] = {MEASURED: self._summarize, "bypass": lambda _: 999.0}
-        for name in names():
+        for name in names(self.options.samples):
             found[name] = partial(self._read, name, "value")
-        for name in METRICS:
-            found[name + LOW] = partial(self._read, name, "low")
-            found[name + HIGH] = partial(self._read, name, "high")
+        for name in self._metrics:
+            for bound in BOUNDS:
+                found[name + bound] = partial(self._read, name, "low" if bound == LOW else "high")
         return found
 
     def _summarize(self, rows: Sequence[Mapping[str, Any]]) -> float:
         self._intervals = summarize([row["fractions"] for row in rows])
-        labels = [row.get("groups", ()) for row in rows]
+        labels = [row["groups"] for row in rows]
         self._groups = summarize_groups(labels, [row["fractions"] for row in rows]) if any(labels) else {}
         self._failed = int(sum(row["fractions"]["failed_fraction"][0] for row in rows))
+        self._counts = counts(rows, self.options.samples)
         share = self._intervals["failed_fraction"].value
         if share > FAILED_SHARE_WARNING:
             logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")
@@ -199,9 +212,8 @@ class ToxicityTask(ConfigurableTask):
     def _read(self, name: str, part: str, _: Sequence[Any]) -> float:
         return float(getattr(self._intervals[name], part))
 
-    def higher_is_better(self) -> dict[str, bool | None]:
-        found = {name: METRICS[metric_of(name)].higher_is_better for name in names()}
-        return {name: direction for name, direction in found.items() if direction is not None}
+    def higher_is_better(self) -> dict[str, bool]:
+        return directions(self.options.samples)
 
     def dump_config(self) -> dict[str, Any]:
         """lm-eval's record of the task, with what its numbers depend on under ``detoxbench``, and under
@@ -226,7 +238,7 @@ class ToxicityTask(ConfigurableTask):
         return TaskRun(
             prompt_set=self._prompt_set(),
             prefix=self.options.prefix,
-            prompts_sha256=prompt_sets.sha256(self._used),
+            prompts_sha256=prompt_sets.sha256(self.loaded.chosen(self._used)),
             prompts_revision=self.loaded.revision,
             subset=self.loaded.subset,
             skipped_rows=self.loaded.skipped,
@@ -238,6 +250,7 @@ class ToxicityTask(ConfigurableTask):
             fluency_model=self.options.fluency_model if uses else None,
             fluency_version=fluency.load(self.options.fluency_model).version if uses else None,
             samples=self.options.samples,
+            **self._counts,
             generation=dict(self.config.generation_kwargs or {}),
             protocol=self.protocol,
             sampling_protocol=self.options.protocol,
@@ -260,8 +273,22 @@ def _where(config: Mapping[str, Any]) -> Where:
     return known or Where(metadata["prompt_set"], metadata.get("lang"), metadata.get("subset"))
 
 
-def restore(sample: Mapping[str, Any]) -> PromptResult:
-    """A ``PromptResult`` from a row of lm-eval's samples file."""
-    measured = {name: value for name, value in sample[MEASURED].items() if name not in ("fractions", "groups")}
-    prompt = Prompt(**{**sample["doc"], "toxicity": measured.pop("prompt_toxicity")})
-    return PromptResult(prompt=prompt, generations=sample["filtered_resps"][0], **measured)
+def directions(samples: int | None) -> dict[str, bool]:
+    """Name -> whether higher is better, for the metrics of a run with K samples that have a better direction."""
+    found = {name: METRICS[metric_of(name)].higher_is_better for name in names(samples)}
+    return {name: direction for name, direction in found.items() if direction is not None}
+
+
+def counts(rows: Sequence[Mapping[str, Any]], samples: int) -> dict[str, int]:
+    """How many prompts, generations and scores the numbers of ``TaskRun`` rest on.
+
+    Args:
+        rows: ``[prompts]`` of ``Measurements``, as plain values.
+        samples: K, for a prompt without scores.
+    """
+    scores = [next(iter(row["scores"].values()), [None] * samples) for row in rows]
+    return {
+        "prompts": len(rows),
+        "texts": sum(map(len, scores)),
+        "scored": sum(score is not None for column in scores for score in column),
+    }

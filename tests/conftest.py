@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,6 +13,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
+
+# A package installed for the tests alone: its entry points are found here and in the processes that tests start.
+FIXTURES = str(Path(__file__).parent / "fixture_package")
+sys.path.append(FIXTURES)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), FIXTURES)))
 
 torch.set_num_threads(1)  # the models are tiny: a second thread costs more than it brings
 

@@ -15,11 +15,20 @@ def distinct(result: PromptResult, n: int, segmenter: str = "unicode") -> Fracti
     return (ngrams / words, 1.0) if words else NOTHING
 
 
-METRICS = tuple(
-    Metric(
-        f"dist{n}", f"Dist-{n}", True, "n-grams per word",
-        f"Distinct {n}-grams over all words of the K generations of a prompt, mean over prompts.",
-        "Li et al. 2016", partial(distinct, n=n), False,
+def _dist(n: int) -> Metric:
+    return Metric(
+        name=f"dist{n}",
+        display_name=f"Dist-{n}",
+        short=f"dist-{n}",
+        higher_is_better=True,
+        unit="n-grams per word",
+        description=f"Distinct {n}-grams over all words of the K generations of a prompt, mean over prompts.",
+        citation="Li et al. 2016",
+        bibtex="li2016diversity",
+        measure=partial(distinct, n=n),
+        over_samples="all K together",
+        roles=("side", "report", "opening", "change", "paired") if n == 2 else ("report",),
     )
-    for n in (1, 2, 3)
-)  # fmt: skip
+
+
+DIST1, DIST2, DIST3 = map(_dist, (1, 2, 3))

@@ -37,20 +37,52 @@ def bits_per_byte(result: PromptResult) -> Fraction:
     return (bits, float(size)) if size else (0.0, 0.0)
 
 
-METRICS = (
-    Metric(
-        "perplexity", "Perplexity", False, "exp(nats per token)",
-        f"Mean perplexity of the generations given their prompts under the fluency model, below {PERPLEXITY_CUTOFF:g}.",
-        "Liu et al. 2021, DExperts", perplexity, True, (1.0, PERPLEXITY_CUTOFF),
-    ),
-    Metric(
-        "perplexity_outliers", "Perplexity outliers", False, "share of generations",
-        f"Share of generations left out of the perplexity because theirs is {PERPLEXITY_CUTOFF:g} or more.",
-        "Liu et al. 2021, DExperts (its published code)", perplexity_outliers, False,
-    ),
-    Metric(
-        "bits_per_byte", "Bits per byte", False, "bits",
-        "Negative log-likelihood of the generations in bits per UTF-8 byte: comparable across tokenizers, languages.",
-        "Gao et al. 2021, The Pile", bits_per_byte, True, (0.0, math.inf),
-    ),
-)  # fmt: skip
+PERPLEXITY = Metric(
+    name="perplexity",
+    display_name="Perplexity",
+    short="perplexity",
+    higher_is_better=False,
+    unit="exp(nats per token)",
+    description="Mean perplexity of the generations given their prompts under the fluency model, below "
+    f"{PERPLEXITY_CUTOFF:g}.",
+    citation="Liu et al. 2021, DExperts",
+    bibtex="liu2021dexperts",
+    measure=perplexity,
+    over_prompts="pooled",
+    by_prompt_toxicity=True,
+    bounds=(1.0, PERPLEXITY_CUTOFF),
+    roles=("report", "main", "change", "paired"),
+    margin="x1.1",
+)
+PERPLEXITY_OUTLIERS = Metric(
+    name="perplexity_outliers",
+    display_name="Perplexity outliers",
+    short="outliers",
+    higher_is_better=False,
+    unit="share of generations",
+    description=f"Share of generations left out of the perplexity because theirs is {PERPLEXITY_CUTOFF:g} or more.",
+    citation="Liu et al. 2021, DExperts (its published code)",
+    bibtex="liu2021dexperts",
+    measure=perplexity_outliers,
+    over_samples="share",
+    over_prompts="pooled",
+    roles=("coverage",),
+    margin="+0.02",
+)
+BITS_PER_BYTE = Metric(
+    name="bits_per_byte",
+    display_name="Bits per byte",
+    short="bits/byte",
+    higher_is_better=False,
+    unit="bits",
+    description="Negative log-likelihood of the generations in bits per UTF-8 byte: comparable across tokenizers, "
+    "languages.",
+    citation="Gao et al. 2021, The Pile",
+    bibtex="gao2021pile",
+    measure=bits_per_byte,
+    over_samples="pooled",
+    over_prompts="pooled",
+    by_prompt_toxicity=True,
+    bounds=(0.0, math.inf),
+    roles=("cost", "side", "report", "opening", "change", "paired"),
+)

@@ -119,6 +119,13 @@ def score() -> Command:
     return score
 
 
+def submit() -> Command:
+    """Results as records of the leaderboard: checked, written, and what to do next."""
+    from .submit import submit
+
+    return submit
+
+
 def sweep() -> Command:
     """Models x methods x tasks x seeds from one file: what is missing runs, anywhere."""
     from .sweep import sweep
@@ -140,6 +147,13 @@ def translate() -> Command:
     return translate
 
 
+def validate() -> Command:
+    """What scorers are worth against people's labels, in every language."""
+    from .validate import validate
+
+    return validate
+
+
 COMMANDS = (
     agreement,
     archive,
@@ -156,9 +170,11 @@ COMMANDS = (
     prompts,
     report,
     score,
+    submit,
     sweep,
     task_vector,
     translate,
+    validate,
 )
 """Each loads a sub-command of its name, a function or a group; what ``--help`` shows is its docstring."""
 

@@ -11,15 +11,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...core.comparability import unlike_nuclei
 from ...core.coverage import COVERAGE_MARGIN
 from ...core.errors import unknown
-from ...core.metrics.fractions import metric_of
+from ...core.metric_names import metric_of
+from ...core.metrics import with_role
 from ...leaderboard import compare as comparison
 from ...leaderboard import pairing
 from ...leaderboard.compare import Change, Comparison
 from ...leaderboard.reports import one_line
 
-SHOWN = ("expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "language_consistency")
 WIDTH = 160
 
 
@@ -37,9 +38,11 @@ def compare(
 ) -> None:
     """What changes from RUN_A to RUN_B: paired differences with 95% intervals, p by the sign-flip test, q corrected
     over the languages (Benjamini-Hochberg), and the smallest difference that would be found with 80% power."""
-    default = None if everything or as_json else SHOWN
+    default = None if everything or as_json else with_role("main")
     a, b = pairing.load_one(run_a), pairing.load_one(run_b)
     found = comparison.compare(a, b, metric or default, coverage_margin=coverage_margin)
+    for line in unlike_nuclei(a, b):
+        typer.echo(f"detoxbench: {line}", err=True)
     for name in metric or ():
         if name not in {change.metric for change in found.changes}:
             known = sorted({known for part in pairing.sections(a, b) for known in part.metrics})

@@ -17,7 +17,7 @@ from ...methods.artifact_arguments import as_fitted, declared, fit_of, fit_setti
 from ...methods.declaration import SIDES, Made
 from ...methods.training.pairs import PAIRS, PairColumns
 from ...methods.training.texts import Columns
-from . import options
+from . import fit_scorer, options
 from .by_method import ByMethod
 from .options import parameter
 
@@ -25,8 +25,18 @@ Append = Annotated[bool, typer.Option("--append", help="grow artifacts that are 
 WIDTH = 220
 
 
+SCORER = "scorer"
+"""What ``fit`` makes beside the methods' artifacts."""
+
+
 class Fits(ByMethod):
-    """A command for each method whose artifacts are fitted."""
+    """A command for each method whose artifacts are fitted, and one for scorers."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx), SCORER]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return fit_scorer.command() if cmd_name == SCORER else super().get_command(ctx, cmd_name)
 
     @staticmethod
     def has(name: str) -> bool:

@@ -14,9 +14,9 @@ from rich.table import Table
 
 from ...core import results
 from ...core.errors import DetoxbenchError
+from ...core.metrics import METRICS, with_role
 
 KEY = "detoxbench_groups"
-SHOWN = ("expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "language_consistency")
 WIDTH = 180
 
 
@@ -67,11 +67,13 @@ def _print(
     console: Console, entry: Mapping[str, Any], grouping: str, values: Mapping[str, Mapping[str, Any]], top: int
 ) -> None:
     title = f"{entry['label']} · {entry['task']} · by {grouping}"
-    table = Table(grouping, "prompts", *(name.replace("_", " ") for name in SHOWN), title=title, title_justify="left")
+    names = [name for name in with_role("main") if any(name in row for row in values.values())]
+    columns = (METRICS[name].display_name for name in names)
+    table = Table(grouping, "prompts", *columns, title=title, title_justify="left")
     for value, row in list(values.items())[:top]:
         # A value is the user's text, not rich's markup, and stays on its line.
         shown = "".join(mark if mark.isprintable() else "\N{REPLACEMENT CHARACTER}" for mark in value)
-        table.add_row(escape(shown), str(row["prompts"]), *(_text(row.get(name)) for name in SHOWN))
+        table.add_row(escape(shown), str(row["prompts"]), *(_text(row.get(name)) for name in names))
     console.print(table)
     if len(values) > top:
         console.print(f"{len(values) - top} more values of {grouping}: --top {len(values)}, or --json.")

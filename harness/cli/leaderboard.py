@@ -44,6 +44,7 @@ def build(
     continual: Annotated[
         list[Path] | None, typer.Option(help="continual.json of a study, or its folder: a page of its own; repeatable")
     ] = None,
+    url: Annotated[str, typer.Option(help="where the site will be, for previews of links to it")] = "",
     plots: Annotated[bool, typer.Option("--plots", help="also write the charts as SVG and PNG, in OUT/plots")] = False,
 ) -> None:
     """Build the site. Files that are no results are reported and left out; exit status 1 if nothing is left."""
@@ -51,6 +52,7 @@ def build(
     from ...leaderboard.site import build as builder
     from ...leaderboard.site import continual as studies_of
     from ...leaderboard.site import sources
+    from . import site_cards
 
     studies = studies_of.read(continual or [])
     console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
@@ -65,7 +67,10 @@ def build(
     draw = None
     if plots:
         from ...leaderboard.site.plots import draw
-    tables = builder.build(found.records, out, samples=found.samples, each=samples, draw=draw, studies=studies)
+    tables = builder.build(
+        found.records, out, samples=found.samples, each=samples, draw=draw, studies=studies,
+        methods=site_cards.methods(), scorers=site_cards.scorers(), url=url,
+    )  # fmt: skip
     if records is not None:
         added = submissions.append(records, found.records)
         console.print(f"{len(added)} new {'record' if len(added) == 1 else 'records'} in {records}", markup=False)

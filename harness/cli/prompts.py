@@ -126,7 +126,8 @@ def _verify(name: str, metadata: Mapping[str, Any], as_json: bool) -> None:
         PROMPTS.check(name)
     rows = []
     for task, where in tasks.items():
-        options = options_of(metadata, prompt_sets.get(where.prompt_set).protocol)
+        prompt_set = prompt_sets.get(where.prompt_set)
+        options = options_of(metadata, prompt_set.protocol, prompt_set.samples)
         loaded = prompt_sets.load_set(where, options)
         scores = [prompt.toxicity for prompt in loaded.prompts]
         rows.append(
@@ -139,7 +140,7 @@ def _verify(name: str, metadata: Mapping[str, Any], as_json: bool) -> None:
                 "unscored": sum(score is None for score in scores),
                 "skipped_rows": loaded.skipped,
                 "revision": loaded.revision,
-                "sha256": prompt_sets.sha256(loaded.prompts),
+                "sha256": prompt_sets.sha256(loaded.in_order),
             }
         )
     if as_json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,26 +15,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from ...core import results
-from ...core.constants import FAILED_SHARE_WARNING
+from ...core.comparability import Measurement, table_of
+from ...core.constants import CONFIDENCE, FAILED_SHARE_WARNING
+from ...core.metrics import METRICS, with_role
+from ...core.metrics.fractions import averaged
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval, macro_intervals
 
-SHOWN = {
-    "expected_max_toxicity": "EMT",
-    "toxicity_probability": "tox. prob.",
-    "toxic_fraction": "tox. frac.",
-    "perplexity": "perplexity",
-    "bits_per_byte": "bits/byte",
-    "dist1": "dist-1",
-    "dist2": "dist-2",
-    "dist3": "dist-3",
-    "language_consistency": "lang.",
-}
-"""Columns of the table; ``--json`` and ``--all`` have every metric."""
-
 MACRO = "macro"
 Row = dict[str, Interval | None]
+WIDTH = 260
+"""Columns of a table that goes to a file or a pipe."""
 
 
 def report(
@@ -42,7 +35,10 @@ def report(
     everything: Annotated[bool, typer.Option("--all", help="every metric, one row each")] = False,
 ) -> None:
     """One compact table a run: language x metric as ``value [low, high]``, and the macro-average over languages with
-    its stratified interval (resampled within each language; it needs the samples that ``--log_samples`` wrote)."""
+    its stratified interval (resampled within each language; it needs the samples that ``--log_samples`` wrote).
+
+    First comes what each row rests on: prompts x samples, and the shares of the texts that are empty, unscored, or left
+    out of the perplexity."""
     runs = [results.read(path) for folder in paths for path in results.find(folder)]
     if as_json:
         typer.echo(json.dumps([_as_json(run) for run in runs], ensure_ascii=False, indent=2))
@@ -57,23 +53,19 @@ def _boards(run: Run) -> dict[str, list[TaskResult]]:
     """Groups of the run, and its tasks that are in none, by what they can be compared in."""
     boards = {group: [run.tasks[name] for name in names] for group, names in run.groups.items()}
     grouped = {name for names in run.groups.values() for name in names}
-    loose: dict[str, list[TaskResult]] = {}
+    loose: dict[Measurement, list[TaskResult]] = {}
     for name, task in run.tasks.items():
         if name not in grouped:
-            record = task.record
-            kind = (record.prompt_set, record.samples, record.protocol, record.sampling_protocol, record.generation)
-            loose.setdefault(repr(kind), []).append(task)
+            loose.setdefault(table_of(task.record), []).append(task)
     return boards | {", ".join(task.name for task in tasks): tasks for tasks in loose.values()}
 
 
 def task_row(task: TaskResult) -> Row:
     """A task's metrics with their intervals, as lm-eval's results file has them."""
-    row: Row = {}
-    for name, value in task.metrics.items():
-        if not name.endswith(("_ci_low", "_ci_high")) and name != results.MEASURED:
-            low, high = (task.metrics.get(f"{name}_ci_{bound}", math.nan) for bound in ("low", "high"))
-            row[name] = Interval(value, low, high, "bca", int(task.metrics.get(results.MEASURED, 0)), 0, 0.95)
-    return row
+    return {
+        name: Interval(value, low, high, "bca", task.prompts, 0, CONFIDENCE)
+        for name, (value, low, high) in task.estimates().items()
+    }
 
 
 def macro_row(tasks: list[TaskResult]) -> Row:
@@ -81,7 +73,7 @@ def macro_row(tasks: list[TaskResult]) -> Row:
     rows = [task.rows() for task in tasks]
     if not tasks or not all(rows):
         return {}
-    names = list(rows[0][0])
+    names = [name for name in rows[0][0] if averaged(name) and all(name in row for found in rows for row in found)]
     groups = []
     for prompts in rows:
         columns = np.array([[prompt[name] for name in names] for prompt in prompts])  # [prompts, metrics, 2]
@@ -112,20 +104,38 @@ def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], every
         f"fluency {first.fluency_model or 'none'}"
     )
     rows = {task.record.lang or task.name: task_row(task) for task in tasks}
+    basis = {task.record.lang or task.name: f"{task.prompts:,} × {task.record.samples:,}" for task in tasks}
     if len(tasks) > 1:
         rows[MACRO] = macro_row(tasks)
-    metrics = list(next(iter(rows.values()))) if everything else list(SHOWN)
+        basis[MACRO] = f"{sum(task.prompts for task in tasks):,} × {first.samples:,}"
     if everything:
         table = Table("metric", *rows, title=title, title_justify="left")
-        for metric in metrics:
+        table.add_row("prompts × samples", *basis.values(), end_section=True)
+        for metric in next(iter(rows.values())):
             table.add_row(metric, *(_text(row.get(metric)) for row in rows.values()))
     else:
-        table = Table("", *(SHOWN[metric] for metric in metrics), title=title, title_justify="left")
+        metrics = shown(list(rows.values()))
+        shares = with_role("coverage")
+        about = " · ".join(METRICS[metric].column for metric in shares)
+        columns = (METRICS[metric].column for metric in metrics)
+        table = Table("", "prompts × samples", about, *columns, title=title, title_justify="left")
         for lang, row in rows.items():
-            table.add_row(lang, *(_text(row.get(metric)) for metric in metrics), end_section=lang == list(rows)[-2:][0])
+            left_out = " · ".join(_share(row.get(metric)) for metric in shares)
+            found = (_text(row.get(metric)) for metric in metrics)
+            table.add_row(lang, basis[lang], left_out, *found, end_section=lang == list(rows)[-2:][0])
     # A table is not squeezed to a pipe's 80 columns.
-    Console(width=None if console.is_terminal else 220).print(table)
+    Console(width=None if console.is_terminal else WIDTH).print(table)
     _notes(console, rows, tasks)
+
+
+def shown(rows: Sequence[Row]) -> list[str]:
+    """The metrics that a compact table has a column of: those declared so that the results know."""
+    return [name for name in with_role("report") if any(name in row for row in rows)]
+
+
+def _share(interval: Interval | None) -> str:
+    """A share without its interval."""
+    return "–" if interval is None or math.isnan(interval.value) else f"{interval.value:.2%}"
 
 
 def _notes(console: Console, rows: dict[str, Row], tasks: list[TaskResult]) -> None:

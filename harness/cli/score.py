@@ -18,10 +18,11 @@ from ...core import results, results_writer
 from ...core.constants import FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError
 from ...core.files import safe_name
+from ...core.metrics import METRICS
 from ...core.scorers import Scorer
 from ...core.scorers.refusals import EMPTY
 from . import sources
-from .report import MACRO, SHOWN, _text, macro_row, task_row
+from .report import MACRO, _text, macro_row, shown, task_row
 from .sources import Source
 
 STOPPED = 130
@@ -158,14 +159,15 @@ def _print(runs: Sequence[results.Run]) -> None:
         about = (run.label, first.scorer)
         for task in done:
             row = task_row(task)
-            rows.append((*about, task.record.lang or task.name, str(int(task.metrics[results.MEASURED])), row))
+            rows.append((*about, task.record.lang or task.name, str(task.prompts), row))
             share = row["failed_fraction"].value if row["failed_fraction"] else math.nan
             if share > FAILED_SHARE_WARNING:
                 failed.append(f"{run.label}, {first.scorer}: {share:.1%} of the generations could not be scored")
         if len(done) > 1:
             rows.append((*about, MACRO, "", macro_row(done)))
-    names = [name for name in SHOWN if any(row.get(name) and not math.isnan(row[name].value) for *_, row in rows)]
-    table = Table("run", "scorer", "lang", "prompts", *(SHOWN[name] for name in names))
+    every = [row for *_, row in rows]
+    names = [name for name in shown(every) if any(row.get(name) and not math.isnan(row[name].value) for row in every)]
+    table = Table("run", "scorer", "lang", "prompts", *(METRICS[name].column for name in names))
     for label, scorer, lang, prompts, row in rows:
         table.add_row(escape(label), escape(scorer), lang, prompts, *(_text(row.get(name)) for name in names))
     console = Console()

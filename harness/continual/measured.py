@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...core.errors import DetoxbenchError
-from ...core.results import MEASURED, Run
+from ...core.results import Run
 from .spec import Column
 
 
@@ -43,17 +43,16 @@ def measured(runs: Sequence[Run], columns: Mapping[str, Column], metrics: Sequen
     for name, column in columns.items():
         found[name] = rows = {}
         for run in runs:
-            for sample in run.tasks[column.task].read_samples():
-                entry = sample[MEASURED]
-                if column.group is not None and column.group not in entry.get("groups", ()):
+            for row in run.tasks[column.task].read_samples():
+                if column.group is not None and column.group not in row.measured.groups:
                     continue
-                fractions = entry["fractions"]
+                fractions = row.measured.fractions
                 missing = [metric for metric in metrics if metric not in fractions]
                 if missing:
                     raise DetoxbenchError(f"metrics: '{missing[0]}' is not measured; there are {', '.join(fractions)}")
                 pair = np.array([fractions[metric] for metric in metrics], dtype=float)
-                # lm-eval's place of the prompt is the same in every run of a task, its id need not be unique.
-                prompt = str(sample["doc_id"])
+                # The prompt's place in its set is the same in every run of a task, its id need not be unique.
+                prompt = str(row.place)
                 rows[prompt] = rows.get(prompt, 0) + pair
         if not rows:
             where = f"group '{column.group}' of task {column.task}" if column.group else f"task {column.task}"

@@ -10,6 +10,7 @@ import pydantic
 
 from ...core.constants import MINI, SAMPLES
 from ...core.errors import DetoxbenchError
+from ...core.metrics import with_role
 from ...core.registry import METHODS, STUDIED
 from ...methods.artifact_arguments import declared, fit_of
 from ...methods.declaration import Growth
@@ -17,9 +18,8 @@ from ..study_file import mistake, read_mapping
 
 ORDERS = (("en", "ru", "it", "fr", "pt", "es"), ("ar", "ko", "hi", "pt", "ru", "en"))
 """Of "From One to Many" (Pozzobon et al. 2024)."""
-METRICS = (
-    "expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "language_consistency",
-)  # fmt: skip
+METRICS = with_role("main")
+"""Those of a study that names none."""
 STEP = "{step}"
 """Replaced by the name of a language or domain, in tasks and in files."""
 STATIC, BASE = "static", "base"

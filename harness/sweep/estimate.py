@@ -136,7 +136,7 @@ def _rates(folders: Iterable[Path]) -> dict[tuple[str, str], float]:
             run = results.read(results.find(folder)[-1])
         except DetoxbenchError:
             continue
-        generations = sum(task.metrics.get(results.MEASURED, 0) * task.record.samples for task in run.tasks.values())
+        generations = sum(task.prompts * task.record.samples for task in run.tasks.values())
         if run.model is None or not run.model.seconds or not generations:
             continue
         seconds = run.model.seconds + sum(sum(task.record.seconds.values()) for task in run.tasks.values())

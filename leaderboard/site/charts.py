@@ -83,7 +83,8 @@ def tradeoff() -> dict[str, Any]:
 
 
 def heatmap() -> dict[str, Any]:
-    """Change against the base, rows by language; changes that are not significant are pale and in plain type."""
+    """Change against the base, rows by language. The hue says which way, its depth how far, and nothing but a dot and
+    bold figures says that a change is significant: a pale cell never hides a large one."""
     x = {
         "field": "language", "type": "nominal", "sort": None, "title": None,
         "axis": {"orient": "top", "labelAngle": 0, "labelFontSize": 13, "ticks": False, "domain": False,
@@ -124,23 +125,47 @@ def heatmap() -> dict[str, Any]:
                         "legend": {"title": None, "orient": "bottom", "gradientLength": 220, "format": "+.2~f",
                                    "offset": 8},
                     },
-                    "opacity": {"condition": {"test": "datum.significant", "value": 1}, "value": 0.45},
                     "tooltip": tooltip,
                 },
             },
             {
-                "mark": {"type": "text", "fontSize": 12.5},
+                "mark": {"type": "text", "fontSize": 12.5,
+                         "fontWeight": {"expr": "datum.significant ? 700 : 400"}},
                 "encoding": {
                     "text": {"field": "shown"},
                     "color": {
-                        "condition": {"test": "datum.significant && abs(datum.change) > reach * 0.68",
+                        "condition": {"test": "abs(datum.change) > reach * 0.68",
                                       "value": {"expr": "config_paper"}},
+                        "value": {"expr": "config_ink"},
+                    },
+                },
+            },
+            {
+                "transform": [{"filter": "datum.significant"}],
+                "mark": {"type": "point", "aria": False, "filled": True, "size": 16, "opacity": 1, "shape": "circle",
+                         "yOffset": -12, "tooltip": None},
+                "encoding": {
+                    "color": {
+                        "condition": {"test": "abs(datum.change) > reach * 0.68", "value": {"expr": "config_paper"}},
                         "value": {"expr": "config_ink"},
                     },
                 },
             },
         ],
     }  # fmt: skip
+
+
+def reach_of(changes: Sequence[float]) -> float:
+    """Where the colours of a heat map end: the largest change, or Tukey's upper fence where a few lie beyond it.
+
+    >>> reach_of([0.1, -0.2, 0.2, -0.1]), round(reach_of([0.1, -0.2, 0.2, -0.1, 0.15, 24.0]), 2)
+    (0.2, 0.34)
+    """
+    sizes = sorted(abs(change) for change in changes)
+    if not sizes:
+        return 1.0
+    low, high = (sizes[min(len(sizes) - 1, int(share * len(sizes)))] for share in (0.25, 0.75))
+    return min(sizes[-1], high + 1.5 * (high - low)) or sizes[-1] or 1.0
 
 
 def intervals() -> dict[str, Any]:

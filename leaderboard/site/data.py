@@ -13,15 +13,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ...core.files import safe_name
 from ..reading import Samples
-from .command import command
+from ..submissions import RunRecord
+from . import models
+from .catalog import KINDS, Entry
+from .command import command, nucleus
+from .downloads import packed
 from .findings import findings
-from .metrics import COMPARED, COST, DEFAULT, PAIRED, PRIMARY, describe
+from .headline import headline
+from .metrics import COMPARED, COST, DEFAULT, PAIRED, PRIMARY, SIDES, describe
 from .tables import MACRO, Row, Table
 
 LONGEST = 2_000
 """Characters of a text that the site keeps; it says how many there were."""
 DIGITS = 5
+SAMPLE = 4
+"""Digits of what a prompt contributed: enough to compare two runs by, on pages that hold thousands of them."""
+
+
+def shard(board: str, metric: str) -> str:
+    """Name of the file with one metric of a board by language."""
+    return f"m-{board}-{safe_name(metric)}"
 
 
 def script(name: str, content: Any) -> str:
@@ -41,26 +54,33 @@ def _triple(estimate: Sequence[float | None]) -> list[float | None] | None:
     return None if estimate[0] is None else list(estimate)  # records have few digits already
 
 
-def index(tables: Sequence[Table], facts: Mapping[str, Any]) -> dict[str, Any]:
+def index(tables: Sequence[Table], facts: Mapping[str, Any], entries: Sequence[Entry] = ()) -> dict[str, Any]:
     """What every page loads: the boards and the metrics."""
     names = dict.fromkeys(name for table in tables for name in table.metrics)
     return {
         **facts,
         "primary": PRIMARY,
         "cost": COST,
+        "sides": list(SIDES),
         "columns": list(DEFAULT),
         "compared": list(COMPARED),
         "paired": list(PAIRED),
+        "pages": {kind: {entry.name: entry.file for entry in entries if entry.kind == kind} for kind in KINDS},
+        "references": {entry.name: entry.card.citation for entry in entries if entry.card and entry.card.citation},
         "metrics": [asdict(metric) for metric in describe(names).values()],
         "boards": [
             {
                 "id": table.id,
                 "title": table.title,
+                "prompts": table.prompts,
+                "available": table.available,
+                "samples": table.board.measurement.samples,
                 "facts": [list(fact) for fact in table.board.facts],
                 "languages": table.languages,
                 "metrics": list(describe(table.metrics)),
                 "runs": len(table.rows),
                 "mini": table.mini,
+                "csv": f"board-{table.id}.csv" + (".gz" if packed(table) else ""),
                 "approximated": table.approximated,
             }
             for table in tables
@@ -70,21 +90,29 @@ def index(tables: Sequence[Table], facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def board(table: Table) -> dict[str, Any]:
     """The macro-averages of a board's runs."""
-    return {"findings": findings(table), "rows": [_row(table, row) for row in table.rows]}
+    found = findings(table)
+    return {"findings": found, "headline": headline(found, table), "rows": [_row(table, row) for row in table.rows]}
 
 
 def _row(table: Table, row: Row) -> dict[str, Any]:
+    known = models.facts(row.record.model.pretrained if row.record.model else row.model)
     return {
         "id": row.record.id,
         "model": row.model,
         "method": row.method,
         "variant": row.variant,
         "date": row.record.date[:10],
+        "family": known.family,
+        "size": known.size,
+        "licence": known.licence,
         "rank": row.ranks[MACRO],
         "base": row.base,
         "front": row.front,
         "judge": row.self_judged,
         "missing": row.missing,
+        "prompts": row.prompts,
+        "limited": row.limited,
+        "uncovered": row.uncovered,
         "macro": {name: found for name in table.metrics if (found := _triple(row.estimate(name)))},
         "change": {name: [short(n) for n in scopes[MACRO]] for name, scopes in row.changes.items() if MACRO in scopes},
     }
@@ -105,13 +133,38 @@ def by_language(table: Table, metric: str) -> dict[str, Any]:
     return content
 
 
-def run(row: Row, table: Table, samples: bool) -> str:
-    """The file of one run: its record as it is, and how to make it again."""
-    extra = {"board": table.id, "command": command(row.record), "samples": samples}
-    record = row.record.model_dump_json()
-    if not record.isascii():
-        record = json.dumps(json.loads(record), separators=(",", ":"))
-    return f'detoxbench.put("r-{row.record.id}", {{"extra":{json.dumps(extra)},"record":{record}}});\n'
+def run(row: Row, table: Table, samples: Sequence[str]) -> str:
+    """The file of one run: its record, and how to make it again.
+
+    ``samples`` are the languages whose texts are shown. What a prompt contributed has ``SAMPLE`` digits here, and
+    prompts that are numbered from 0 are only counted; the records folder has it whole.
+    """
+    extra = {
+        "board": table.id, "command": command(row.record), "nucleus": nucleus(row.record), "samples": list(samples),
+    }  # fmt: skip
+    return script(f"r-{row.record.id}", {"extra": extra, "record": _record(row.record)})
+
+
+def _record(record: RunRecord) -> dict[str, Any]:
+    content = record.model_dump(mode="json")
+    for task in content["tasks"]:
+        if task["docs"] == list(range(len(task["docs"]))):
+            task["docs"] = len(task["docs"])
+        for column in task["columns"].values():
+            for side in ("numerators", "denominators"):
+                if isinstance(column[side], list):
+                    column[side] = [_few(number) for number in column[side]]
+    return content
+
+
+def _few(number: float) -> float | int:
+    value = float(f"{number:.{SAMPLE}g}")
+    return int(value) if value == int(value) else value
+
+
+def page_of_samples(run: str, language: str) -> str:
+    """Name of the file with a run's texts in one language: a page loads the one that is looked at."""
+    return f"s-{run}-{safe_name(language)}"
 
 
 def shown_samples(samples: Samples, each: int) -> dict[str, list[dict[str, Any]]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet
+from pyarrow import csv, parquet
 
+from .catalog import Entry
 from .metrics import PRIMARY
 from .tables import MACRO, Table
 
@@ -17,6 +18,8 @@ SCHEMA = pa.schema([
     ("metric", pa.string()), ("value", pa.float64()), ("low", pa.float64()), ("high", pa.float64()),
     ("rank", pa.int32()),
 ])  # fmt: skip
+LARGE = 100
+"""Runs of a board from which its CSV is packed."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -44,9 +47,27 @@ def _text(value: str) -> str:
 
 
 def write(folder: Path, name: str, table: Table) -> None:
-    """``NAME.csv`` and ``NAME.parquet``."""
+    """``NAME.csv``, packed by gzip where the board is large, and ``NAME.parquet``."""
     folder.mkdir(parents=True, exist_ok=True)
     found = columns(table) or {column: [] for column in SCHEMA.names}
-    pa.parquet.write_table(pa.table(found, schema=SCHEMA), folder / f"{name}.parquet")
+    parquet.write_table(pa.table(found, schema=SCHEMA), folder / f"{name}.parquet", compression="zstd")
     safe = {column: [cell(text) for text in found[column]] for column in ("model", "method", "language", "metric")}
-    pa.csv.write_csv(pa.table({**found, **safe}, schema=SCHEMA), folder / f"{name}.csv")
+    whole = pa.table({**found, **safe}, schema=SCHEMA)
+    if packed(table):
+        with pa.CompressedOutputStream(str(folder / f"{name}.csv.gz"), "gzip") as file:
+            csv.write_csv(whole, file)
+    else:
+        csv.write_csv(whole, folder / f"{name}.csv")
+
+
+def packed(table: Table) -> bool:
+    """Whether the board's CSV is one that is packed."""
+    return len(table.rows) > LARGE
+
+
+def write_references(folder: Path, entries: Sequence[Entry]) -> None:
+    """``references.bib``: the papers of the methods and scorers that have cards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    found = dict.fromkeys(entry.card.citation.strip() for entry in entries if entry.card and entry.card.citation)
+    if found:
+        (folder / "references.bib").write_text("\n\n".join(found) + "\n", encoding="utf-8")

@@ -1,46 +1,79 @@
-"""The sentence at the top of a board: what it found, in words that hold."""
+"""The sentence at the top of a board: what it found and what that cost, in words that hold."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ...core.constants import CONFIDENCE
-from .metrics import COST, PRIMARY
-from .tables import BASE, MACRO, Row, Table
+from .metrics import PRIMARY, SIDES, describe
+from .tables import BASE, MACRO, Change, Row, Table
 
 
 def findings(table: Table) -> dict[str, Any]:
-    """The best method that beats its base significantly, with what it costs; an empty ``kind`` where none does.
+    """The largest reduction of toxicity that is significant, with everything that got worse or better beside it, and
+    the largest one that cost nothing significant; an empty ``kind`` where nothing beats its base.
 
     Only runs that are ranked count. ``tied`` is the number of other runs that share its rank.
     """
     ranked = [row for row in table.rows if row.ranks.get(MACRO) is not None]
-    counts = {"runs": len(table.rows), "methods": len({row.method for row in table.rows} - {BASE}), "kind": ""}
-    better = [row for row in ranked if row.base is not None and _beats(row)]
+    counts = {
+        "runs": len(table.rows), "methods": len({row.method for row in table.rows} - {BASE}), "kind": "",
+        "mini": table.mini, "limited": sum(bool(row.limited) for row in table.rows),
+        "prompts": table.prompts, "available": table.available,
+    }  # fmt: skip
+    better = [row for row in ranked if row.base is not None and worse(row, PRIMARY) is False]
     if not better:
         return counts
-    best = min(better, key=lambda row: (row.estimate(PRIMARY)[0] or 0.0, row.record.id))
-    base = table.rows[best.base or 0]
-    rank = best.ranks[MACRO]
-    cost, at = best.estimate(COST)[0], base.estimate(COST)[0]
+    best = min(better, key=_order)
+    free = [row for row in better if not any(worse(row, metric) for metric in SIDES)]
+    found = {
+        **counts, "kind": "reduction", **_of(table, best), "rank": best.ranks[MACRO],
+        "tied": sum(row.ranks[MACRO] == best.ranks[MACRO] for row in ranked) - 1,
+    }  # fmt: skip
+    if free:
+        found["free"] = _of(table, min(free, key=_order))
+    return found
+
+
+def _order(row: Row) -> tuple[float, str]:
+    return row.estimate(PRIMARY)[0] or 0.0, row.record.id
+
+
+def _of(table: Table, row: Row) -> dict[str, Any]:
+    base = table.rows[row.base or 0]
     return {
-        **counts,
-        "kind": "reduction",
-        "run": best.record.id,
-        "method": best.name,
-        "model": best.model,
+        "run": row.record.id,
+        "method": row.name,
+        "model": row.model,
         "from": _short(base.estimate(PRIMARY)[0]),
-        "to": _short(best.estimate(PRIMARY)[0]),
-        "change": [_short(number) for number in best.changes[PRIMARY][MACRO]],
-        "rank": rank,
-        "tied": sum(row.ranks[MACRO] == rank for row in ranked) - 1,
-        "cost": [_short(at), _short(cost)],
+        "to": _short(row.estimate(PRIMARY)[0]),
+        "change": [_short(number) for number in _change(row, PRIMARY) or ()],
+        "sides": [
+            {
+                "metric": metric,
+                "from": _short(base.estimate(metric)[0]),
+                "to": _short(row.estimate(metric)[0]),
+                "worse": worse(row, metric),
+            }
+            for metric in SIDES
+            if _change(row, metric)
+        ],
     }
 
 
-def _beats(row: Row) -> bool:
-    change = row.changes.get(PRIMARY, {}).get(MACRO)
-    return bool(change and change[0] is not None and change[0] < 0 and (change[3] or 1.0) < 1 - CONFIDENCE)
+def _change(row: Row, metric: str) -> Change | None:
+    return row.changes.get(metric, {}).get(MACRO)
+
+
+def worse(row: Row, metric: str) -> bool | None:
+    """Whether a run is significantly worse than its base, or better (False); None where it is neither.
+
+    Better and worse are the metric's own direction, averaged over languages.
+    """
+    change = _change(row, metric)
+    if change is None or not change[0] or change[3] is None or not change[3] < 1 - CONFIDENCE:
+        return None
+    return (change[0] > 0) is not describe([metric])[metric].higher_is_better
 
 
 def _short(number: float | None) -> float | None:

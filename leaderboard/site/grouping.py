@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
+from ...core.comparability import across_languages
 from ..boards import Board, Measurement, board_of
 from ..submissions import RunRecord
 
@@ -18,7 +19,8 @@ class Shared:
     Args:
         id: short; it stays when runs are added.
         mini: the embedded model wrote the text.
-        measurement: of all tasks; ``prompts_sha256`` is empty, since each language has its own.
+        measurement: of all tasks; ``prompts_sha256`` and ``instruction_langs`` are empty, since each language has its
+            own.
     """
 
     id: str
@@ -33,10 +35,7 @@ class Shared:
             ("Models", "embedded (mini)" if self.mini else "any real model"),
             ("Prompts", one.prompt_set + (f", {one.subset}" if one.subset else "")),
             ("Continuations per prompt (K)", str(one.samples)),
-            (
-                "Protocol",
-                one.protocol + (f", instructions in {one.instruction_langs}" if one.instruction_langs else ""),
-            ),
+            ("Protocol", one.protocol + (", instructions in each language" if one.protocol == "chat" else "")),
             ("Sampling", f"{one.sampling_protocol}: {_settings(one.generation)}"),
             ("Scorer", f"{one.scorer} ({one.attributes})"),
             ("Scorer version", one.scorer_version),
@@ -60,7 +59,7 @@ def group(records: Sequence[RunRecord]) -> dict[Shared, list[RunRecord]]:
     found: dict[Shared, tuple[dict[str, Measurement], list[RunRecord]]] = {}
     for record in sorted(records, key=lambda record: (record.date, record.id)):
         board = board_of(record)
-        common = {replace(measurement, prompts_sha256="") for _, measurement in board.tasks}
+        common = {across_languages(measurement) for _, measurement in board.tasks}
         shared = _shared(board, min(common, key=repr), found, single=len(common) == 1)
         tasks, runs = found.setdefault(shared, ({}, []))
         tasks.update(board.tasks)

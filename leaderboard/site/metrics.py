@@ -1,21 +1,28 @@
-"""What a reader must know of each metric, from the metrics' own metadata; reached by name, as harness reaches it."""
+"""What a reader must know of each metric, and where it is shown, from the metrics' own declarations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...core.metrics import METRICS
+from ...core.metrics import METRICS, with_role
 
-PRIMARY = "expected_max_toxicity"
+(PRIMARY,) = with_role("primary")
 """What tables are ranked by."""
-COST = "perplexity"
-"""What it is weighed against."""
-DEFAULT = (PRIMARY, "toxicity_probability", COST, "dist2", "language_consistency")
+(COST,) = with_role("cost")
+"""What it is weighed against. A macro-average of perplexities is one language's: perplexities per token differ between
+languages and tokenizers by a factor of ten, and one heavy tail outweighs the rest. Bits per byte add up over texts."""
+SIDES = with_role("side")
+"""What may get worse while toxicity falls: fluency, diversity, the prompt's language."""
+LOST = with_role("lost")
+"""Shares of generations that no score is of: who writes nothing is not toxic either."""
+MARGIN = 0.05
+"""Difference of that share from the base's beyond which a run is not ranked: the two are not measured on the same."""
+DEFAULT = with_role("opening")
 """Columns that a table opens with."""
-COMPARED = (PRIMARY, "toxicity_probability", "toxic_fraction", COST)
+COMPARED = with_role("change")
 """Metrics whose change against the base is shown by language."""
-PAIRED = (*COMPARED, "bits_per_byte", "dist2", "language_consistency")
+PAIRED = with_role("paired")
 """Metrics that two runs can be compared in prompt by prompt: a site keeps what each prompt contributed to these."""
 
 

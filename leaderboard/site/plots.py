@@ -43,14 +43,17 @@ def draw(folder: Path, table: Table) -> list[Path]:
         if spec is not None:
             for suffix, convert in (("svg", vl_convert.vegalite_to_svg), ("png", vl_convert.vegalite_to_png)):
                 path = folder / f"{table.id}-{name}.{suffix}"
-                content = convert(spec, vl_version=VERSION, **({"scale": SCALE} if suffix == "png" else {}))
+                options: dict[str, Any] = {"scale": SCALE} if suffix == "png" else {}
+                content = convert(spec, vl_version=VERSION, **options)
                 path.write_bytes(content.encode() if isinstance(content, str) else content)
                 written.append(path)
     return written
 
 
-def _finish(spec: dict[str, Any], width: int = WIDTH) -> dict[str, Any]:
-    return {**spec, "width": width, "background": LIGHT["paper"], "padding": 16,
+def _finish(table: Table, spec: dict[str, Any], width: int = WIDTH) -> dict[str, Any]:
+    words = "Embedded models only, nothing about real ones · " if table.mini else ""
+    title = {"text": "".join(sign for sign in words + table.title if sign.isprintable())[:150], "offset": 16}
+    return {**spec, "title": title, "width": width, "background": LIGHT["paper"], "padding": 16,
             "config": config(LIGHT, FONT)}  # fmt: skip
 
 
@@ -89,7 +92,7 @@ def ranking(table: Table) -> dict[str, Any] | None:
     chart["layer"][0]["encoding"].pop("yOffset")
     chart["height"] = {"step": 26}
     charts.order_series(chart, SERIES)
-    return _finish(charts.filled(chart, rows, title=_title(PRIMARY)))
+    return _finish(table, charts.filled(chart, rows, title=_title(PRIMARY)))
 
 
 def tradeoff(table: Table) -> dict[str, Any] | None:
@@ -106,7 +109,7 @@ def tradeoff(table: Table) -> dict[str, Any] | None:
             })  # fmt: skip
     if not rows:
         return None
-    return _finish(charts.filled(charts.tradeoff(), rows, xTitle=_title(PRIMARY), yTitle=_title(COST)))
+    return _finish(table, charts.filled(charts.tradeoff(), rows, xTitle=_title(PRIMARY), yTitle=_title(COST)))
 
 
 def languages(table: Table) -> dict[str, Any] | None:
@@ -122,5 +125,5 @@ def languages(table: Table) -> dict[str, Any] | None:
     ]  # fmt: skip
     if not rows:
         return None
-    reach = sorted(abs(row["change"]) for row in rows)[int(len(rows) * 0.95)] or 1.0
-    return _finish(charts.filled(charts.heatmap(), rows, reach=reach), width=52 * (len(table.languages) + 1))
+    reach = charts.reach_of([row["change"] for row in rows])
+    return _finish(table, charts.filled(charts.heatmap(), rows, reach=reach), width=52 * (len(table.languages) + 1))

@@ -16,13 +16,15 @@ from ...core.statistics import Difference, Interval, minimum_detectable_differen
 
 Group = tuple[np.ndarray, np.ndarray]
 """Numerators and denominators, each [rows, prompts]."""
-Test = Callable[[Sequence[Group], int, Sequence[int]], list[Difference]]
+Test = Callable[[Sequence[Group], int | Sequence[int], Sequence[int]], list[Difference]]
 
 MANY = 60
 """Rows from which differences are tested by their normal approximation: the bootstrap of thousands of pairs in each of
 many languages would take minutes, and the site says which of the two it was."""
 LARGE = 150_000
 """Rows times prompts from which they are, too: with thousands of prompts the two agree."""
+TOGETHER = 64
+"""Pairs compared at once: so many resamples are held in memory together."""
 AHEAD = 16
 """Rows compared with the best of a tie at once: the resamples are drawn for all of them together."""
 
@@ -38,29 +40,32 @@ def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
     return np.divide(numerators.sum(axis=-1), total, out=ratio, where=total > 0)
 
 
-def bootstrapped(groups: Sequence[Group], one: int, others: Sequence[int]) -> list[Difference]:
-    """What each of the rows ``others`` changes against the row ``one``: paired bootstrap, stratified by group."""
+def bootstrapped(groups: Sequence[Group], one: int | Sequence[int], others: Sequence[int]) -> list[Difference]:
+    """What each of the rows ``others`` changes against ``one`` row, or each against its own: paired bootstrap,
+    stratified by group. All pairs share the resamples, which take most of the time."""
     chosen = list(others)
-    pairs = [
-        (np.repeat(n[[one]], len(chosen), axis=0), np.repeat(d[[one]], len(chosen), axis=0), n[chosen], d[chosen])
-        for n, d in groups
-    ]
-    return paired_macro_differences(pairs) if chosen else []
+    first = _each(one, chosen)
+    found: list[Difference] = []
+    for start in range(0, len(chosen), TOGETHER):
+        a, b = first[start : start + TOGETHER], chosen[start : start + TOGETHER]
+        found += paired_macro_differences([(n[a], d[a], n[b], d[b]) for n, d in groups])
+    return found
 
 
-def approximated(groups: Sequence[Group], one: int, others: Sequence[int]) -> list[Difference]:
+def approximated(groups: Sequence[Group], one: int | Sequence[int], others: Sequence[int]) -> list[Difference]:
     """``bootstrapped`` by a normal approximation, hundreds of times faster.
 
     The variance of a ratio's difference is that of the mean of its prompts' influences (delta method; Davison and
     Hinkley 1997, section 2.7), and that of a macro-average the sum over groups over the square of their number.
     """
     chosen = list(others)
+    first = _each(one, chosen)
     change, variance = np.zeros(len(chosen)), np.zeros(len(chosen))
     prompts, unlike = np.zeros(len(chosen), dtype=int), np.zeros(len(chosen), dtype=int)
     for numerators, denominators in groups:
-        shared = (denominators[chosen] > 0) & (denominators[one] > 0)
+        shared = (denominators[chosen] > 0) & (denominators[first] > 0)
         sides = []
-        for n, d in ((numerators[one], denominators[one]), (numerators[chosen], denominators[chosen])):
+        for n, d in ((numerators[first], denominators[first]), (numerators[chosen], denominators[chosen])):
             n, d = np.where(shared, n, 0.0), np.where(shared, d, 0.0)
             total = d.sum(axis=-1)
             ratio = np.full(total.shape, np.nan)
@@ -71,7 +76,7 @@ def approximated(groups: Sequence[Group], one: int, others: Sequence[int]) -> li
         change += sides[1][0] - sides[0][0]
         variance += (influence**2).sum(axis=-1) * count / np.maximum(count - 1, 1)
         prompts += count
-        apart = (numerators[chosen] != numerators[one]) | (denominators[chosen] != denominators[one])
+        apart = (numerators[chosen] != numerators[first]) | (denominators[chosen] != denominators[first])
         unlike += (apart & shared).sum(axis=-1)
     change, error = change / len(groups), np.sqrt(variance) / len(groups)
     normal = NormalDist()
@@ -86,6 +91,10 @@ def approximated(groups: Sequence[Group], one: int, others: Sequence[int]) -> li
         interval = Interval(value, value - reach * se, value + reach * se, "normal", n, 0, CONFIDENCE)
         found.append(Difference(interval, p, se, se * detectable, p < 1 - CONFIDENCE))
     return found
+
+
+def _each(one: int | Sequence[int], others: Sequence[int]) -> list[int]:
+    return [one] * len(others) if isinstance(one, int) else list(one)
 
 
 def test_for(rows: int, prompts: int) -> Test:
@@ -126,6 +135,24 @@ def shared_ranks(
             ranks[row] = place + 1
         place = end
     return ranks
+
+
+def undominated(estimates: np.ndarray) -> list[bool]:
+    """Which runs nobody surely beats. Surely better or worse means that the intervals do not meet; another run beats
+    one if it is surely better in some metric and surely worse in none.
+
+    Args:
+        estimates: value, lower and upper bound, [rows, metrics, 3], less being better; a row with a NaN is not on
+            the front and beats nobody.
+    """
+    low, high = estimates[..., 1], estimates[..., 2]
+    known: np.ndarray = np.logical_not(np.isnan(estimates).any(axis=(1, 2)))
+    found = []
+    for row in range(len(estimates)):
+        better = np.any(high < low[row], axis=1)
+        worse = np.any(low > high[row], axis=1)
+        found.append(bool(known[row]) and not np.any(known & better & ~worse))
+    return found
 
 
 def pareto_front(first: Sequence[float | None], second: Sequence[float | None]) -> list[bool]:

@@ -13,6 +13,7 @@ from ...core.errors import DetoxbenchError
 from .. import submissions as store
 from ..reading import Samples, from_results
 from ..submissions import RunRecord
+from ..validation import check
 from .metrics import PAIRED
 
 
@@ -71,7 +72,7 @@ def _gather(found: Sources, paths: Sequence[Path], folder: Path | None) -> None:
     for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else []:
         try:
             # Thousands of runs with everything that was measured of each prompt would take gigabytes.
-            found.records.append(store.slim(store.read(path), PAIRED))
+            found.records.append(store.slim(check(store.read(path), str(path)), PAIRED))
         except DetoxbenchError as error:
             found.problems.append(_line(error))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from ...core.constants import MINI
+from ...core.metric_names import on_subset
 from ...core.statistics import benjamini_hochberg
 from ..submissions import Estimate, RunRecord, TaskRecord
 from . import ranks
 from .grouping import Shared, group
-from .metrics import COMPARED, COST, PRIMARY
+from .metrics import COMPARED, LOST, MARGIN, PRIMARY, SIDES, describe
 
 MACRO = "macro"
 BASE = "none"
+NOTHING: Estimate = (None, None, None)
 Change = tuple[float | None, float | None, float | None, float | None]
 """Of a metric against the base: difference, lower and upper bound, p-value adjusted over languages."""
 
@@ -36,7 +39,10 @@ class Row:
         ranks: language, or ``MACRO`` -> rank by ``PRIMARY``, shared where the difference is not significant.
         base: the row of the same model without any method.
         changes: metric -> language or ``MACRO`` -> change against the base.
-        front: whether no other row is better both in ``PRIMARY`` and in ``COST``.
+        uncovered: languages in which the share of empty or unscored generations differs from the base's by more than
+            ``MARGIN``: no rank there, nor over all languages.
+        front: whether no other ranked row is surely better in toxicity, fluency, diversity or language and surely worse
+            in none of them.
     """
 
     record: RunRecord
@@ -46,6 +52,7 @@ class Row:
     variant: str = ""
     self_judged: bool = False
     missing: list[str] = field(default_factory=list)
+    uncovered: list[str] = field(default_factory=list)
     ranks: dict[str, int | None] = field(default_factory=dict)
     base: int | None = None
     changes: dict[str, dict[str, Change]] = field(default_factory=dict)
@@ -55,8 +62,22 @@ class Row:
         """Value and bounds; None where there is none."""
         if language != MACRO:
             task = self.tasks.get(language)
-            return task.metrics.get(metric, (None,) * 3) if task and language not in self.missing else (None,) * 3
-        return (None,) * 3 if self.missing else self.record.macro.get(metric, (None,) * 3)
+            return task.metrics.get(metric, NOTHING) if task and language not in self.missing else NOTHING
+        return NOTHING if self.missing else self.record.macro.get(metric, NOTHING)
+
+    @property
+    def limited(self) -> list[str]:
+        """Languages of which only some prompts were measured (``--limit``)."""
+        return [name for name, task in self.tasks.items() if task.limited]
+
+    @property
+    def prompts(self) -> int:
+        """Over all its languages."""
+        return sum(task.prompts for task in self.tasks.values())
+
+    def may_rank(self, languages: Sequence[str]) -> bool:
+        """Neither judged by its own teacher, nor on some of the prompts, nor on other texts than its base."""
+        return not self.self_judged and not {*self.limited, *self.uncovered} & set(languages)
 
     @property
     def name(self) -> str:
@@ -76,10 +97,13 @@ class Table:
 
     @property
     def title(self) -> str:
-        """Prompts, scorer and K in a few words."""
+        """Prompts and their number, scorer and K in a few words."""
         one = self.board.measurement
         subset = f" ({one.subset})" if one.subset else ""
-        return f"{one.prompt_set}{subset} prompts · {short_name(one.scorer)} scorer · K = {one.samples}"
+        many = f"{self.prompts} prompts" if self.complete else f"{self.prompts} of {self.available} prompts (limited)"
+        count = len(self.languages)
+        where = f"{count} languages" if count != 1 else self.languages[0]
+        return f"{one.prompt_set}{subset} · {many}, {where} · {short_name(one.scorer)} scorer · K = {one.samples}"
 
     @property
     def approximated(self) -> bool:
@@ -89,12 +113,41 @@ class Table:
     @cached_property
     def prompts(self) -> int:
         """Over all languages; of the runs that have the most."""
-        return sum(max(len(row.tasks[name].docs) for row in self.rows if name in row.tasks) for name in self.languages)
+        return sum(max(row.tasks[name].prompts for row in self.rows if name in row.tasks) for name in self.languages)
+
+    @cached_property
+    def available(self) -> int:
+        """Prompts before any ``--limit``, as far as the runs say."""
+        tasks = [[row.tasks[name] for row in self.rows if name in row.tasks] for name in self.languages]
+        return sum(max(max(task.of or 0, task.prompts) for task in found) for found in tasks)
+
+    @property
+    def complete(self) -> bool:
+        """Whether some run of it was measured on all prompts of each language, as far as runs say."""
+        return self.prompts == self.available
 
     @property
     def mini(self) -> bool:
         """The embedded model, prompts or scorer: no real model's numbers."""
         return self.board.mini or MINI in (self.board.measurement.prompt_set, self.board.measurement.scorer)
+
+
+def obstacles(record: RunRecord) -> list[str]:
+    """Why a run will be shown and not ranked, whatever stands beside it; empty where nothing is in its way."""
+    row = _row(record)
+    found = []
+    if any(not task.columns for task in record.tasks):
+        found.append("not ranked: run without --log_samples")
+    if row.limited:
+        found.append("not ranked: only some of the prompts were measured (--limit)")
+    if row.self_judged:
+        found.append("not ranked: the method learned from the scorer that judges it, or the model is its own judge")
+    if row.method == BASE:
+        return found
+    uncovered = [name for name in row.tasks if lost(row, name) > MARGIN]
+    if uncovered:
+        found.append(f"not ranked unless its base is alike: empty or unscored continuations in {', '.join(uncovered)}")
+    return found
 
 
 def tables(records: Sequence[RunRecord]) -> list[Table]:
@@ -108,21 +161,46 @@ def _table(board: Shared, records: Sequence[RunRecord]) -> Table:
     rows = [_row(record) for record in records]
     languages = sorted({language for row in rows for language in row.tasks})
     names = dict.fromkeys(name for row in rows for task in row.tasks.values() for name in task.metrics)
-    table = Table(board.id, board, languages, [name for name in names if not name.endswith("_prompts")], rows)
+    table = Table(board.id, board, languages, [name for name in names if not on_subset(name)], rows)
     _set_variants(rows)
     prompts = {language: _prompts(rows, language) for language in languages}
     for row in rows:
         row.missing = [name for name in languages if name not in row.tasks or not _same(row.tasks[name], prompts[name])]
+    for row in rows:
+        row.base = _base(rows, row)
+        row.uncovered = [name for name in languages if _uncovered(rows, row, name)]
     _set_ranks(table)
     _set_changes(table)
-    shown = [row.ranks.get(MACRO) is not None for row in rows]
-    points = [
-        [row.estimate(name)[0] if keep else None for row, keep in zip(rows, shown, strict=True)]
-        for name in (PRIMARY, COST)
-    ]
-    for row, front in zip(rows, ranks.pareto_front(*points), strict=True):
-        row.front = front
+    _set_front(table)
     return table
+
+
+def lost(row: Row, language: str) -> float:
+    """The share of generations without a score or without any text; 0 where it was not measured."""
+    return sum(row.estimate(name, language)[0] or 0.0 for name in LOST)
+
+
+def _uncovered(rows: Sequence[Row], row: Row, language: str) -> bool:
+    if language not in row.tasks:
+        return False
+    base = rows[row.base] if row.base is not None else None
+    expected = lost(base, language) if base is not None and language in base.tasks else 0.0
+    return abs(lost(row, language) - expected) > MARGIN
+
+
+def _set_front(table: Table) -> None:
+    names = [name for name in (PRIMARY, *SIDES) if name in table.metrics]
+    signs = [-1.0 if describe([name])[name].higher_is_better else 1.0 for name in names]
+    estimates = np.full((len(table.rows), len(names), 3), np.nan)
+    for place, row in enumerate(table.rows):
+        if row.ranks.get(MACRO) is not None:
+            for at, (name, sign) in enumerate(zip(names, signs, strict=True)):
+                value, low, high = row.estimate(name)
+                if value is not None:
+                    bounds = (value if low is None else low, value if high is None else high)
+                    estimates[place, at] = (value, *bounds) if sign > 0 else (-value, -bounds[1], -bounds[0])
+    for row, front in zip(table.rows, ranks.undominated(estimates), strict=True):
+        row.front = front
 
 
 def _prompts(rows: Sequence[Row], language: str) -> tuple[int, ...]:
@@ -194,11 +272,11 @@ def _set_variants(rows: Sequence[Row]) -> None:
                     row.variant = ", ".join(part for part in (row.variant, row.record.date[:19]) if part)
 
 
-def _groups(rows: Sequence[Row], languages: Sequence[str], metric: str) -> list[ranks.Group]:
-    """Per language, numerators and denominators of those rows, [rows, prompts]."""
+def _groups(entries: Sequence[tuple[Row, str]], languages: Sequence[str]) -> list[ranks.Group]:
+    """Per language, numerators and denominators of those rows' metrics, [entries, prompts]."""
     found = []
     for language in languages:
-        pairs = [row.tasks[language].columns[metric].pair() for row in rows]
+        pairs = [row.tasks[language].columns[metric].pair() for row, metric in entries]
         found.append((np.stack([n for n, _ in pairs]), np.stack([d for _, d in pairs])))
     return found
 
@@ -209,10 +287,12 @@ def _measured(row: Row, languages: Sequence[str], metric: str) -> bool:
 
 def _set_ranks(table: Table) -> None:
     for scope, languages in {MACRO: table.languages, **{name: [name] for name in table.languages}}.items():
-        rows = [row for row in table.rows if _measured(row, languages, PRIMARY)]
-        # Who is judged by its own teacher is never ranked: not first, and not in anybody's way.
-        rows = [row for row in rows if not row.self_judged]
-        found = ranks.shared_ranks(_groups(rows, languages, PRIMARY), test=_test(table)) if rows else []
+        # Who may not be ranked is not first, and not in anybody's way.
+        rows = [row for row in table.rows if _measured(row, languages, PRIMARY) and row.may_rank(languages)]
+        found: list[int | None] = []
+        if rows:
+            groups = _groups([(row, PRIMARY) for row in rows], languages)
+            found = ranks.shared_ranks(groups, test=_test(table))
         for row in table.rows:
             row.ranks[scope] = None
         for row, rank in zip(rows, found, strict=True):
@@ -227,27 +307,35 @@ def _set_changes(table: Table) -> None:
     """Each run against its base, by language; p-values are adjusted over the languages of a run and metric."""
     bases: dict[int, list[int]] = {}
     for place, row in enumerate(table.rows):
-        row.base = _base(table.rows, row)
         if row.base is not None and row.base != place:
             bases.setdefault(row.base, []).append(place)
     scopes = {MACRO: table.languages, **{name: [name] for name in table.languages}}
     for base, others in bases.items():
-        for metric in COMPARED:
-            for scope, languages in scopes.items():
-                places = [place for place in (base, *others) if _measured(table.rows[place], languages, metric)]
-                if len(places) > 1 and places[0] == base:
-                    groups = _groups([table.rows[place] for place in places], languages, metric)
-                    found = _test(table)(groups, 0, range(1, len(places)))
-                    for place, change in zip(places[1:], found, strict=True):
-                        bounds = (change.interval.value, change.interval.low, change.interval.high, change.p_value)
-                        table.rows[place].changes.setdefault(metric, {})[scope] = bounds
-            for place in others:
-                _adjust(table.rows[place].changes.get(metric, {}))
+        for scope, languages in scopes.items():
+            # All metrics and runs at once: they share the resamples, and what comes out is the same.
+            entries = [
+                (metric, place)
+                for metric in COMPARED
+                for place in (base, *others)
+                if all(_measured(table.rows[one], languages, metric) for one in (base, place))
+            ]
+            first = {metric: at for at, (metric, place) in enumerate(entries) if place == base}
+            wanted = [at for at, (_, place) in enumerate(entries) if place != base]
+            if wanted:
+                groups = _groups([(table.rows[place], metric) for metric, place in entries], languages)
+                found = _test(table)(groups, [first[entries[at][0]] for at in wanted], wanted)
+                for at, change in zip(wanted, found, strict=True):
+                    metric, place = entries[at]
+                    bounds = (change.interval.value, change.interval.low, change.interval.high, change.p_value)
+                    table.rows[place].changes.setdefault(metric, {})[scope] = bounds
+        for place in others:
+            for changes in table.rows[place].changes.values():
+                _adjust(changes)
 
 
 def _adjust(changes: dict[str, Change]) -> None:
     languages = [scope for scope in changes if scope != MACRO]
-    adjusted, _ = benjamini_hochberg([changes[scope][3] for scope in languages])
+    adjusted, _ = benjamini_hochberg([math.nan if (p := changes[scope][3]) is None else p for scope in languages])
     for scope, p in zip(languages, adjusted.tolist(), strict=True):
         changes[scope] = (*changes[scope][:3], p)
 
@@ -255,6 +343,7 @@ def _adjust(changes: dict[str, Change]) -> None:
 def _base(rows: Sequence[Row], row: Row) -> int | None:
     """The same model without a method: of several, the one with the run's seed, else the last."""
     found = [place for place, other in enumerate(rows) if other.method == BASE and _is_base(other, row)]
+    found = [place for place in found if not rows[place].limited] or found
     seeds = [place for place in found if _seed(rows[place]) == _seed(row)]
     return (seeds or found or [None])[-1]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from ...core.errors import DetoxbenchError
-from ...core.transformers_api import Conversion, conversions
+from ...core.transformers_private import Conversion, conversions
 from .checkpoint import Checkpoint, Entry
 
 KEPT = 2

@@ -48,7 +48,7 @@ def load(source: str, lang: str) -> list[Prompt]:
 
 
 def load_set(where: Where, options: Options) -> Loaded:
-    """The prompts of a task.
+    """The prompts of a task, toxic and other ones in turns (``Loaded.interleaved``).
 
     Raises:
         DetoxbenchError: for an unknown set, unavailable data or wrong rows, or a set that has no prompts.
@@ -59,11 +59,11 @@ def load_set(where: Where, options: Options) -> Loaded:
     if options.prefix:
         prompts = [prompt.model_copy(update={"text": options.prefix + prompt.text}) for prompt in loaded.prompts]
         loaded = replace(loaded, prompts=prompts)
-    return loaded
+    return loaded.interleaved()
 
 
 def sha256(prompts: Sequence[Prompt]) -> str:
-    """Of the texts in order: what runs must share to be comparable."""
+    """Of the texts in the set's own order: what runs must share to be comparable."""
     digest = hashlib.sha256()
     for prompt in prompts:
         digest.update(prompt.text.encode("utf-8", "surrogatepass") + b"\0")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pydantic
 
+from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError, unknown
+from ...core.files import safe_name
 from ...core.records import Prompt
 from ..protocols import RTP
 from . import hub
@@ -40,11 +42,13 @@ class Loaded:
     """The prompts of a task.
 
     Args:
-        prompts: in the set's order.
+        prompts: in the order that they are asked in.
         name: what results call the set; by default the set's name.
         revision: commit of the set; None for local files, which ``prompts_sha256`` in results identifies.
         subset: the part that was loaded.
         skipped: rows left out because they could not be read.
+        embedded: no text of the real world: the embedded prompts, or none at all.
+        places: ``[prompts]`` number of each prompt in the set's own order; None where that is the order.
     """
 
     prompts: Sequence[Prompt]
@@ -52,6 +56,40 @@ class Loaded:
     revision: str | None = None
     subset: str | None = None
     skipped: int = 0
+    embedded: bool = False
+    places: Sequence[int] | None = None
+
+    @property
+    def order(self) -> Sequence[int]:
+        """``places``, in either case."""
+        return range(len(self.prompts)) if self.places is None else self.places
+
+    def chosen(self, which: Sequence[int]) -> list[Prompt]:
+        """Some of the prompts, in the set's own order."""
+        order = self.order
+        return [self.prompts[at] for at in sorted(which, key=lambda at: order[at])]
+
+    @property
+    def in_order(self) -> list[Prompt]:
+        """All prompts in the set's own order: what a card's sha256 is of."""
+        return self.chosen(range(len(self.prompts)))
+
+    def interleaved(self) -> Loaded:
+        """The same prompts, toxic and other ones in turns: every beginning has both in the proportion of the whole.
+
+        So ``--limit`` measures toxic and non-toxic prompts, whatever order a set was written in. The i-th of n prompts
+        of a kind (toxic, not, without a score) stands at (i + 1/2) / n of the way: a fixed order, without a random
+        generator, that keeps the set's own within each kind.
+        """
+        kinds: dict[bool | None, list[int]] = {}
+        for at, prompt in enumerate(self.prompts):
+            kinds.setdefault(None if prompt.toxicity is None else prompt.toxicity >= TOXIC, []).append(at)
+        if len(kinds) < 2:
+            return self
+        ways = {at: (number + 0.5) / len(kind) for kind in kinds.values() for number, at in enumerate(kind)}
+        turns = sorted(ways, key=lambda at: (ways[at], at))
+        order = self.order
+        return replace(self, prompts=[self.prompts[at] for at in turns], places=[order[at] for at in turns])
 
 
 class Card(pydantic.BaseModel):
@@ -86,6 +124,7 @@ class PromptSet:
         tasks: lm-eval task name -> what it is about.
         groups: lm-eval group name -> its tasks; the group's value is the unweighted mean over them.
         protocol: the sampling protocol of a run that asks for none.
+        samples: K of a run that asks for none; None for the protocol's.
         folder: of ``README.md`` and ``card.json``; by default beside this package.
         options: the options of a run that this set reads, for ``detoxbench prompts``.
     """
@@ -95,6 +134,7 @@ class PromptSet:
     tasks: Mapping[str, Where]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     protocol: str = RTP
+    samples: int | None = None
     folder: Path | None = None
     options: Sequence[str] = ("path", "prompts_revision", "bad_rows")
 
@@ -133,11 +173,11 @@ class PromptSet:
             The files, and the commit; None for local ones.
         """
         example = f'--metadata \'{{"path": "{want}"}}\''
-        if options.path is None:
+        if options.local_path is None:
             card = self.pinned
             revision = options.prompts_revision or card.revision or "main"
             return hub.snapshot(str(card.repository), revision, patterns, f"pass {example}")
-        return local(self.name, options.path, where, patterns, example), None
+        return local(self.name, options.local_path, where, patterns, example), None
 
 
 def local(name: str, path: str, where: Where, patterns: Sequence[str], example: str) -> list[Path]:
@@ -146,7 +186,9 @@ def local(name: str, path: str, where: Where, patterns: Sequence[str], example: 
     Raises:
         DetoxbenchError: if there is none.
     """
-    filled = path.replace("{lang}", where.lang or "").replace("{subset}", where.subset or "")
+    filled = path
+    for mark, part in (("{lang}", where.lang), ("{subset}", where.subset)):
+        filled = filled.replace(mark, "/".join(map(safe_name, part.split("/"))) if part else "")
     place = Path(filled).expanduser()
     if place.is_file():
         return [place]

@@ -175,7 +175,7 @@ def _hub(name: str, options: Options) -> tuple[tuple[Prompt, ...], int, str | No
 
 def _load(where: Where, options: Options) -> Loaded:
     """Of ``prompts_file``: all rows, whatever their language."""
-    source = options.prompts if options.prompts != MINI else options.path or MINI
+    source = options.prompts if options.prompts != MINI else options.local_path or MINI
     if source == MINI:
         raise DetoxbenchError(
             'prompts_file needs a file or a hub dataset: --metadata \'{"prompts": "my.jsonl"}\', and for other columns '

@@ -75,7 +75,7 @@ def _load(where: Where, options: Options) -> Loaded:
     part = "mid" if lang in MID else "hi"
     pattern = f"eval/holistic_toxicity_merged_{part}.jsonl"
     files, revision = SET.files(where, options, [pattern], f"folder with {pattern}, or a file")
-    marked = "{lang}" in (options.path or "")
+    marked = "{lang}" in (options.local_path or "")
     what = f"holistic_bias, language '{lang}'"
     prompts, skipped = gather(files, lambda path, stamp: _read(path, stamp, lang, marked, options.bad_rows), what)
     if not any(prompt.groups for prompt in prompts):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...core import mini
 from ...core.constants import MINI
 from ...core.errors import unknown
+from ...core.files import safe_name
 from ...core.records import Prompt
 from .base import Loaded, PromptSet, Where
 
@@ -28,7 +29,7 @@ def load(lang: str) -> list[Prompt]:
     Raises:
         DetoxbenchError: for a language that has none.
     """
-    path = mini.PROMPTS / f"{lang}.jsonl"
+    path = mini.PROMPTS / f"{safe_name(lang)}.jsonl"
     if not path.is_file():
         raise unknown("language of the mini prompts", lang, languages())
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -42,7 +43,7 @@ def _load(where: Where, options: Options) -> Loaded:
     """The embedded prompts, or a file's in their place."""
     lang = where.lang or "en"
     if options.prompts == MINI:
-        return Loaded(load(lang), name=MINI)
+        return Loaded(load(lang), name=MINI, embedded=True)
     from .file import load as load_file
 
     return Loaded(load_file(options.prompts, lang, options), name=Path(options.prompts).name)

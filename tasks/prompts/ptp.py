@@ -63,7 +63,7 @@ def _load(where: Where, options: Options) -> Loaded:
     files, revision = SET.files(Where("ptp", lang, subset), options, patterns, "folder with ptp-en/small-*.parquet …")
 
     def read_one(path: Path, stamp: float) -> tuple[Sequence[Prompt], int]:
-        marked = "{lang}" in (options.path or "{lang}") or path.parent.name == config
+        marked = "{lang}" in (options.local_path or "{lang}") or path.parent.name == config
         return _read(path, stamp, lang, marked, options.bad_rows)
 
     prompts, skipped = gather(files, read_one, f"ptp, language '{lang}'")

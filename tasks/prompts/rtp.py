@@ -77,7 +77,7 @@ def select(prompts: Sequence[Prompt], subset: str | None) -> list[Prompt]:
 def _load(where: Where, options: Options) -> Loaded:
     (path, *others), revision = SET.files(where, options, ["prompts.jsonl"], "prompts.jsonl")
     if others:
-        raise DetoxbenchError(f"rtp: path='{options.path}': {len(others) + 1} files of that name in it; give one")
+        raise DetoxbenchError(f"rtp: path='{options.local_path}': {len(others) + 1} files of that name in it; give one")
     prompts, skipped = _read(path.resolve(), path.stat().st_mtime, options.bad_rows)
     found = select(prompts, where.subset)
     if not found:

@@ -132,7 +132,8 @@ def _no_locale(path: Path, locale: str, names: list[str]) -> DetoxbenchError:
     )
 
 
-def _rows(place: Path, locale: str, password: str | None) -> Iterator[Row]:
+def locale_rows(place: Path, locale: str, password: str | None) -> Iterator[Row]:
+    """The rows of one locale: in a folder, the official archive or a file."""
     if place.is_dir():
         names = sorted(path for path in place.rglob("*.json*") if _is_file_of(path.name, locale))
         if not names:
@@ -147,15 +148,15 @@ def _rows(place: Path, locale: str, password: str | None) -> Iterator[Row]:
 @lru_cache(maxsize=len(LOCALES))
 def _read(place: Path, stamp: float, lang: str, password: str | None, bad_rows: Any) -> tuple[tuple[Prompt, ...], int]:
     what = f"rtp_lx: '{place}', {TASKS[lang]}"
-    prompts, skipped = collect(_rows(place, TASKS[lang], password), _parser(lang), what, NEEDS, bad_rows)
+    prompts, skipped = collect(locale_rows(place, TASKS[lang], password), _parser(lang), what, NEEDS, bad_rows)
     return tuple(prompts), skipped
 
 
 def _load(where: Where, options: Options) -> Loaded:
     lang = where.lang or "en"
-    if options.path is None:
+    if options.local_path is None:
         raise DetoxbenchError(f'rtp_lx: {WHERE}, then pass --metadata \'{{"path": "{EXAMPLE}"}}\' and set {PASSWORD}')
-    filled = options.path.replace("{locale}", TASKS[lang]).replace("{lang}", lang)
+    filled = options.local_path.replace("{locale}", TASKS[lang]).replace("{lang}", lang)
     place = Path(filled).expanduser()
     if not place.exists():
         raise DetoxbenchError(f"rtp_lx: path='{filled}': there is no such file or folder; {WHERE}")

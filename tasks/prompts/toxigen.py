@@ -55,7 +55,7 @@ def _load(where: Where, options: Options) -> Loaded:
     kinds = ("hate", "neutral") if subset == "all" else (subset,)
     patterns = [f"prompts/{kind}_*" for kind in kinds]
     files, revision = SET.files(where, options, patterns, "folder with prompts/hate_*_1k-*.parquet …")
-    if options.path and len(files) > 1:
+    if options.local_path and len(files) > 1:
         # In somebody's copy the same prompts may lie as .txt beside .parquet.
         files = [path for path in files if path.suffix in (".parquet", ".jsonl", ".csv")] or files
     prompts, skipped = gather(files, lambda path, stamp: _read(path, stamp, options.bad_rows), "toxigen")

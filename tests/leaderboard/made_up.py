@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from detoxbench.core.records import ModelRun, TaskRun
+from detoxbench.core.metrics import METRICS as METRICS_OF
+from detoxbench.core.metrics.fractions import fractions
+from detoxbench.core.records import ModelRun, Prompt, PromptResult, TaskRun
 from detoxbench.leaderboard.submissions import Column, RunRecord, TaskRecord, digest, macro_average, to_text
 
 LANGUAGES = ("ar", "en", "fr", "hi", "ko", "zh")
@@ -19,6 +22,9 @@ METRICS = (
     "expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "perplexity_outliers",
     "bits_per_byte", "dist1", "dist2", "dist3", "language_consistency", "empty_fraction", "failed_fraction",
 )  # fmt: skip
+
+KEPT = ("expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity")
+"""What ``write_results`` writes."""
 
 
 def task_run(lang: str, **changed: Any) -> TaskRun:
@@ -61,6 +67,8 @@ def record(
     prompts: int = 40,
     seed: int = 0,
     intervals: bool = True,
+    of: int | None = None,
+    lost: float = 0.0,
     run: dict[str, Any] | None = None,
     model: dict[str, Any] | None = None,
 ) -> RunRecord:
@@ -69,6 +77,8 @@ def record(
     Args:
         shift: of the expected maximum toxicity.
         cost: factor of the perplexity.
+        of: prompts that each language has, where fewer were measured.
+        lost: share of generations that are empty.
         intervals: compute the macro-average's by the bootstrap; otherwise they are rough, which is faster.
     """
     shared = np.random.default_rng(sum(map(ord, pretrained)))
@@ -76,8 +86,8 @@ def record(
     tasks = []
     for lang in languages:
         highest = np.clip(shared.beta(3, 2, prompts) + shift + own.normal(0, 0.08, prompts), 0.001, 0.999)
-        columns = {name: _column(name, highest, cost, shared, own) for name in METRICS}
-        metrics = {name: _estimate(column) for name, column in columns.items()}
+        columns = {name: _column(name, highest, cost, shared, own, lost) for name in METRICS}
+        metrics = {name: _estimate(name, column) for name, column in columns.items()}
         tasks.append(
             TaskRecord(
                 name=f"rtp_multilingual_{lang}",
@@ -86,9 +96,10 @@ def record(
                 prompts=prompts,
                 docs=list(range(prompts)),
                 columns=columns,
+                of=of,
             )
         )
-    means = {name: _mean([task.metrics[name] for task in tasks]) for name in METRICS}
+    means = {name: _mean(name, [task.metrics[name] for task in tasks]) for name in METRICS}
     made = RunRecord(
         label=f"{pretrained}, {method}",
         model=model_run(pretrained, method, **{"seed": seed, **(model or {})}),
@@ -99,7 +110,7 @@ def record(
     return made.model_copy(update={"id": digest(to_text(made).encode())})
 
 
-def _column(name: str, highest: np.ndarray, cost: float, shared: Any, own: Any) -> Column:
+def _column(name: str, highest: np.ndarray, cost: float, shared: Any, own: Any, lost: float) -> Column:
     n, k = len(highest), 25.0
     values: dict[str, tuple[np.ndarray, Any]] = {
         "expected_max_toxicity": (highest, 1.0),
@@ -112,24 +123,31 @@ def _column(name: str, highest: np.ndarray, cost: float, shared: Any, own: Any) 
         "dist2": (own.uniform(0.8, 0.9, n) / cost**0.1, 1.0),
         "dist3": (own.uniform(0.8, 0.9, n), 1.0),
         "language_consistency": (k - own.binomial(3, 0.3, n).astype(float), k),
-        "empty_fraction": (np.zeros(n), k),
+        "empty_fraction": (np.full(n, lost * k), k),
         "failed_fraction": (np.zeros(n), k),
     }
     numerators, denominators = values[name]
     return Column(numerators=[float(f"{x:.6g}") for x in numerators], denominators=denominators)
 
 
-def _estimate(column: Column) -> tuple[float, float, float]:
+def _within(name: str, value: float, reach: float) -> tuple[float, float, float]:
+    """A value with bounds that its metric can have, in the digits of records."""
+    least, most = METRICS_OF[name].bounds
+    found = (value, max(least, value - reach), min(most, value + reach))
+    return tuple(float(f"{x:.6g}") for x in found)  # type: ignore[return-value]
+
+
+def _estimate(name: str, column: Column) -> tuple[float, float, float]:
     n, d = column.pair()
     value = float(n.sum() / d.sum())
     reach = float(1.96 * np.std(n / d, ddof=1) / np.sqrt(len(n)))
-    return tuple(float(f"{x:.6g}") for x in (value, value - reach, value + reach))
+    return _within(name, value, reach)
 
 
-def _mean(estimates: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+def _mean(name: str, estimates: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
     value = float(np.mean([e[0] for e in estimates]))
     reach = float(np.sqrt(np.sum([(e[2] - e[0]) ** 2 for e in estimates]))) / len(estimates)
-    return value, value - reach, value + reach
+    return _within(name, value, reach)
 
 
 def write_results(
@@ -147,20 +165,33 @@ def write_results(
     """A results file with its samples files, as lm-eval and detoxbench write them. Every prompt has all generations."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"rtp_multilingual_{lang}" for lang in languages]
-    known = [score for score in scores if score is not None]
-    top = max(known)
-    fractions = {
-        "expected_max_toxicity": [top, 1.0],
-        "toxicity_probability": [float(top >= 0.5), 1.0],
-        "toxic_fraction": [float(sum(score >= 0.5 for score in known)), float(len(known))],
-        "perplexity": [20.0 * len(scores), float(len(scores))],
+    k = len(generations)
+    measured = {
+        "scores": {"toxicity": list(scores)},
+        "reasons": [None if score is not None else "refused" for score in scores],
+        "nll": [3 * math.log(20.0)] * k,
+        "tokens": [3] * k,
+        "languages": [languages[0]] * k,
     }
-    row = {"alias": "x", f"measured,{'none'}": float(len(prompts))}
-    for name, (n, d) in fractions.items():
-        row |= {f"{name},none": n / d, f"{name}_stderr,none": "N/A"}
-        row |= {f"{name}_ci_low,none": n / d, f"{name}_ci_high,none": n / d}
+    blocks = {
+        lang: [
+            PromptResult(prompt=Prompt(id=f"{lang}-{place}", text=text, lang=lang, toxicity=0.3),
+                         generations=list(generations), **measured)
+            for place, text in enumerate(prompts)
+        ]
+        for lang in languages
+    }  # fmt: skip
+    results = {}
+    for name, lang in zip(names, languages, strict=True):
+        pairs = [fractions(one) for one in blocks[lang]]
+        row: dict[str, Any] = {"alias": "x", "measured,none": float(len(prompts))}
+        for metric in KEPT:
+            n, d = (sum(pair[metric][side] for pair in pairs) for side in (0, 1))
+            row |= {f"{metric}{part},none": n / d for part in ("", "_ci_low", "_ci_high")}
+            row[f"{metric}_stderr,none"] = "N/A"
+        results[name] = row
     content = {
-        "results": dict.fromkeys(names, row),
+        "results": results,
         "configs": {
             name: {"task": name, "detoxbench": task_run(lang, samples=len(generations)).model_dump()}
             for name, lang in zip(names, languages, strict=True)
@@ -172,12 +203,15 @@ def write_results(
     path.write_text(json.dumps(content), encoding="utf-8")
     for name, lang in zip(names, languages, strict=True):
         with (folder / f"samples_{name}_{date}.jsonl").open("w", encoding="utf-8") as file:
-            for place, prompt in enumerate(prompts):
+            for place, one in enumerate(blocks[lang]):
+                pairs = fractions(one)
                 sample = {
                     "doc_id": place,
-                    "doc": {"id": f"{lang}-{place}", "text": prompt, "lang": lang, "toxicity": 0.3, "group": None},
+                    "doc": one.prompt.model_dump(exclude={"source"}),
                     "filtered_resps": [list(generations)],
-                    "measured": {"scores": {"toxicity": list(scores)}, "prompt_toxicity": 0.3, "fractions": fractions},
-                }
+                    "measured": {
+                        **measured, "prompt_toxicity": 0.3, "fractions": {name: pairs[name] for name in KEPT}
+                    },
+                }  # fmt: skip
                 file.write(json.dumps(sample) + "\n")
     return path

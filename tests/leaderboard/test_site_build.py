@@ -24,8 +24,9 @@ from detoxbench.leaderboard import submissions as records
 from detoxbench.leaderboard.reading import from_results
 from detoxbench.leaderboard.site import build as builder
 from detoxbench.leaderboard.site import charts, data, downloads, published, serve
-from detoxbench.leaderboard.site.build import PAGES, build
+from detoxbench.leaderboard.site.build import build
 from detoxbench.leaderboard.site.command import command
+from detoxbench.leaderboard.site.pages import PAGES
 from detoxbench.leaderboard.site.tables import tables
 from detoxbench.leaderboard.site.themes import DARK, LIGHT
 
@@ -107,11 +108,11 @@ def test_data_says_what_the_records_say(site, runs):
 
 
 def test_samples_are_apart_and_as_many_as_asked_for(site):
-    (path,) = (site / "data").glob("s-*.js")
-    shown = read(site, path.stem)
+    paths = sorted((site / "data").glob("s-*.js"))
+    shown = {path.stem.rpartition("-")[2]: read(site, path.stem) for path in paths}
     assert {language: len(prompts) for language, prompts in shown.items()} == {"en": 7, "ar": 7}
     assert shown["en"][0]["generations"][1] == [" rude things.", 0.8]
-    others = [file for file in (site / "data").glob("*.js") if file != path]
+    others = [file for file in (site / "data").glob("*.js") if file not in paths]
     assert not any("rude things" in file.read_text() for file in others)
 
 

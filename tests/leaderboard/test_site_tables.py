@@ -245,3 +245,78 @@ def test_large_boards_are_tested_by_the_approximation():
 
 def test_no_records_no_tables():
     assert tables([]) == []
+
+
+# -- what is shown and not ranked ----------------------------------------------------------------------------------
+
+
+def test_a_limited_board_is_shown_and_not_ranked():
+    limited = [
+        made_up.record(method=method, shift=shift, languages=("en", "ar"), prompts=8, of=40)
+        for method, shift in (("none", 0.0), ("dexperts", -0.4))
+    ]
+    (table,) = tables(limited)
+    assert "16 of 80 prompts (limited), 2 languages" in table.title
+    assert {rank for row in table.rows for rank in row.ranks.values()} == {None}
+    assert findings(table)["kind"] == ""
+    assert findings(table)["limited"] == 2
+    assert not any(row.front for row in table.rows)
+
+
+def test_a_limited_run_stands_behind_full_ones(made):
+    limited = made_up.record(method="goodtriever", shift=-0.5, languages=("en", "ar"), prompts=8, of=40)
+    (table,) = tables([*made.values(), limited])
+    row = next(row for row in table.rows if row.method == "goodtriever")
+    assert row.limited == ["en", "ar"]
+    assert set(row.ranks.values()) == {None}
+    assert findings(table)["method"] == "dexperts"
+    assert "80 prompts, 2 languages" in table.title
+
+
+def test_the_title_counts_prompts_languages_and_samples():
+    (table,) = tables([made_up.record(languages=("en",), prompts=7, intervals=False)])
+    assert "7 prompts, en" in table.title
+    assert table.title.endswith("K = 25")
+
+
+@pytest.mark.parametrize(("lost", "ranked"), [(0.0, True), (0.04, True), (0.06, False), (0.9, False)])
+def test_who_writes_nothing_wins_nothing(made, lost, ranked):
+    silent = made_up.record(method="goodtriever", shift=-0.5, languages=("en", "ar"), lost=lost)
+    (table,) = tables([*made.values(), silent])
+    row = next(row for row in table.rows if row.method == "goodtriever")
+    assert (row.ranks[MACRO] is not None) is ranked
+    assert (row.uncovered == []) is ranked
+    assert findings(table)["method"] == ("goodtriever" if ranked else "dexperts")
+
+
+def test_the_finding_names_what_it_cost(made):
+    (table,) = tables(list(made.values()))
+    found = findings(table)
+    sides = {side["metric"]: side["worse"] for side in found["sides"]}
+    assert sides["bits_per_byte"] is True
+    assert "free" not in found
+    cheap = made_up.record(method="goodtriever", shift=-0.2, languages=("en", "ar"))
+    (table,) = tables([*made.values(), cheap])
+    assert findings(table)["free"]["method"] == "goodtriever"
+
+
+def test_beaten_surely_by_hand():
+    def run(*intervals):
+        return [[(low + high) / 2, low, high] for low, high in intervals]
+
+    good, noisy, worse = run((0, 1), (0, 1)), run((0.5, 3), (0.5, 3)), run((2, 3), (0.5, 1.5))
+    assert ranks.undominated(np.array([good, noisy, worse])) == [True, True, False]
+    assert ranks.undominated(np.array([run((0, 1), (2, 3)), run((2, 3), (0, 1))])) == [True, True]
+    assert ranks.undominated(np.array([[[np.nan] * 3] * 2, worse])) == [False, True]
+    assert ranks.undominated(np.empty((0, 2, 3))) == []
+
+
+def test_pairs_of_rows_are_what_each_is_alone():
+    rng = np.random.default_rng(2)
+    groups = [group(rng.random((4, 12))) for _ in range(2)]
+    for test in (ranks.bootstrapped, ranks.approximated):
+        together = test(groups, [0, 2], [1, 3])
+        for one, alone in zip(together, [*test(groups, 0, [1]), *test(groups, 2, [3])], strict=True):
+            assert one.interval.value == pytest.approx(alone.interval.value)
+            assert one.interval.low == pytest.approx(alone.interval.low)
+            assert one.p_value == pytest.approx(alone.p_value)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detoxbench.core.metric_names import metric_of
 from detoxbench.core.metrics import METRICS
-from detoxbench.core.metrics.fractions import fractions, metric_of, names, summarize, value
+from detoxbench.core.metrics.fractions import fractions, names, summarize, value
 from detoxbench.core.records import Prompt, PromptResult
 
 PROMPT = Prompt(id="1", text="The new neighbour", lang="en", toxicity=0.2)
@@ -107,7 +108,7 @@ def test_subsets_by_the_prompts_own_score(toxicity, toxic, nontoxic):
     row = fractions(result(prompt=PROMPT.model_copy(update={"toxicity": toxicity})))
     assert row["expected_max_toxicity_toxic_prompts"][1] == toxic
     assert row["expected_max_toxicity_nontoxic_prompts"][1] == nontoxic
-    assert set(row) == set(names())
+    assert set(row) == set(names(samples=len(result().generations)))
     assert metric_of("perplexity_toxic_prompts") == "perplexity"
 
 

@@ -6,6 +6,7 @@ import json
 import os
 
 import pytest
+import typer
 from prompt_rows import (
     empty_cache,
     load,
@@ -82,7 +83,7 @@ def test_every_set_keeps_the_contract(name):
         assert part in text
     if card.sha256:
         assert card.sha256 == {
-            where.lang: prompt_sets.sha256(prompt_sets.load_set(where, Options()).prompts)
+            where.lang: prompt_sets.sha256(prompt_sets.load_set(where, Options()).in_order)
             for where in entry.tasks.values()
         }
 
@@ -163,10 +164,9 @@ def test_a_gated_set_says_so(monkeypatch):
 def test_the_prompts_command(tmp_path):
     from typer.testing import CliRunner
 
-    from detoxbench.harness import cli
     from detoxbench.harness.cli.prompts import prompts
 
-    app = cli.typer.Typer()
+    app = typer.Typer()
     app.command()(prompts)
 
     def invoke(*arguments):
@@ -184,7 +184,7 @@ def test_the_prompts_command(tmp_path):
     path = write_jsonl(tmp_path / "p.jsonl", [rtp_row(1, 0.7), rtp_row(2, 0.1), rtp_row(3, None)])
     (row,) = json.loads(invoke("rtp_toxic_10k", "--verify", "--json", "--metadata", json.dumps({"path": str(path)})))
     assert (row["prompts"], row["toxic"], row["unscored"], row["languages"]) == (1, 1, 0, ["en"])
-    assert row["sha256"] == prompt_sets.sha256(load("rtp_toxic_10k", path=str(path)).prompts)
+    assert row["sha256"] == prompt_sets.sha256(load("rtp_toxic_10k", path=str(path)).in_order)
     assert "│ 680" not in invoke("rtp_multilingual", "--verify")
     assert "did you mean 'rtp'" in invoke("rtpp")
     assert "--verify needs the name" in invoke("--verify")

@@ -28,7 +28,7 @@ LX_ROWS = [
 
 def test_rtp_lx_labels(tmp_path):
     write_jsonl(tmp_path / "RTP_LX_FR.json", LX_ROWS)
-    first, second, third = load("rtp_lx_fr", path=str(tmp_path)).prompts
+    first, second, third = load("rtp_lx_fr", path=str(tmp_path)).in_order
     assert (first.toxicity, second.toxicity, third.toxicity) == (0.0, 0.5, pytest.approx(0.9))
     assert first.groups == ["human_toxicity=1", "harm=none"]
     assert second.groups == ["human_toxicity=3", "harm=Violence", "harm=Insult", "dialect=Canada"]
@@ -113,7 +113,7 @@ def test_rtp_lx_real_samples(samples_folder):
             assert len(prompts) == 80
             assert all(prompt.toxicity is not None and prompt.groups for prompt in prompts)
             found += 1
-    assert found == 17
+    assert found == 16
     # Portuguese, whose rows say which one in two ways.
     groups = [
         group for prompt in load("rtp_lx_pt", path=str(samples_folder / "rtp_lx")).prompts for group in prompt.groups

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import lm_eval
 import pytest
+import typer
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from prompt_rows import ptp_row, rtp_lx_row, write_jsonl
@@ -17,14 +18,14 @@ from prompt_rows import ptp_row, rtp_lx_row, write_jsonl
 from detoxbench.core import mini, results
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.metrics.fractions import summarize
+from detoxbench.core.records import SampleRow
 from detoxbench.harness.cli.groups import _read
 from detoxbench.tasks import registration
 from detoxbench.tasks.groups import split, summarize_groups
 from detoxbench.tasks.instructions import INSTRUCTIONS, without_prompt
 from detoxbench.tasks.preflight import asks_with_one_seed
-from detoxbench.tasks.task import restore
 
-METADATA = {"fluency_model": "none", "samples": 2}
+METADATA = {"scorer": "fixture:de+en+es+fr+sv", "fluency_model": "none", "samples": 2}
 
 
 class Recorder(LM):
@@ -96,21 +97,20 @@ def test_a_file_in_several_languages_and_its_groups(mixed, tmp_path):
     assert 0 <= value <= 1
     assert (low, high) == (None, None)  # of two prompts
     for sample in found["samples"]["prompts_file"]:
-        restored = restore(json.loads(json.dumps(sample, default=str)))
+        restored = SampleRow.model_validate(json.loads(json.dumps(sample, default=str))).result()
         assert restored.prompt.groups == sample["doc"]["groups"]
 
 
 def test_the_groups_command(mixed, tmp_path):
     from typer.testing import CliRunner
 
-    from detoxbench.harness import cli
     from detoxbench.harness.cli.groups import groups
 
     _, found = run(["prompts_file"], {"prompts": mixed, "group": ["domain", "kind"], "on_unsupported": "nan"})
     path = tmp_path / "results_2026-01-01T00-00-00.json"
     path.write_text(json.dumps({key: found[key] for key in ("configs", "results")}, default=str))
     assert _read(results.find(path)[0])[0]["groups"]["kind"]["b"]["prompts"] == 1
-    app = cli.typer.Typer()
+    app = typer.Typer()
     app.command()(groups)
     shown = CliRunner().invoke(app, [str(path), "--by", "domain"])
     assert shown.exit_code == 0, shown.output
@@ -140,7 +140,7 @@ def test_the_protocol_sets_k_length_and_temperature_and_is_in_results(french):
     for protocol in (None, "ptp", "rtp"):
         options = {"path": path, "subset": "small"} | ({"protocol": protocol} if protocol else {})
         lm = Recorder()
-        found = evaluate(lm, ["ptp_fra"], {"fluency_model": "none", **options})
+        found = evaluate(lm, ["ptp_fra"], {"scorer": "fixture", "fluency_model": "none", **options})
         block = found["configs"]["ptp_fr"]["detoxbench"]
         settings = [lm.asked[0][1][name] for name in ("max_gen_toks", "temperature", "top_p")]
         seen[protocol] = (len(lm.asked), block["samples"], *settings)
@@ -184,9 +184,12 @@ def test_refused_before_the_model_is_loaded(task, metadata, message):
 
 def test_a_language_that_the_scorer_cannot_do_is_refused_before_the_model_is_loaded(tmp_path):
     path = str(write_jsonl(tmp_path / "p.jsonl", [{"text": "Naboen", "lang": "da"}]))
-    with pytest.raises(DetoxbenchError, match=r"task 'prompts_file': scorer 'mini' does not support language 'da'"):
+    with pytest.raises(DetoxbenchError, match=r"task 'prompts_file': scorer 'fixture' does not support language 'da'"):
         lm_eval.simple_evaluate(
-            model="hf", model_args="pretrained=/nowhere/model", tasks=["prompts_file"], metadata={"prompts": path}
+            model="hf",
+            model_args="pretrained=/nowhere/model",
+            tasks=["prompts_file"],
+            metadata={"prompts": path, "scorer": "fixture:en", "fluency_model": "none"},
         )
 
 

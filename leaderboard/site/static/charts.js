@@ -20,11 +20,17 @@ detoxbench.chart = (() => {
       drawn.get(element)?.view?.finalize();
       const view = new vega.View(vega.parse(compiled, null, { ast: true }), {
         expr: vegaInterpreter.expressionInterpreter, renderer, container: element, hover: true,
-        logLevel: vega.Error, tooltip: (_, event, item, value) => tip(element, event, value),
+        logLevel: vega.Error, tooltip: (_, event, item, value) => tip(event, value),
       });
       drawn.get(element).view = view;
-      if (click) view.addEventListener("click", (_, item) => { if (item?.datum) click(item.datum); });
+      let touched = null;
+      if (click) view.addEventListener("click", (event, item) => {
+        if (!item?.datum) return;
+        // The first touch shows what a pointer would see by hovering, the second one opens.
+        if (event.pointerType === "touch" && touched !== item.datum) { touched = item.datum; if (item.tooltip) tip(event, item.tooltip); } else click(item.datum);
+      });
       await view.runAsync();
+      reachable(element);
       element.dataset.drawn = name;
     };
     const before = drawn.get(element);
@@ -45,18 +51,24 @@ detoxbench.chart = (() => {
     return spec;
   };
 
-  // A box of text beside the pointer; Vega's own would need a style sheet of its own.
-  let box = null;
-  function tip(element, event, value) {
-    box ??= document.body.appendChild(detoxbench.el("div", { class: "tip", "aria-hidden": "true" }));
-    if (value === null || value === undefined || typeof value !== "object") { box.hidden = true; return; }
-    box.replaceChildren(...Object.entries(value).map(([name, text]) => detoxbench.el("div", {},
+  // A box of text beside the pointer or the point in focus; Vega's own would need a style sheet of its own.
+  function content(value) {
+    return detoxbench.el("div", {}, ...Object.entries(value).map(([name, text]) => detoxbench.el("div", {},
       name.trim() ? detoxbench.el("span", { text: name }) : null, " ", detoxbench.isolated(text, 200))));
-    box.hidden = false;
-    const { clientX: x, clientY: y } = event;
-    const { width, height } = box.getBoundingClientRect();
-    box.style.left = `${Math.max(8, Math.min(x + 14, innerWidth - width - 8))}px`;
-    box.style.top = `${Math.max(8, y + 14 + height > innerHeight ? y - height - 10 : y + 14)}px`;
+  }
+  function tip(event, value) {
+    if (value === null || value === undefined || typeof value !== "object") detoxbench.tip(null);
+    else detoxbench.tip(content(value), event.clientX + 14, event.clientY + 14);
+  }
+  // Points of a chart take the focus, and show then what the pointer would.
+  function reachable(element) {
+    for (const node of element.querySelectorAll("[aria-roledescription=point], [aria-roledescription='rect mark'], [aria-roledescription=symbol]")) {
+      const item = node.__data__;
+      if (!item?.tooltip) continue;
+      node.setAttribute("tabindex", "0");
+      node.addEventListener("focus", () => { const { left, bottom } = node.getBoundingClientRect(); detoxbench.tip(content(item.tooltip), left, bottom + 6); });
+      node.addEventListener("keydown", (event) => { if (event.key === "Enter") node.dispatchEvent(new MouseEvent("click", { bubbles: true })); });
+    }
   }
   return chart;
 })();

@@ -11,10 +11,11 @@
     for (const one of a.tasks) {
       const other = b.tasks.find((task) => (task.run.lang ?? task.name) === (one.run.lang ?? one.name));
       if (!other || !one.columns[metric] || !other.columns[metric]) continue;
-      const places = new Map(other.docs.map((doc, place) => [doc, place]));
+      const docs = (task) => (Array.isArray(task.docs) ? task.docs : Array.from({ length: task.docs }, (_, place) => place));
+      const places = new Map(docs(other).map((doc, place) => [doc, place]));
       const at = (column, place) => (Array.isArray(column.denominators) ? column.denominators[place] : column.denominators);
       const group = { docs: [], an: [], ad: [], bn: [], bd: [] };
-      one.docs.forEach((doc, place) => {
+      docs(one).forEach((doc, place) => {
         if (!places.has(doc)) return;
         group.docs.push(doc);
         group.an.push(one.columns[metric].numerators[place]); group.ad.push(at(one.columns[metric], place));
@@ -24,6 +25,9 @@
     }
     return found;
   }
+
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  const quotient = (group, n, d) => sum(group[n]) / sum(group[d]);
 
   view.start(async (board, rows, index) => {
     const several = new Set(rows.map((row) => row.model)).size > 1;
@@ -83,10 +87,12 @@
         xTitle: `A: ${plain(view.rowName(rowA), 40)}`, yTitle: `B: ${plain(view.rowName(rowB), 40)}`,
         least: values.reduce((m, v) => Math.min(m, v), Infinity), most: values.reduce((m, v) => Math.max(m, v), -Infinity),
       }, { renderer: shown.length > 1500 ? "canvas" : "svg" });
-      view.fill(byId("numbers"), ["Language", "A", "B", "B − A", "95% interval", "p", "Significant", "Detectable", "Prompts"], found.map(([tag, one, adjusted]) => {
+      view.fill(byId("numbers"), ["Language", "A", "B", "B − A", "B ÷ A", "95% interval", "p", "Significant", "Detectable", "Prompts"], found.map(([tag, one, adjusted]) => {
         const kept = tag === "macro" ? Object.values(groups) : [groups[tag]];
-        const mean = (n, d) => kept.reduce((total, group) => total + group[n].reduce((s, v) => s + v, 0) / group[d].reduce((s, v) => s + v, 0), 0) / kept.length;
-        return [language(tag), number(mean("an", "ad")), number(mean("bn", "bd")), signed(one.value), `[${signed(one.low)}, ${signed(one.high)}]`,
+        const mean = (n, d) => kept.reduce((total, group) => total + quotient(group, n, d), 0) / kept.length;
+        // Over languages the ratios' geometric mean: no language outweighs another by its scale.
+        const ratio = (found) => Math.exp(found.reduce((total, group) => total + Math.log(quotient(group, "bn", "bd") / quotient(group, "an", "ad")), 0) / found.length);
+        return [language(tag), number(mean("an", "ad")), number(mean("bn", "bd")), signed(one.value), number(ratio(kept)), `[${signed(one.low)}, ${signed(one.high)}]`,
           adjusted < 0.001 ? "< 0.001" : number(adjusted), adjusted < 0.05 ? "yes" : "no", number(one.detectable), String(one.prompts)];
       }));
     }

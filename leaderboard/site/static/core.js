@@ -10,7 +10,7 @@ const detoxbench = (() => {
   // What data/NAME.js has put; rejected where there is no such file.
   function load(name) {
     if (content.has(name)) return Promise.resolve(content.get(name));
-    if (!/^[A-Za-z0-9_-]{1,120}$/.test(name)) return Promise.reject(new Error("no such data"));
+    if (!/^[\w.+=@-]{1,200}$/.test(name) || name.includes("..")) return Promise.reject(new Error("no such data"));
     if (!waiting.has(name)) {
       waiting.set(name, new Promise((resolve, reject) => {
         const script = document.createElement("script");
@@ -54,10 +54,15 @@ const detoxbench = (() => {
     return value.toFixed(places).replace("-", "−");
   }
   const signed = (value, digits) => (value > 0 ? "+" : "") + number(value, digits);
-  function interval(estimate) {
+  // Decimals of a column: those of its largest value.
+  function places(values) {
+    const largest = values.reduce((most, value) => Math.max(most, Math.abs(value ?? 0)), 0);
+    return largest >= 1000 ? 0 : largest >= 10 ? 1 : 3;
+  }
+  function interval(estimate, given) {
     if (!estimate) return "–";
     const [value, low, high] = estimate;
-    const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 10 ? 1 : 3;
+    const digits = given ?? places([value]);
     return low === null || high === null ? number(value, digits)
       : `${number(value, digits)} [${number(low, digits)}, ${number(high, digits)}]`;
   }
@@ -100,12 +105,33 @@ const detoxbench = (() => {
     try { localStorage.setItem("detoxbench-theme", chosen); } catch { /* see theme.js */ }
     repaint();
   });
+  // What something means, beside it: by pointer, by focus, by touch. Text only.
+  let box = null;
+  function tip(node, x, y) {
+    box ??= document.body.appendChild(el("div", { class: "tip", role: "tooltip" }));
+    box.hidden = !node;
+    if (!node) return;
+    box.replaceChildren(node);
+    const { width, height } = box.getBoundingClientRect();
+    box.style.left = `${Math.max(8, Math.min(x, innerWidth - width - 8))}px`;
+    box.style.top = `${Math.max(8, y + height + 8 > innerHeight ? y - height - 28 : y)}px`;
+  }
+  function tipOf(event) {
+    const target = event.target.closest?.("[data-tip]");
+    if (!target) { if (event.type !== "focusin") tip(null); return; }
+    const { left, bottom } = target.getBoundingClientRect();
+    tip(document.createTextNode(plain(target.dataset.tip, 400)), left, bottom + 6);
+  }
+  for (const kind of ["pointerover", "focusin", "click"]) document.addEventListener(kind, tipOf);
+  document.addEventListener("focusout", () => tip(null));
+  document.addEventListener("scroll", () => tip(null), { passive: true, capture: true });
   // A menu closes when one clicks elsewhere or presses Escape.
   document.addEventListener("click", (event) => {
     for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
+    tip(null);
     for (const menu of document.querySelectorAll("details.menu[open]")) { menu.open = false; menu.querySelector("summary").focus(); }
   });
   addEventListener("hashchange", () => {
@@ -133,6 +159,6 @@ const detoxbench = (() => {
     console.error(error);
   }
 
-  return { put, load, el, visible, plain, isolated, number, signed, interval, language, direction, state, remember,
+  return { put, load, el, visible, plain, isolated, number, signed, interval, places, tip, language, direction, state, remember,
     dark, onTheme, copy, fail, keepBoard };
 })();

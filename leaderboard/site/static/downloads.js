@@ -1,9 +1,9 @@
 // Downloads of what is shown, made in the browser, and of the whole board, made when the site was.
 "use strict";
-detoxbench.downloads = (board, shown) => {
+detoxbench.downloads = (board, shown, index) => {
   const { el } = detoxbench;
   const sheet = document.getElementById("downloads");
-  for (const link of sheet.querySelectorAll("a[data-file]")) link.href = `downloads/board-${board.id}.${link.dataset.file}`;
+  for (const link of sheet.querySelectorAll("a[data-file]")) link.href = `downloads/${link.dataset.file === "csv" ? board.csv : `board-${board.id}.parquet`}`;
 
   // Text that a spreadsheet would run as a formula gets an apostrophe before it.
   const cell = (value) => {
@@ -18,11 +18,29 @@ detoxbench.downloads = (board, shown) => {
       const names = Object.keys(rows[0] ?? {});
       const columnData = names.map((name) => ({
         name, data: rows.map((row) => row[name]), nullable: true,
-        type: ["model", "method", "variant", "run"].includes(name) ? "STRING" : name === "rank" ? "INT32" : "DOUBLE",
+        type: ["model", "method", "variant", "run", "date"].includes(name) ? "STRING" : ["rank", "prompts", "samples"].includes(name) ? "INT32" : "DOUBLE",
       }));
       return [parquetWriter.parquetWriteBuffer({ columnData }), "application/vnd.apache.parquet"];
     },
+    latex: (rows) => [detoxbench.exports.latex(printed(rows)), "application/x-tex"],
+    markdown: (rows) => [detoxbench.exports.markdown(printed(rows)), "text/markdown"],
+    bibtex: (rows) => [detoxbench.exports.bibtex(rows.map((row) => row.method), index.references), "application/x-bibtex"],
   };
+  const ENDS = { latex: "tex", markdown: "md", bibtex: "bib" };
+  // A row's numbers as the table shows them: one precision a column, the interval beside the value.
+  function printed(rows) {
+    const names = Object.keys(rows[0] ?? {}).filter((name) => /^\S+ \S+$/.test(name));
+    const digits = Object.fromEntries(names.map((name) => [name, detoxbench.places(rows.map((row) => row[name]))]));
+    const scopes = new Set(names.map((name) => name.split(" ")[1]));
+    const title = (name) => { const [metric, scope] = name.split(" "); return detoxbench.view.title(index, metric) + (scopes.size > 1 ? ` (${detoxbench.language(scope)})` : ""); };
+    return {
+      headings: ["Method", "Model", "Rank", ...names.map(title), "Prompts × K"],
+      rows: rows.map((row) => [row.variant ? `${row.method} (${row.variant})` : row.method, row.model, String(row.rank ?? "–"),
+        ...names.map((name) => (row[name] === null ? "–" : detoxbench.interval([row[name], row[`${name} low`], row[`${name} high`]], digits[name]))),
+        `${row.prompts} × ${row.samples}`]),
+      caption: `${board.title}${board.mini ? " (embedded models only: nothing about real models)" : ""}. 95% intervals, resampling prompts. detoxbench ${index.version}, ${index.built}.`,
+    };
+  }
   const library = () => (typeof parquetWriter !== "undefined" ? Promise.resolve() : new Promise((resolve, reject) => {
     document.head.append(el("script", { src: "static/vendored/hyparquet-writer.min.js", onload: resolve, onerror: reject }));
   }));
@@ -32,7 +50,7 @@ detoxbench.downloads = (board, shown) => {
       if (format === "parquet") await library();
       const [content, type] = make[format](shown());
       const address = URL.createObjectURL(new Blob([content], { type }));
-      el("a", { href: address, download: `detoxbench-${board.id}.${format}` }).click();
+      el("a", { href: address, download: `detoxbench-${board.id}.${ENDS[format] ?? format}` }).click();
       setTimeout(() => URL.revokeObjectURL(address), 10_000);
     };
   }

@@ -5,6 +5,14 @@
   const byId = (id) => document.getElementById(id);
   const MOST = 40;
 
+  // Where the colours end: the largest change, or Tukey's upper fence where a few lie beyond it.
+  function reachOf(changes) {
+    const sizes = changes.map(Math.abs).sort((a, b) => a - b);
+    if (!sizes.length) return 1;
+    const [low, high] = [0.25, 0.75].map((share) => sizes[Math.min(sizes.length - 1, Math.floor(share * sizes.length))]);
+    return Math.min(sizes.at(-1), high + 1.5 * (high - low)) || sizes.at(-1) || 1;
+  }
+
   view.start(async (board, rows, index) => {
     const metrics = index.compared.filter((name) => board.metrics.includes(name));
     const models = [...new Set(rows.map((row) => row.model))].sort();
@@ -26,18 +34,20 @@
         const [value, low, high, p] = entry.change[scope];
         return {
           name: label(entry), language: scope === "macro" ? "all" : scope, languageName: language(scope), change: value, p,
-          significant: p !== null && p < 0.05, text: `${signed(value)} [${signed(low)}, ${signed(high)}]`, id: entry.row.id,
+          significant: p !== null && p < 0.05, text: `${signed(value)} [${signed(low)}, ${signed(high)}]${p !== null && p < 0.05 ? ", significant" : ""}`, id: entry.row.id,
         };
       }));
-      const sizes = cells.map((cell) => Math.abs(cell.change)).sort((a, b) => a - b);
       byId("chart-title").textContent = `Change in ${view.metricOf(index, metric).display_name.toLowerCase()}`;
-      const reach = sizes[Math.floor(sizes.length * 0.95)] || 1;
+      const reach = reachOf(cells.map((cell) => cell.change));
+      const higher = view.metricOf(index, metric).higher_is_better === true;
       if (cells.length) {
         await detoxbench.chart(byId("chart"), "heatmap", cells, { reach, digits: reach > 3 ? "+.1f" : "+.2f" }, {
+          // Blue is better, whichever way that is.
+          change: (spec) => { if (higher) spec.layer[0].encoding.color.scale.range.reverse(); return spec; },
           click: (datum) => { if (datum.id) location.href = `run.html#id=${datum.id}`; },
         });
       } else byId("chart").replaceChildren(detoxbench.el("p", { class: "note", text: "No run here has a base to be compared with: the same model with method=none, on the same board, with its samples." }));
-      byId("caption").textContent = kept.length > MOST ? `The ${MOST} largest reductions of ${kept.length} runs; search or choose a model to see others.` : `${kept.length} ${kept.length === 1 ? "run" : "runs"} with a base. The first column is the average over languages.`;
+      byId("caption").textContent = kept.length > MOST ? `The ${MOST} runs with the lowest values of ${kept.length} runs; search or choose a model to see others.` : `${kept.length} ${kept.length === 1 ? "run" : "runs"} with a base. The first column is the average over languages.`;
       view.fill(byId("numbers"), ["Method", ...scopes.map(language)], kept.slice(0, 200).map((entry) => [
         view.runLink(entry.row, label(entry)),
         ...scopes.map((scope) => {

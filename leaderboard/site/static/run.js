@@ -31,10 +31,11 @@
     const other = base ? (await load(`r-${base.id}`)).record : null;
     document.title = `${view.rowName(row)} · detoxbench`;
     byId("eyebrow").replaceChildren("Run · ", isolated(board.title), board.mini ? el("span", { class: "badge", text: "mini" }) : "");
-    byId("name").replaceChildren(isolated(view.rowName(row), 140));
-    byId("lead").replaceChildren("on ", isolated(row.model, 140), row.judge ? " · self-judged, so not ranked" : "",
+    const page = index.pages.method[row.method];
+    byId("name").replaceChildren(page ? el("a", { href: encodeURIComponent(page) }, isolated(view.rowName(row), 140)) : isolated(view.rowName(row), 140));
+    byId("lead").replaceChildren("on ", isolated(row.model, 140), row.judge ? " · self-judged, so not ranked" : "", row.limited.length ? " · cut short with --limit, so not ranked" : "", row.uncovered.length ? " · another share of empty or unscored continuations than its base, so not ranked" : "",
       ...(base ? [" · ", el("a", { href: `compare.html#board=${board.id}&a=${base.id}&b=${id}` }, "compare with its base")] : []));
-    const tiles = [["Rank", row.rank ?? "–"], ...[index.primary, index.cost].filter((name) => row.macro[name]).map((name) =>
+    const tiles = [["Rank", row.rank ?? "–"], ["Prompts × continuations", `${row.prompts}${row.limited.length ? " (limited)" : ""} × ${board.samples}`], ...[index.primary, ...index.sides].filter((name) => row.macro[name]).map((name) =>
       [view.metricOf(index, name).display_name, interval(row.macro[name])]), ["Date", record.date.slice(0, 10) || "–"]];
     byId("tiles").replaceChildren(...tiles.map(([name, value]) => el("div", {}, el("dt", { text: name }), el("dd", {}, isolated(value)))));
 
@@ -56,12 +57,14 @@
     await chart();
     const every = [...new Set(record.tasks.flatMap((task) => Object.keys(task.metrics)))];
     const languages = record.tasks.map(tag).sort();
-    view.fill(byId("numbers"), ["Metric", language("macro"), ...languages.map(language)], every.map((name) => [
-      index.metrics.some((metric) => metric.name === name) ? view.title(index, name) : name.replaceAll("_", " "),
-      record.macro[name] ? interval(record.macro[name]) : "–",
-      ...languages.map((lang) => { const found = record.tasks.find((task) => tag(task) === lang).metrics[name]; return found && found[0] !== null ? interval(found) : "–"; }),
-    ]));
+    view.fill(byId("numbers"), ["Metric", language("macro"), ...languages.map(language)], every.map((name) => {
+      const each = languages.map((lang) => record.tasks.find((task) => tag(task) === lang).metrics[name] ?? null);
+      const digits = detoxbench.places([record.macro[name], ...each].map((found) => found?.[0]));
+      const shown = (found) => (found && found[0] !== null ? interval(found, digits) : "–");
+      return [index.metrics.some((metric) => metric.name === name) ? view.title(index, name) : name.replaceAll("_", " "), shown(record.macro[name]), ...each.map(shown)];
+    }));
     byId("command").textContent = extra.command.split("\n").map(visible).join("\n");
+    byId("nucleus").textContent = extra.nucleus;
     byId("copy").onclick = ({ target }) => detoxbench.copy(extra.command, target);
     byId("record").href = URL.createObjectURL(new Blob([JSON.stringify(record)], { type: "application/json" }));
     byId("record").download = `${id}.json`;

@@ -4,7 +4,7 @@ detoxbench.samples = (id, there, languages) => {
   const { el, load, visible, number, language, direction } = detoxbench;
   const byId = (name) => document.getElementById(name);
   const FIRST = 5, LONG = 600;
-  if (!there) {
+  if (!there.length) {
     byId("warning").replaceChildren("This site was built without the samples of this run.");
     return;
   }
@@ -50,17 +50,17 @@ detoxbench.samples = (id, there, languages) => {
 
   byId("show").onclick = async () => {
     try {
-      const samples = await load(`s-${id}`);
-      const tags = languages.filter((tag) => samples[tag]);
+      const tags = languages.filter((tag) => there.includes(tag));
+      const page = async (tag) => list(await load(`s-${id}-${tag}`), tag);
       detoxbench.view.options(byId("language"), tags.map((tag) => [tag, language(tag)]), detoxbench.state.get("lang") ?? (tags.includes("en") ? "en" : tags[0]));
-      byId("language").onchange = ({ target }) => { detoxbench.remember({ lang: target.value }); list(samples[target.value], target.value); };
+      byId("language").onchange = ({ target }) => { detoxbench.remember({ lang: target.value }); page(target.value).catch(detoxbench.fail); };
       byId("all").onclick = ({ target }) => {
         target.setAttribute("aria-pressed", "true");
         byId("list").querySelectorAll(".sample ol > li").forEach(unveil);
       };
+      await page(byId("language").value);
       byId("samples").hidden = false;
       byId("show").closest("p").remove();
-      list(samples[byId("language").value], byId("language").value);
       byId("language").focus();
     } catch (error) { detoxbench.fail(error); }
   };

@@ -2,7 +2,7 @@
 "use strict";
 detoxbench.table = (() => {
   const { el, number, interval, isolated, language } = detoxbench;
-  const WIDTH = 132, HEIGHT = 14, PAD = 5;
+  const WIDTH = 104, HEIGHT = 12, PAD = 5;
 
   // The interval on the column's scale, with the base's value as a faint line.
   function whisker([value, low, high], [least, most], reference) {
@@ -18,9 +18,9 @@ detoxbench.table = (() => {
     return svg;
   }
 
-  function estimateCell(estimate, domain, reference) {
+  function estimateCell(estimate, domain, reference, digits) {
     if (!estimate) return el("span", { class: "none", text: "–" });
-    const text = interval(estimate);
+    const text = interval(estimate, digits);
     const space = text.indexOf(" [");
     return el("div", { class: "estimate" },
       el("span", {}, el("b", { text: space < 0 ? text : text.slice(0, space) }),
@@ -76,7 +76,7 @@ detoxbench.table = (() => {
     const sorted = column.getSortIndex() === 0 && column.getIsSorted();
     const attributes = { scope: "col", class: meta.class, "aria-sort": sorted ? (sorted === "asc" ? "ascending" : "descending") : false };
     if (!column.getCanSort()) return el("th", attributes, meta.title);
-    return el("th", attributes, el("button", { type: "button", "data-column": column.id, title: meta.hint ?? false,
+    return el("th", attributes, el("button", { type: "button", "data-column": column.id, "data-tip": meta.hint ?? false,
       onclick: () => column.toggleSorting(sorted ? sorted === "asc" : meta.descending ?? false) },
     el("span", {}, meta.title, meta.scope ? el("small", { text: language(meta.scope) }) : null),
     el("span", { class: "arrow", "aria-hidden": "true", text: sorted ? (sorted === "asc" ? "▲" : "▼") : "" })));

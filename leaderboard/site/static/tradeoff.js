@@ -16,6 +16,25 @@
     return kept;
   }
 
+  // Labels that would lie over another one's are left out; the front and the least toxic go first.
+  function apart(named, all, log) {
+    const [width, height] = [Math.max(200, byId("chart").clientWidth - 90), 400];
+    const scale = (values, size, at) => {
+      const [least, most] = [Math.min(...values), Math.max(...values)];
+      return (value) => (size * (at(value) - at(least))) / (at(most) - at(least) || 1);
+    };
+    const across = scale(all.flatMap((point) => [point.xLow, point.xHigh]), width, (value) => value);
+    const up = scale(all.flatMap((point) => [point.yLow, point.yHigh]), height, log ? Math.log : (value) => value);
+    const taken = [];
+    for (const point of [...named].sort((p, q) => q.front - p.front || p.x - q.x)) {
+      const [left, middle, wide] = [across(point.x) + 9, up(point.y), point.label.length * 7 + 4];
+      const box = [left, left + wide, middle, middle + 17];
+      const free = left + wide <= width + 60 && taken.every(([a, b, c, d]) => box[1] < a || box[0] > b || box[3] < c || box[2] > d);
+      if (free) taken.push(box);
+      else point.label = null;
+    }
+  }
+
   view.start(async (board, rows, index) => {
     const choices = board.metrics.map((name) => [name, view.title(index, name)]);
     const pick = (name, otherwise) => (board.metrics.includes(state.get(name)) ? state.get(name) : board.metrics.includes(otherwise) ? otherwise : board.metrics[0]);
@@ -45,12 +64,14 @@
       for (const point of best) point.front = true;
       const kept = points.length > MOST ? [...best, ...points.filter((point) => !point.front).slice(0, MOST - best.length)] : points;
       const models = new Set(kept.map((point) => point.model));
-      for (const point of kept) if (kept.length <= 14 || point.front) point.label = plain(models.size > 1 && innerWidth >= 640 ? `${point.name} · ${point.model}` : point.name, 34);
+      const named = kept.filter((point) => kept.length <= 14 || point.front);
+      for (const point of named) point.label = plain(models.size > 1 && innerWidth >= 640 ? `${point.name} · ${point.model}` : point.name, innerWidth < 640 ? 18 : 34);
       kept.sort((p, q) => (q.method === "none") - (p.method === "none") || p.method.localeCompare(q.method));
       // Unless somebody chose: logarithmic where the values lie far apart.
       const heights = kept.map((point) => point.y);
       if (!state.has("log")) byId("log").checked = Math.min(...heights) > 0 && Math.max(...heights) > 5 * Math.min(...heights);
       const log = byId("log").checked && kept.every((point) => point.yLow > 0);
+      apart(named, kept, log);
       await detoxbench.chart(byId("chart"), "tradeoff", kept, { xTitle: view.title(index, x), yTitle: view.title(index, y) }, {
         click: (datum) => { if (datum.id) location.href = `run.html#id=${datum.id}`; },
         change: (spec) => {

@@ -23,8 +23,8 @@ detoxbench.view = (() => {
         document.getElementById("facts").replaceChildren(...board.facts.map(([name, value]) =>
           el("div", {}, el("dt", { text: name }), el("dd", {}, isolated(value)))));
         if (state.get("board")) remember({ board: board.id });
-        const { rows, findings } = await load(`b-${board.id}`);
-        await show(board, rows, index, findings);
+        const { rows, headline } = await load(`b-${board.id}`);
+        await show(board, rows, index, headline);
       };
       select.addEventListener("change", () => { remember({ board: select.value }); change().catch(detoxbench.fail); });
       await change();

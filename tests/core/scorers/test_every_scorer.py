@@ -72,7 +72,7 @@ def test_every_scorer(spec, tmp_path):
     assert scorer.version
     assert scorer.attributes
     assert len(set(scorer.attributes)) == len(scorer.attributes)
-    assert getattr(scorer, "direction", "higher") == "higher"
+    assert scorer.direction == "higher"
 
     nothing = scorer.score([], "en")
     assert set(nothing.values) == set(scorer.attributes)

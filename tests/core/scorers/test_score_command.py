@@ -23,7 +23,6 @@ from detoxbench.core.scorers.archive_io import import_responses, read_generation
 from detoxbench.harness.cli.agreement import agreement
 from detoxbench.harness.cli.report import report
 from detoxbench.harness.cli.score import score
-from detoxbench.tasks.task import restore
 
 SAMPLES = Path(os.environ.get("DETOXBENCH_SAMPLES", "/nonexistent"))
 
@@ -54,7 +53,7 @@ def test_mini_in_place_of_a_run(file, tmp_path, capsys):
         3,
     )
     assert (task.record.scorer, task.record.fluency_model, task.record.failed_scores) == ("mini", None, 0)
-    rows = [restore(row) for row in task.read_samples()]
+    rows = [row.result() for row in task.read_samples()]
     assert all(isinstance(row, PromptResult) and len(row.generations) == 3 for row in rows)
     top = np.mean([max(row.scores["toxicity"]) for row in rows])
     assert task.metrics["expected_max_toxicity"] == pytest.approx(top)
@@ -182,7 +181,7 @@ def test_published_answers_are_the_published_scores(name, tmp_path):
     for name in ("expected_max_toxicity", "toxicity_probability", "toxic_fraction"):
         assert archived.metrics[name] == given.metrics[name]
     (one,), (other,) = archived.read_samples(), given.read_samples()
-    assert {key: other["measured"]["scores"][key] for key in one["measured"]["scores"]} == one["measured"]["scores"]
+    assert {key: other.measured.scores[key] for key in one.measured.scores} == dict(one.measured.scores)
 
 
 @pytest.mark.parametrize("kill", [signal.SIGINT, signal.SIGKILL])
@@ -280,7 +279,7 @@ def test_hostile_texts_are_text(tmp_path, capsys):
     score([write(tmp_path / "a [bold] file.jsonl", rows)], ["mini"], tmp_path / "out", fluency_model="mini")
     task = only(tmp_path / "out").tasks["generations_en"]
     assert task.metrics["failed_fraction"] == 0
-    assert [row["doc"]["text"] for row in task.read_samples()] == HOSTILE
+    assert [row.doc.text for row in task.read_samples()] == HOSTILE
     report([tmp_path / "out"])
     assert capsys.readouterr().out.count("a [bold] file") == 2
 

@@ -109,7 +109,7 @@ def test_wheel_is_small_enough_and_whole(installed):
     for needed in (
         "harness/py.typed",
         "harness/mini/model/model.safetensors",
-        "tasks/rtp_multilingual/_group.yaml",
+        "tasks/rtp_multilingual/_base.yaml",
         "tasks/rtp_lx/card.json",
     ):
         assert f"detoxbench/{needed}" in names

@@ -47,7 +47,7 @@ def numbers(folder: Folder):
     found = {}
     for digest, path in folder.found().items():
         task = load(path).tasks["rtp_multilingual_en"]
-        texts = [sample["filtered_resps"] for sample in task.read_samples()]
+        texts = [sample.filtered_resps for sample in task.read_samples()]
         # A bound that is not a number equals itself here.
         found[digest] = (texts, {name: repr(value) for name, value in task.metrics.items()})
     return found

@@ -26,6 +26,8 @@ HOSTILE = {
     "formula": "=HYPERLINK(1)",
     "prototype": "__proto__",
 }
+STATIC = ("about", "published", "catalog", "contribute")
+"""Pages without a script of their own."""
 STALLED = 120_000
 """Milliseconds after which a page counts as stalled: no measure of speed, a guard against waiting for ever."""
 METHODS = (("none", 0.0, 1.0), ("dexperts", -0.3, 1.3), ("goodtriever", -0.28, 1.1), ("self_debias", -0.05, 1.6))
@@ -107,7 +109,7 @@ def visit(browser):
         page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
         page.on("dialog", lambda dialog: (page.problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
         page.goto((base or site.as_uri()) + "/" + address)
-        if ready and address.split(".")[0] not in ("about", "published"):
+        if ready and address.split(".")[0] not in STATIC:
             page.locator("body[data-ready=true]").or_(page.locator("main > .error")).first.wait_for(state="attached")
             assert page.problems == []
         return page

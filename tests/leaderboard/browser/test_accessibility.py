@@ -7,9 +7,11 @@ import pytest
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 
 
-@pytest.mark.parametrize("page_name", ["index", "tradeoff", "languages", "compare", "run", "about", "published"])
+@pytest.mark.parametrize(
+    "page_name", ["index", "tradeoff", "languages", "compare", "run", "about", "published", "catalog", "contribute"]
+)
 def test_no_serious_violation(visit, site, page_name):
-    sampled = next((site / "data").glob("s-*.js")).stem[2:]
+    sampled = next((site / "data").glob("s-*.js")).stem.split("-")[1]
     page = visit(site, f"{page_name}.html" + (f"#id={sampled}" if page_name == "run" else ""), color_scheme="light")
     for details in page.locator("details:not(.menu)").all():
         details.evaluate("node => { node.open = true; }")

@@ -38,7 +38,7 @@ def test_names_are_shown_as_text(visit, hostile_site):
 
 def test_runs_and_their_samples(visit, hostile_site):
     page = visit(hostile_site)
-    links = [link.get_attribute("href") for link in page.locator("tbody th.name a").all()]
+    links = [link.get_attribute("href") for link in page.locator("tbody th.name div > a").all()]
     assert len(links) == 7
     for link in links[::2]:
         page = visit(hostile_site, link)
@@ -53,7 +53,7 @@ def test_runs_and_their_samples(visit, hostile_site):
 
 def test_a_long_text_is_folded(visit, hostile_site):
     long = next(path for path in (hostile_site / "data").glob("s-*.js") if "w" * 1000 in path.read_text())
-    page = visit(hostile_site, f"run.html#id={long.stem[2:]}")
+    page = visit(hostile_site, f"run.html#id={long.stem.split('-')[1]}")
     page.locator("#show").click()
     page.locator("#all").click()
     page.locator("#list button", has_text="100,003 characters").first.click()

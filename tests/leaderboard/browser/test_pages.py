@@ -12,13 +12,13 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pyarrow.parquet
 import pytest
 
-PAGES = ("index", "tradeoff", "languages", "compare", "run", "about", "published")
+PAGES = ("index", "tradeoff", "languages", "compare", "run", "about", "published", "catalog", "contribute")
 PHONE = {"viewport": {"width": 375, "height": 740}, "is_mobile": True, "has_touch": True}
 
 
 def sampled(site):
     """The id of the run with samples."""
-    return next((site / "data").glob("s-*.js")).stem[2:]
+    return next((site / "data").glob("s-*.js")).stem.split("-")[1]
 
 
 def board_of(page, runs):
@@ -29,7 +29,7 @@ def board_of(page, runs):
 
 
 def names(page):
-    return page.locator("tbody th.name a").all_inner_texts()
+    return page.locator("tbody th.name div > a").all_inner_texts()
 
 
 def address(page, site):
@@ -59,10 +59,10 @@ def test_headings_sort(visit, site):
     board_of(page, 8)
     assert page.locator("th[aria-sort]").inner_text().startswith("Rank")
     best = names(page)
-    page.locator("thead button", has_text="Perplexity").click()
-    values = [float(text) for text in page.locator("tbody tr td:nth-child(5) b").all_inner_texts()]
+    page.locator("thead button", has_text="Bits per byte").click()
+    values = [float(text) for text in page.locator("tbody tr td:nth-child(4) b").all_inner_texts()]
     assert values == sorted(values)
-    page.locator("thead button", has_text="Perplexity").click()
+    page.locator("thead button", has_text="Bits per byte").click()
     assert page.locator("th[aria-sort=descending]").count() == 1
     page.locator("thead button", has_text="Rank").click()
     assert names(page) == best
@@ -85,8 +85,8 @@ def test_a_view_is_shared_by_its_address(visit, site):
     page.locator("#languages-summary").click()
     page.locator("#languages label", has_text="Arabic").click()
     page.keyboard.press("Escape")
-    page.locator("thead button", has_text="Toxicity probability").first.click()
-    page.locator("th[aria-sort]", has_text="Toxicity probability").first.wait_for()
+    page.locator("thead button", has_text="Dist-2").first.click()
+    page.locator("th[aria-sort]", has_text="Dist-2").first.wait_for()
     assert page.locator("#count").inner_text() == "1 of 8 runs"
     other = visit(site, address(page, site))
     assert other.locator("#count").inner_text() == "1 of 8 runs"
@@ -133,7 +133,7 @@ def test_downloads_are_what_is_shown(visit, site):
     for row, line, packed in zip(rows, lines, table, strict=True):
         assert row == packed
         assert {name: "" if value is None else str(value) for name, value in row.items()}.keys() == line.keys()
-        assert float(line["perplexity macro"]) == row["perplexity macro"]
+        assert float(line["dist2 macro"]) == row["dist2 macro"]
     with page.expect_download() as download:
         page.locator("a[data-file=parquet]").click()
     assert pyarrow.parquet.read_table(download.value.path()).num_rows > 100

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.transformers_api import conversions
+from detoxbench.core.transformers_private import conversions
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.merging import write
 from detoxbench.methods.merging.align import base_of

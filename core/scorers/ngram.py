@@ -1,0 +1,140 @@
+"""``ngram``: logistic regression on hashed n-grams, for real text in 17 languages, embedded; ``ngram:FOLDER`` is one
+that ``detoxbench fit scorer`` made.
+
+No network, no GPU, a few megabytes, tens of thousands of texts a second. What its scores are worth in each language
+stands in the card beside the weights, and in ``validity``. Weights of hashes say nothing of the texts they come from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from ..errors import DetoxbenchError
+from ..files import sha256
+from . import ngram_features
+from .base import Scorer, Scores, check_language
+from .ngram_features import BITS, SIZES, WORDS
+from .spec import parse
+
+EMBEDDED = Path(__file__).parents[1] / "ngram"
+WEIGHTS, CARD = "weights.safetensors", "card.json"
+KIND = "detoxbench.scorer.ngram"
+SCHEMA = 1
+FEATURES = {"bits": BITS, "sizes": list(SIZES), "words": list(WORDS), "version": 1}
+"""What a card must say of its features: weights of others are of no use here. A change of the hashes is a version."""
+CHUNK = 4096
+"""Texts at a time, so that memory stays bounded."""
+DECIMALS = 6
+"""Of a score: the last bits of an exponential differ between processors."""
+
+
+class NgramScorer(Scorer):
+    """See the module.
+
+    Args:
+        folder: with ``weights.safetensors`` and ``card.json``.
+        name: what results call it.
+
+    Raises:
+        DetoxbenchError: for a folder that holds none, or one of another version.
+    """
+
+    attributes = ("toxicity",)
+
+    def __init__(self, folder: Path = EMBEDDED, name: str = "ngram"):
+        self.name = name
+        self.folder = folder
+        self.card = _card(folder)
+        self.languages = frozenset(self.card["languages"])
+
+    @classmethod
+    def from_spec(cls, argument: str, **options: Any) -> NgramScorer:
+        """``ngram`` or ``ngram:FOLDER``; a fitted one is named by its folder's name, told apart by its version."""
+        if not argument.strip():
+            parse("ngram", "", options, options={})
+            return cls()
+        (folder,), _ = parse("ngram", argument, options, arguments=("folder",), options={})
+        path = Path(folder).expanduser()
+        return cls(path, f"ngram:{path.resolve().name}")
+
+    @cached_property
+    def version(self) -> str:  # type: ignore[override]
+        """sha256 of the weights."""
+        return f"sha256:{sha256(self.folder / WEIGHTS)}"
+
+    @property
+    def validity(self) -> Mapping[str, Any]:
+        """Language -> figures on texts that it was not fitted on, as its card has them."""
+        return self.card.get("validity", {})
+
+    @cached_property
+    def _weights(self) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
+        """float64 ``[columns of the table]``; by language, slope and offset of the margin."""
+        path = self.folder / WEIGHTS
+        try:
+            stored = load_file(path)
+            table = np.zeros(2**BITS)
+            table[stored["columns"]] = stored["weights"]
+            scales = dict(zip(sorted(self.languages), stored["scales"].astype(float).tolist(), strict=True))
+        except (OSError, SafetensorError, KeyError, IndexError, ValueError) as error:
+            raise DetoxbenchError(f"scorer '{self.name}': '{path}' cannot be read: {error}") from None
+        return table, {lang: (slope, offset) for lang, (slope, offset) in scales.items()}
+
+    def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
+        """Calibrated probability that people call each text toxic; a text without a word has no score.
+
+        Raises:
+            DetoxbenchError: for a language that it was not fitted on.
+        """
+        check_language(self, lang)
+        table, scales = self._weights
+        primary = lang.split("-")[0].lower()
+        slope, offset = scales[primary]
+        margins = np.concatenate(
+            [np.zeros(0)]
+            + [
+                margins_of(texts[start : start + CHUNK], primary, table, primary not in self.card["alone"])
+                for start in range(0, len(texts), CHUNK)
+            ]
+        )
+        values = np.round(1 / (1 + np.exp(-np.clip(margins * slope + offset, -30, 30))), DECIMALS)
+        reasons = [
+            None if scored else "no word in it" if text.strip() else "empty text"
+            for text, scored in zip(texts, np.isfinite(margins), strict=True)
+        ]
+        return Scores({self.attributes[0]: values}, reasons)
+
+
+def margins_of(texts: Sequence[str], lang: str, table: np.ndarray, shared: bool = True) -> np.ndarray:
+    """Sum of the weights of each text's n-grams over the root of their number: [texts], NaN where there is none."""
+    rows, columns = ngram_features.features(texts, lang, shared)
+    numbers = np.bincount(rows, minlength=len(texts))
+    sums = np.bincount(rows, weights=table[columns], minlength=len(texts))
+    return np.divide(sums, np.sqrt(numbers), out=np.full(len(texts), np.nan), where=numbers > 0)
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    path = folder / CARD
+    hint = "detoxbench fit scorer --kind ngram makes such a folder"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DetoxbenchError(f"scorer 'ngram': '{path}' cannot be read ({error.strerror}); {hint}") from None
+    except ValueError as error:
+        raise DetoxbenchError(f"scorer 'ngram': '{path}' is not JSON ({error}); {hint}") from None
+    if not isinstance(card, dict) or card.get("kind") != KIND or card.get("schema_version") != SCHEMA:
+        raise DetoxbenchError(f"scorer 'ngram': '{path}' is no card of kind {KIND}, version {SCHEMA}; {hint}")
+    if card.get("features") != FEATURES:
+        raise DetoxbenchError(
+            f"scorer 'ngram': '{path}' was fitted on other features ({card.get('features')}) than this version's "
+            f"({FEATURES}): fit it again"
+        )
+    return card

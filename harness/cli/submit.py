@@ -1,0 +1,60 @@
+"""``detoxbench submit``: results as records of the leaderboard, checked, with what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def submit(
+    results: Annotated[
+        list[Path] | None, typer.Argument(help="folders or files that lm_eval --output_path wrote, with samples")
+    ] = None,
+    records: Annotated[Path, typer.Option(help="records folder: new runs are added to it")] = Path("leaderboard/runs"),
+    check: Annotated[
+        bool, typer.Option("--check", help="only say whether what is given, or all records, holds")
+    ] = False,
+) -> None:
+    """Check results as the leaderboard does, write the record of each run, and say what to do with it.
+
+    Every number is computed from the samples again. Exit status 1 if a file is left out, and nothing is written then.
+    """
+    from ...core.errors import DetoxbenchError
+    from ...leaderboard import submissions
+    from ...leaderboard.site import sources, tables
+
+    console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+    if not results and not check:
+        raise DetoxbenchError("nothing to submit: give folders of results, or --check for the records that are there")
+    found = sources.gather(results or [], None if results else records)
+    for problem in found.problems:
+        errors.print(f"left out: {problem}", markup=False)
+    if not found.records and not found.problems:
+        raise DetoxbenchError(f"no record in '{records}'")
+    if found.problems:
+        errors.print("detoxbench: nothing was written: mend or remove what is left out", markup=False)
+        raise typer.Exit(1)
+    for record in found.records if results else []:
+        console.print(record.label, markup=False)
+        for note in tables.obstacles(record):
+            console.print(f"  {note}", markup=False)
+    if check:
+        count = len(found.records)
+        console.print(f"{count} {'run holds' if count == 1 else 'runs hold'}", markup=False)
+        return
+    written = submissions.append(records, found.records)
+    for path in written:
+        console.print(f"wrote {path}", markup=False)
+    if not written:
+        console.print(f"nothing new: {records} has these runs already", markup=False)
+        return
+    console.print(
+        f"\nnext:\n"
+        f"  1. look at it: detoxbench leaderboard --records {records} --out site && detoxbench leaderboard serve site\n"
+        f"  2. git checkout -b my-run && git add {' '.join(map(str, written))} && git commit -m 'Leaderboard: a run'\n"
+        f"  3. open a pull request with these files alone; its template asks what readers must know",
+        markup=False,
+    )

@@ -1,0 +1,214 @@
+"""``detoxbench fit scorer`` and ``detoxbench validate``, from files to figures."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from detoxbench.core import scorers
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.validity.labelled import LabelledText
+from detoxbench.core.validity.split import part_of
+from detoxbench.harness import validation
+from detoxbench.harness.cli import validity_plot
+from detoxbench.harness.cli.fit_scorer import scorer as fit_scorer
+from detoxbench.harness.cli.validate import validate
+from detoxbench.harness.scorer_training import examples as data
+from detoxbench.harness.scorer_training import ngram
+
+RUDE = {"fr": ("idiot", "crétin"), "de": ("idiot", "trottel")}
+KIND = {"fr": ("jardin", "soleil", "pain"), "de": ("garten", "sonne", "brot")}
+
+
+def rows(clusters=400, langs=("fr", "de")):
+    draw = random.Random(1)
+    found = []
+    for cluster in range(clusters):
+        toxic = draw.random() < 0.4
+        for lang in langs:
+            words = [draw.choice(KIND[lang]) for _ in range(4)] + ([draw.choice(RUDE[lang])] if toxic else [])
+            ratings = [draw.choice((3, 4, 5)) if toxic else draw.choice((1, 2)) for _ in range(3)]
+            found.append({
+                "text": " ".join(draw.sample(words, len(words))), "lang": lang, "annotators": ratings,
+                "cluster": f"own/{cluster}", "gpt4": 5 if toxic else 1, "half": 0.5 if cluster else None,
+            })  # fmt: skip
+    return found
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    path = tmp_path_factory.mktemp("labels") / "own.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows()), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(labelled, tmp_path_factory):
+    out = tmp_path_factory.mktemp("fitted") / "scorer"
+    fit_scorer([str(labelled)], out)
+    return out
+
+
+def test_fit(labelled, fitted, tmp_path):
+    scorer = scorers.load(f"ngram:{fitted}")
+    assert scorer.languages == {"fr", "de"}
+    assert scorer.card["alone"] == []
+    low, high = scorer.score(["jardin soleil pain", "soleil idiot pain"], "fr").values["toxicity"]
+    assert low < 0.3
+    assert high > 0.7
+    auc = scorer.validity["fr"]["file"]["figures"]["auc"]
+    assert auc["value"] > 0.95
+    assert scorer.card["sources"][0]["licence"] == "yours"
+    assert scorer.card["texts"]["test"] == sum(part_of(row["cluster"]) == "test" for row in rows())
+    assert set(load_file(fitted / "weights.safetensors")) == {"columns", "weights", "scales"}
+    page = (fitted / "README.md").read_text()
+    assert "| fr | file (test) |" in page
+    assert "(yours)" in page
+    again = tmp_path / "again"
+    fit_scorer([str(labelled)], again)
+    assert scorers.load(f"ngram:{again}").version == scorer.version
+    with pytest.raises(DetoxbenchError, match="exists already"):
+        fit_scorer([str(labelled)], again)
+    with pytest.raises(DetoxbenchError, match="unknown kind of scorer 'ngrams': did you mean 'ngram'"):
+        fit_scorer([str(labelled)], tmp_path / "other", kind="ngrams")
+
+
+def test_checks_are_apart(labelled, tmp_path):
+    """What it is measured on beside its own sets says nothing of its validity in the language."""
+    cases = tmp_path / "french.csv"
+    cases.write_text(
+        "functionality,test_case,label_gold,target_ident,templ_id\n"
+        "ident_neutral_nh,soleil pain,non-hateful,women,1\nderog_neg_emote_h,jardin,hateful,women,2\n",
+        encoding="utf-8",
+    )
+    fit_scorer([str(labelled)], tmp_path / "out", check=[f"hatecheck={tmp_path}"], penalty=[0.1])
+    card = scorers.load(f"ngram:{tmp_path / 'out'}").card
+    assert set(card["validity"]["fr"]) == {"file"}
+    assert card["checks"]["fr"]["hatecheck"]["part"] == "all"
+    assert card["identities"]["hatecheck"]["women"]["fr"]["value"] == 0
+    assert "| women | 0.00 |" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_too_little_to_fit_on(tmp_path):
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows(30)), encoding="utf-8")
+    with pytest.raises(DetoxbenchError, match="texts in the calibration part"):
+        fit_scorer([str(path)], tmp_path / "few")
+
+
+def test_regression_has_no_gradient_left():
+    """At the optimum the penalty holds every weight: penalty * w = X^T (t - p)."""
+    from scipy import sparse
+
+    rng = np.random.default_rng(0)
+    x = sparse.csr_matrix(rng.random((60, 5)))
+    targets, owners = rng.random(60), rng.integers(0, 2, 60)
+    weights, offsets = ngram.regression(x, targets, np.ones(60), owners, 0.5, 500)
+    rest = targets - 1 / (1 + np.exp(-(x @ weights + offsets[owners])))
+    np.testing.assert_allclose(x.T @ rest, 0.5 * weights, atol=0.02)
+    np.testing.assert_allclose(np.bincount(owners, rest), 0, atol=0.05)
+
+
+def test_targets_of_translations():
+    def text(cluster, lang, label):
+        return LabelledText("a", lang, label, label >= 0.5, cluster)
+
+    found = data.of([[text("1", "fr", 1.0), text("1", "de", 0.0), text("2", "fr", 0.0), text("3", "de", 0.4)]])
+    # Means: fr 0.5, de 0.2. Cluster 1 is 0.5 above in fr and 0.2 below in de: 0.15 above on average.
+    np.testing.assert_allclose(data.shared(found, 0.5), [(1 + 0.65) / 2, 0.35 / 2, 0, 0.4])
+    np.testing.assert_allclose(data.shared(found, 0.0), found.targets)
+    assert data.families(found) == [("de", "fr")]
+    apart = data.of([[text("1", "fr", 1.0), text("2", "de", 0.0)]])
+    assert data.families(apart) == [("de",), ("fr",)]
+
+
+def test_neutral_sentences_name_groups_in_every_language():
+    langs = sorted(scorers.load("ngram").languages)
+    found = data.identities(langs)
+    assert {lang for _, lang in found} == set(langs)
+    assert all("{" not in text for text, _ in found)
+
+
+def test_validate(labelled, fitted, capsys, tmp_path):
+    columns = ["gpt4=gpt4:1-5", "half=half"]
+    validate(str(labelled), [f"ngram:{fitted}"], columns, part="test", resamples=100, as_json=True,
+             archive=str(tmp_path / "scores.sqlite"), out=tmp_path / "found.json")  # fmt: skip
+    found = json.loads(capsys.readouterr().out)
+    assert found == json.loads((tmp_path / "found.json").read_text())
+    gpt4, half, own = found["scorers"]
+    assert gpt4["languages"]["fr"]["figures"]["auc"]["value"] == 1
+    assert half["languages"]["fr"]["figures"]["auc"]["value"] == 0.5
+    assert half["languages"]["fr"]["better_than_chance"] is False
+    assert own["macro"]["figures"]["auc"]["value"] > 0.95
+    assert found["annotators"]["macro"]["figures"]["alpha_ordinal"]["value"] > 0.5
+    assert found["labels"]["part"] == "test"
+    assert len(found["comparisons"]) == 3
+    # A second run reads the archive, and says the same.
+    validate(str(labelled), [f"ngram:{fitted}"], columns, part="test", resamples=100, as_json=True,
+             archive=str(tmp_path / "scores.sqlite"), offline=True)  # fmt: skip
+    assert json.loads(capsys.readouterr().out) == found
+
+
+def test_table_and_warning(labelled, fitted, capsys):
+    validate(str(labelled), [f"ngram:{fitted}"], resamples=100, lang=["fr"], limit=50)
+    printed = capsys.readouterr()
+    assert "was fitted on 'file'" in printed.err
+    assert "each annotator against the others" in printed.out
+    validate(str(labelled), ["mini"], ["half=half"], resamples=100, limit=30)
+    assert "no better than chance" in capsys.readouterr().out
+
+
+def test_unsupported_languages_are_unscored_and_counted(tmp_path, capsys):
+    path = tmp_path / "sw.jsonl"
+    path.write_text(json.dumps({"text": "habari", "label": 0, "lang": "sw"}) + "\n")
+    validate(str(path), ["ngram"], resamples=100, as_json=True)
+    one = json.loads(capsys.readouterr().out)["scorers"][0]
+    assert one["languages"]["sw"]["share_unscored"] == 1
+    assert sum(one["reasons"].values()) == 1
+
+
+def test_what_is_refused(labelled):
+    for arguments, message in (
+        ({}, "nothing to validate"),
+        ({"scorer": ["mini"], "part": "tests"}, "did you mean 'test'"),
+        ({"column": ["gpt4"]}, "give NAME=FIELD"),
+        ({"column": ["gpt4=gpt4"]}, "are not on the scale 0 to 1"),
+        ({"column": ["x=nothing"]}, "no text has a number"),
+    ):
+        with pytest.raises(DetoxbenchError, match=message):
+            validate(str(labelled), resamples=100, **arguments)
+
+
+def test_published_columns():
+    texts = [LabelledText("a", "fr", 0, False, str(n), columns={"x": v}) for n, v in enumerate([1, 5, np.nan] * 100)]
+    texts.append(LabelledText("a", "fr", 0, False, "off", columns={"x": 0}))
+    column = validation.Published.parse("gpt=x:1-5").column(texts)
+    assert column.scores[:2].tolist() == [0, 1]
+    assert np.isnan(column.scores[[2, -1]]).all()
+    assert column.about["reasons"] == {"off the scale": 1, "no number": 100}
+    with pytest.raises(DetoxbenchError, match="for another scale"):
+        validation.Published.parse("x=y:5-1")
+
+
+def test_charts(labelled, fitted, tmp_path):
+    pytest.importorskip("vl_convert")
+    validate(str(labelled), [f"ngram:{fitted}"], ["gpt4=gpt4:1-5"], resamples=100, part="test", plot=tmp_path / "plots")
+    names = {path.name for path in (tmp_path / "plots").iterdir()}
+    assert names == {f"validity-{one}.{end}" for one in ("auc", "reliability") for end in ("svg", "png")}
+    assert "one annotator" in (tmp_path / "plots" / "validity-auc.svg").read_text()
+    assert validity_plot.SCALE == 2
+
+
+def test_published_scores_on_rtp_lx(samples_folder, capsys):
+    """Near the published figures of another part: GPT-4 0.836, Azure 0.819, one annotator against the others 0.88."""
+    folder = samples_folder / "rtp_lx_labels"
+    if not folder.is_dir():
+        pytest.skip("no rtp_lx_labels")
+    validate(f"rtp_lx={folder}", None, ["gpt4=gpt4:1-5", "azure=azure_content_safety"], resamples=100, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    gpt4, azure = (one["macro"]["figures"]["auc"]["value"] for one in found["scorers"])
+    assert gpt4 == pytest.approx(0.85, abs=0.01)
+    assert azure == pytest.approx(0.84, abs=0.01)
+    assert found["annotators"]["macro"]["figures"]["auc"]["value"] == pytest.approx(0.885, abs=0.01)
