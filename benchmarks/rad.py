@@ -1,10 +1,10 @@
-"""What RAD costs beside its base model, paired in one process: the tree of candidates, and a copy of the cache for each.
+"""What RAD costs beside its base model, paired in one process: by the tree of candidates, or by copies of the cache.
 
-    python benchmarks/rad.py                       # GPT-2 small, a reward model of a quarter of its size, k = 20
+    python benchmarks/rad.py                    # GPT-2 small, a reward model of a quarter of its size, k = 20
     python benchmarks/rad.py --sequences 1 --repeats 5 --copies
 
-Both models are random. The base model has GPT-2 small's shape; the reward model a quarter of its parameters (6 layers of
-384, 50,257 tokens, of which it has no head). Sequences are sampled together, one prompt each.
+Both models are random. The base model has GPT-2 small's shape; the reward model a quarter of its parameters (6 layers
+of 384, 50,257 tokens, of which it has no head). Sequences are sampled together, one prompt each.
 """
 
 from __future__ import annotations
@@ -68,12 +68,11 @@ def main() -> None:
         ratios = {way: [one / two for one, two in zip(found[way], found["base"], strict=True)] for way in ways}
         table.add_row(
             str(count), f"{middle['base']:.2f}", *(f"{middle[way]:.2f}" for way in ways),
-            *(f"{statistics.median(ratios[way]):.2f} ({min(ratios[way]):.2f} to {max(ratios[way]):.2f})" for way in ways),
+            *(f"{statistics.median(one):.2f} ({min(one):.2f} to {max(one):.2f})" for one in ratios.values()),
         )  # fmt: skip
     console = Console()
-    console.print(
-        f"base model {size(base):,} parameters, reward model {size(reward):,} ({size(reward) / size(base):.0%})"
-    )
+    share = size(reward) / size(base)
+    console.print(f"base model {size(base):,} parameters, reward model {size(reward):,} ({share:.0%})")
     console.print(table)
 
 
