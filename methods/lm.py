@@ -85,8 +85,8 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
 
     @property
     def prefix_room(self) -> int:
-        """Positions that prefixes take from the text, at most."""
-        return max(len(stream.prefix) for stream in self.streams.values())
+        """Positions that prefixes and proposed tokens take from the text, at most."""
+        return max(stream.room for stream in self.streams.values())
 
     @property
     def device(self) -> torch.device:

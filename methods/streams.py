@@ -96,6 +96,11 @@ class Stream:
         self.prefix = tuple(prefix)
         self.accepts = accepted(model)
 
+    @property
+    def room(self) -> int:
+        """Positions that it takes beside the text: of its prefix, and of what the model itself puts around it."""
+        return len(self.prefix) + getattr(self.model, "room", 0)
+
     def new_cache(self) -> Cache:
         """An empty one: the model's own kind, where it has one."""
         return self.model.new_cache() if hasattr(self.model, "new_cache") else new_cache(self.model.config)

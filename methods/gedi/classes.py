@@ -65,6 +65,11 @@ class ClassModel(nn.Module):
     def device(self) -> torch.device:
         return self.model.device
 
+    @property
+    def room(self) -> int:
+        """Positions of the longer code."""
+        return max(map(len, self.codes.values()))
+
     def new_cache(self) -> RememberingCache:
         """One for each class, and the sums so far."""
         return RememberingCache({BASE: self._streams[0].new_cache(), UNDESIRED: self._streams[1].new_cache()})

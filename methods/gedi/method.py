@@ -124,10 +124,6 @@ class GeDi(base.LogitMethod):
         omega: float = Field(30.0, ge=0, description="strength; 0 is the base model")
         rho: float = Field(0.2, ge=0, le=1, description="share of the most surely desired tokens that always stay")
 
-    @classmethod
-    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {}
-
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         source = arguments.class_model
         if source is None:

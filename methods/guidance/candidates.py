@@ -39,6 +39,9 @@ class Candidates(nn.Module):
         registered: whether ``to`` moves the body with this module.
     """
 
+    room = 1
+    """Positions beside the text: that of a candidate."""
+
     def __init__(self, body: Body, value: Value, *, registered: bool = True):
         super().__init__()
         self._body = (body,)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.sampling import Request, Sampling, generate
+from detoxbench.harness import model_arguments
 from detoxbench.harness.cli import fit as command
 from detoxbench.methods import artifacts, load_detoxified, provenance
 from detoxbench.methods.gedi import fit as fitting
@@ -72,6 +73,13 @@ def test_strength_0_is_the_base_model(tiny, artifacts):
     requests = [Request([3, 4, 5], 11, range(4)), Request([6], 12, range(4))]
     sampling = Sampling(max_new_tokens=8)
     assert generate(lm, requests, sampling, eos=[0]) == generate(base, requests, sampling, eos=[0])
+
+
+def test_codes_take_positions(tiny):
+    model = ClassModel(tiny("gpt2", 4), [7], [9, 3])
+    lm = load_detoxified(tiny("gpt2", 0), "gedi", class_model=model)
+    assert model_arguments.positions(lm, 64) == 62
+    assert lm(torch.ones(1, 62, dtype=torch.long)).logits.shape == (1, 62, 61)
 
 
 def test_refused(tiny, new_tiny):

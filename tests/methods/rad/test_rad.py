@@ -14,6 +14,7 @@ from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.sampling import Request, Sampling, generate
 from detoxbench.core.sampling.cache import new_cache
 from detoxbench.core.scorers.base import Scores
+from detoxbench.harness import model_arguments
 from detoxbench.harness.cli import fit as command
 from detoxbench.methods import artifacts, first_use, load_detoxified
 from detoxbench.methods.guidance import written
@@ -89,6 +90,15 @@ def test_beyond_a_window(new_tiny):
     for place, token in enumerate((3, 4)):
         text = torch.cat([ids, torch.tensor([[token]])], dim=1)
         torch.testing.assert_close(values[place], reward(text, torch.ones_like(text))[0, -1], atol=1e-4, rtol=1e-4)
+
+
+def test_the_longest_text_leaves_a_position(tiny, artifacts):
+    lm = load_detoxified(tiny("gpt2", 0), "rad", **artifacts("gpt2", "rad"))
+    assert lm.prefix_room == 1
+    assert model_arguments.positions(lm, 64) == 63
+    assert lm(torch.ones(1, 63, dtype=torch.long), logits_to_keep=1).logits.shape[1] == 1
+    full = lm(torch.ones(1, 63, dtype=torch.long)).logits
+    torch.testing.assert_close(full[:, -1:], lm(torch.ones(1, 63, dtype=torch.long), logits_to_keep=1).logits)
 
 
 def test_loss_by_hand():
