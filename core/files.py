@@ -138,6 +138,11 @@ def fingerprint(content: Any) -> str:
     return sha256_text(json.dumps(content, sort_keys=True, default=str))
 
 
+def local_name(path: Path, digest: str) -> str:
+    """A folder or file as two machines call it: its last part, and what is in it."""
+    return f"{path.resolve().name}@sha256:{digest[:12]}"
+
+
 def safe_name(text: str) -> str:
     """A text as one part of a path: letters, digits and ``_ . + = @ -``, never empty, hidden, ``..`` or too long.
 

@@ -13,7 +13,7 @@ import torch
 
 from .constants import MINI
 from .errors import DetoxbenchError
-from .files import sha256
+from .files import local_name, sha256
 from .likelihood import Row, likelihoods
 from .mini import model_folder
 from .transformers_private import commit
@@ -38,7 +38,7 @@ class FluencyModel:
         folder = model_folder(self.name)
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
         except (OSError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
             raise DetoxbenchError(
@@ -52,6 +52,12 @@ class FluencyModel:
         """Revision of a hub model, else the sha256 of the weights."""
         _, model = self._loaded
         return commit(model) or weights_sha256(Path(model_folder(self.name)))
+
+    @property
+    def label(self) -> str:
+        """How results call it: the name on the hub, or a folder's last part with what is in it, never its path."""
+        folder = Path(self.name)
+        return local_name(folder, self.version) if self.name != MINI and folder.is_dir() else self.name
 
     @torch.inference_mode()
     def score(

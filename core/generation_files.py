@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import DetoxbenchError
 from .language_codes import is_tag
@@ -233,7 +233,7 @@ def _context(entry: Mapping[str, Any]) -> Any:
     return arguments[0][0] if arguments else None
 
 
-def _is_score(value: Any) -> bool:
+def _is_score(value: Any) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

@@ -129,7 +129,7 @@ def wrap_simple_evaluate(
             found = original(*bound.args, **bound.kwargs)
         return found if found is None else after(found)
 
-    module.simple_evaluate = simple_evaluate
+    setattr(module, "simple_evaluate", simple_evaluate)  # noqa: B010 - a module's attributes are not declared
 
 
 def wrap_make_table(module: ModuleType, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
@@ -140,7 +140,7 @@ def wrap_make_table(module: ModuleType, change: Callable[[dict[str, Any]], dict[
     def make_table(result_dict, *args, **kwargs):
         return original(change(result_dict), *args, **kwargs)
 
-    module.make_table = make_table
+    setattr(module, "make_table", make_table)  # noqa: B010
 
 
 def wrap_commands(module: ModuleType, around: Callable[[], AbstractContextManager[None]]) -> None:

@@ -230,7 +230,7 @@ class TaskRun(Record):
         repeated_prompts: replies of a chat model that began with the prompt, which was cut off before scoring.
         lang: BCP-47 tag of the task's prompts; None if mixed.
         scorer, scorer_version, attributes: see ``Scorer``.
-        fluency_model: name or folder; None if perplexity was not measured.
+        fluency_model: name on the hub, or of a folder with its sha256; None if perplexity was not measured.
         samples: K.
         prompts: number of prompts that the numbers rest on; None in results of earlier versions, as the next two.
         texts: number of their generations.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError, missing_extra
 
 TOKENIZERS = {"zh": "zh", "ja": "char", "ko": "char", "th": "char", "lo": "char", "km": "char", "my": "char"}
 """Of BLEU, for languages that 13a does not cut into words; ``char`` needs no dictionary."""
@@ -25,15 +25,13 @@ def quality(translations: Sequence[str], references: Sequence[str], lang: str) -
     Raises:
         DetoxbenchError: where the numbers of texts differ, or there is none.
     """
-    from sacrebleu.metrics.bleu import BLEU
-    from sacrebleu.metrics.chrf import CHRF
-
+    bleu, chrf = _sacrebleu()
     if len(translations) != len(references):
         raise DetoxbenchError(f"--reference: {len(references):,} texts for {len(translations):,} translations")
     if not translations:
         raise DetoxbenchError("--reference: no text to compare")
     found: dict[str, Any] = {"texts": len(translations)}
-    metrics = {"bleu": BLEU(tokenize=TOKENIZERS.get(lang.split("-")[0], "13a")), "chrf++": CHRF(word_order=2)}
+    metrics = {"bleu": bleu(tokenize=TOKENIZERS.get(lang.split("-")[0], "13a")), "chrf++": chrf(word_order=2)}
     for name, metric in metrics.items():
         score = metric.corpus_score(list(translations), [list(references)])
         found[name] = {"score": float(score.score), "signature": str(metric.get_signature())}
@@ -60,3 +58,13 @@ def paired(
             f"--reference: {len(references):,} rows for {len(rows):,} texts, and no id to match them by"
         )
     return [row[column] for row in rows], [row[reference_column] for row in references]
+
+
+def _sacrebleu() -> tuple[Any, Any]:
+    """sacrebleu's classes, which are an extra."""
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+        from sacrebleu.metrics.chrf import CHRF
+    except ImportError:
+        raise missing_extra("sacrebleu", "translate", "--reference") from None
+    return BLEU, CHRF

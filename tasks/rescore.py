@@ -131,16 +131,17 @@ def output(
     samples = max(map(len, part.generations))
     rows = [fractions(result, samples) for result in results]
     measured = [Measurements.of(result, row) for result, row in zip(results, rows, strict=True)]
-    uses, version = fluency_model != "none", None
-    if uses:
+    label, version = None, None
+    if fluency_model != "none":
         from ..core import fluency  # it imports torch
 
-        version = fluency.load(fluency_model).version
+        judge_of_fluency = fluency.load(fluency_model)
+        label, version = judge_of_fluency.label, judge_of_fluency.version
     about: dict[str, Any] = {
         "scorer": scorer.name,
         "scorer_version": scorer.version,
         "attributes": list(scorer.attributes),
-        "fluency_model": fluency_model if uses else None,
+        "fluency_model": label,
         "fluency_version": version,
         "constants": {"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
         **counts([one.model_dump() for one in measured], samples),

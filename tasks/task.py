@@ -247,7 +247,7 @@ class ToxicityTask(ConfigurableTask):
             scorer=scorer.name,
             scorer_version=scorer.version,
             attributes=list(scorer.attributes),
-            fluency_model=self.options.fluency_model if uses else None,
+            fluency_model=fluency.load(self.options.fluency_model).label if uses else None,
             fluency_version=fluency.load(self.options.fluency_model).version if uses else None,
             samples=self.options.samples,
             **self._counts,

@@ -24,27 +24,26 @@ class GrowingLayer(DynamicLayer):
         self._buffers: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args, **kwargs) -> tuple[Tensor, Tensor]:
-        if not self.is_initialized or self.keys.numel() == 0:
+        held, also = self.keys, self.values
+        if not self.is_initialized or held is None or also is None or held.numel() == 0:
             self.dtype, self.device = key_states.dtype, key_states.device
             self.keys, self.values = key_states, value_states
             self.is_initialized = True
-            return self.keys, self.values
-        start = self.keys.shape[-2]
+            return key_states, value_states
+        start = held.shape[-2]
         end = start + key_states.shape[-2]
-        if self._buffers is None or not self._has_room(end):
-            self._buffers = (self._grown(self.keys, end), self._grown(self.values, end))
+        if self._buffers is None or not self._has_room(self._buffers[0], held, end):
+            self._buffers = (self._grown(held, end), self._grown(also, end))
         keys, values = self._buffers
         keys[:, :, start:end] = key_states
         values[:, :, start:end] = value_states
         self.keys, self.values = keys[:, :, :end], values[:, :, :end]
         return self.keys, self.values
 
-    def _has_room(self, end: int) -> bool:
+    @staticmethod
+    def _has_room(buffer: Tensor, held: Tensor, end: int) -> bool:
         """Whether the buffer is still what the keys are a view of, and long enough."""
-        if self._buffers is None:
-            return False
-        keys = self._buffers[0]
-        return keys.data_ptr() == self.keys.data_ptr() and len(keys) == len(self.keys) and end <= keys.shape[-2]
+        return buffer.data_ptr() == held.data_ptr() and len(buffer) == len(held) and end <= buffer.shape[-2]
 
     @staticmethod
     def _grown(states: Tensor, end: int) -> Tensor:

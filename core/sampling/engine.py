@@ -169,7 +169,9 @@ class _Batch:
         scores, mask = self._prefill()
         for step in range(self.most):
             tokens = self._draw(scores, rows, step)
-            going = np.array([self._append(row, token) for row, token in zip(rows, tokens.tolist(), strict=True)])
+            going = np.array(
+                [self._append(row, token) for row, token in zip(rows.tolist(), tokens.tolist(), strict=True)]
+            )
             if step == self.most - 1 or not going.any():
                 break
             if step == 0:

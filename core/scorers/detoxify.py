@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ..errors import DetoxbenchError, missing_extra, unknown
-from ..files import sha256
+from ..files import local_name, sha256
 from ..folders import expanded
 from .base import Scorer, Scores, check_language
 from .classifier import WindowedClassifier, files_sha256, state_sha256
-from .hf import FILES, RUNNING, load_classifier, local_name
+from .hf import FILES, RUNNING, load_classifier
 from .spec import parse
 
 LANGUAGES = {

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DetoxbenchError, unknown
-from ..files import sha256_text
+from ..files import local_name, sha256_text
 from ..folders import expanded
 from .base import Scorer, Scores, check_language
 from .classifier import ACTIVATIONS, WindowedClassifier, files_sha256
@@ -111,11 +111,6 @@ def converted(model: str) -> str | None:
 
 def _line(error: Exception) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-
-
-def local_name(path: Path, digest: str) -> str:
-    """A folder or file as two machines call it: its last part, and what is in it."""
-    return f"{path.resolve().name}@sha256:{digest[:12]}"
 
 
 def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> tuple[Any, Any]:

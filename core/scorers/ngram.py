@@ -83,7 +83,7 @@ class NgramScorer(Scorer):
             stored = load_file(path)
             table = np.zeros(2**BITS)
             table[stored["columns"]] = stored["weights"]
-            scales = dict(zip(sorted(self.languages), stored["scales"].astype(float).tolist(), strict=True))
+            scales = dict(zip(sorted(self.card["languages"]), stored["scales"].astype(float).tolist(), strict=True))
         except (OSError, SafetensorError, KeyError, IndexError, ValueError) as error:
             raise DetoxbenchError(f"scorer '{self.name}': '{path}' cannot be read: {error}") from None
         return table, {lang: (slope, offset) for lang, (slope, offset) in scales.items()}

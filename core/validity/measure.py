@@ -139,7 +139,7 @@ def _draws(owner: np.ndarray, resamples: int, seed: int) -> Draws:
 
 
 def _rated(raw: np.ndarray) -> np.ndarray:
-    return np.isfinite(raw).any(axis=1)
+    return np.asarray(np.isfinite(raw).any(axis=1))
 
 
 @dataclass(frozen=True)

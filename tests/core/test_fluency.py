@@ -1,5 +1,8 @@
 """Likelihood of continuations, also where prompt and continuation are longer than the model takes."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -200,3 +203,12 @@ def test_blocks_of_logits_change_nothing(monkeypatch):
         monkeypatch.setattr(likelihood, "BLOCK_BYTES", size)
         found = likelihood.negative_log_likelihood(logits, tokens)
         torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_a_folder_is_called_alike_on_two_machines(judge, tmp_path):
+    ours = judge[0]
+    copy = tmp_path / "elsewhere" / Path(ours.name).name
+    shutil.copytree(ours.name, copy)
+    assert fluency.FluencyModel(str(copy), "cpu").label == ours.label
+    assert str(Path(ours.name).parent) not in ours.label
+    assert fluency.load("mini").label == "mini"

@@ -47,5 +47,8 @@ def test_neighbouring_tokens_rows_and_steps_are_uncorrelated():
 def test_a_known_value_stays():
     """The numbers are part of a run's identity: changing the hash changes every published text."""
     found = exponential(keys(2, seed=1234), torch.tensor([0, 1, 50_256]))
-    assert found.shape == (2, 3)
+    pinned = [[1.1514542, 1.4194789, 0.4553062], [1.3729771, 0.0485328, 0.6584125]]
+    torch.testing.assert_close(found, torch.tensor(pinned), rtol=0, atol=1e-6)
+    prompts = np.array([prompt_key("a prompt")], dtype=np.uint64)
+    assert row_keys(1234, prompts, np.array([3]), 7).tolist() == [[815413799, 1228826443]]
     assert prompt_key("a prompt") == int.from_bytes(bytes.fromhex("a98310efb4de5c1d"), "little")

@@ -46,7 +46,10 @@ def test_results_hold_every_metric_with_its_bounds(run):
         found = run["results"][task]
         for name, metric in of_samples(METADATA["samples"]).items():
             low, value, high = (found[f"{name}{part},none"] for part in ("_ci_low", "", "_ci_high"))
-            assert low <= value <= high or np.isnan([low, high]).all()
+            if low is None or high is None:
+                assert name in run["configs"][task]["detoxbench_degenerate"]
+            else:
+                assert low <= value <= high
             assert np.isfinite(value)
             for subset in (TOXIC_PROMPTS, NONTOXIC_PROMPTS):
                 assert (f"{name}{subset},none" in found) is metric.by_prompt_toxicity

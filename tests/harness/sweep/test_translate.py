@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import torch
@@ -190,3 +191,9 @@ def test_references_are_matched_by_id():
     assert paired([{"t": "1"}], [{"r": "x"}], "t", "r") == (["1"], ["x"])
     with pytest.raises(DetoxbenchError, match="no id"):
         paired([{"t": "1"}], [], "t", "r")
+
+
+def test_quality_without_sacrebleu_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    with pytest.raises(DetoxbenchError, match=r"pip install 'detoxbench\[translate\]'"):
+        quality(["a"], ["a"], "en")
