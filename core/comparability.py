@@ -193,18 +193,24 @@ def nucleus(model: ModelRun | None, record: TaskRun) -> float | None:
     """Mass of the nucleus that a run's tokens were drawn from; None where results do not say.
 
     A method that cuts the base model's nucleus itself (``filter_p``) is sampled with top-p 1: its nucleus is its own.
-    Results that have it under ``sampling.nucleus`` are taken at their word.
+    What results have under ``sampling.nucleus_method`` (or ``sampling.nucleus``) is taken at its word.
     """
-    given = record.generation.get("top_p")
+    given = mass(record.generation.get("top_p"))
     if model is None:
-        return None if given is None else float(given)
-    if (own := model.sampling.get("nucleus")) is not None:
-        return float(own)
-    top_p = model.sampling.get("top_p", given)
-    filter_p = model.effective_arguments.get("filter_p")
-    if top_p == 1 and isinstance(filter_p, int | float) and 0 < filter_p < 1:
-        return float(filter_p)
-    return None if top_p is None else float(top_p)
+        return given
+    for name in ("nucleus_method", "nucleus"):
+        if name in model.sampling:
+            return mass(model.sampling[name])
+    top_p = mass(model.sampling.get("top_p", given))
+    filter_p = mass(model.effective_arguments.get("filter_p"))
+    return filter_p if top_p == 1 and filter_p is not None else top_p
+
+
+def mass(value: object) -> float | None:
+    """A share of the probability, above 0 and at most 1; None for anything else that a file may hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        return None
+    return float(value)
 
 
 def unlike_nuclei(a: Run, b: Run) -> list[str]:

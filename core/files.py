@@ -20,6 +20,7 @@ PARTIAL = ".partial-"
 LONGEST_NAME = 160
 """UTF-8 bytes of a name that ``safe_name`` keeps; file systems allow 255, and names are put together."""
 _BLOCK = 1 << 22
+_HASHED = re.compile(r"-[0-9a-f]{10}$")
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
 
 
@@ -154,4 +155,7 @@ def safe_name(text: str) -> str:
     """
     printable = text.encode("utf-8", "replace").decode()
     plain = _UNSAFE.sub("_", printable).strip("._").encode()[:LONGEST_NAME].decode("utf-8", "ignore")
-    return plain if plain == text else f"{plain or 'unnamed'}-{sha256_text(text)[:10]}"
+    # A text that looks like one with a hash could otherwise be made to meet another's name.
+    if plain and plain == text and not _HASHED.search(plain):
+        return plain
+    return f"{plain or 'unnamed'}-{sha256_text(text)[:10]}"

@@ -15,7 +15,7 @@ from ..core.records import SampleRow
 from ..core.results import first_error
 from ..core.validation import validate_run
 from . import validation
-from .submissions import DIGITS, Column, RunRecord, TaskRecord, digest, macro_average, rounded, to_text
+from .submissions import DIGITS, Column, RunRecord, TaskRecord, averages, bounded, digest, rounded, to_text
 
 Samples = Mapping[str, Sequence[SampleRow]]
 """Language -> rows."""
@@ -59,12 +59,11 @@ def _believe(run: results.Run) -> None:
 
 def _task(task: results.TaskResult, rows: Sequence[SampleRow]) -> TaskRecord:
     fractions = [row.measured.fractions for row in rows]
+    estimates = task.estimates()
     return TaskRecord(
         name=task.name,
         run=task.record,
-        metrics={
-            name: (rounded(value), rounded(low), rounded(high)) for name, (value, low, high) in task.estimates().items()
-        },
+        metrics={name: (rounded(value), rounded(low), rounded(high)) for name, (value, low, high) in estimates.items()},
         prompts=len(rows) or task.prompts,
         docs=[row.place for row in rows],
         columns={
@@ -73,6 +72,7 @@ def _task(task: results.TaskResult, rows: Sequence[SampleRow]) -> TaskRecord:
             if not on_subset(name)
         },
         of=task.available,
+        degenerate={name: why for name, why in task.degenerate.items() if name in estimates},
     )
 
 
@@ -83,5 +83,13 @@ def _column(pairs: Sequence[tuple[float, float]]) -> Column:
 
 
 def _record(run: results.Run, tasks: list[TaskRecord]) -> RunRecord:
-    record = RunRecord(label=run.label, model=run.model, date=run.date, tasks=tasks, macro=macro_average(tasks))
+    found = averages(tasks)
+    record = RunRecord(
+        label=run.label,
+        model=run.model,
+        date=run.date,
+        tasks=tasks,
+        macro={name: bounded(interval) for name, interval in found.items()},
+        degenerate=results.degenerate(found),
+    )
     return record.model_copy(update={"id": digest(to_text(record).encode())})

@@ -23,7 +23,7 @@ from ..core.errors import DetoxbenchError
 from ..core.metrics.fractions import averaged
 from ..core.records import ModelRun, TaskRun
 from ..core.results import first_error
-from ..core.statistics import macro_intervals
+from ..core.statistics import Interval, macro_intervals
 
 SCHEMA_VERSION = 1
 DIGITS = 6
@@ -69,6 +69,7 @@ class TaskRecord(Strict):
         of: number of prompts that the task has; None where the run did not say.
         docs: numbers of these prompts within the set [prompts]; empty if the run kept no samples.
         columns: metric -> contributions of the prompts, in the order of ``docs``; empty if the run kept no samples.
+        degenerate: metric -> why it has a value and no interval.
     """
 
     name: str
@@ -78,6 +79,7 @@ class TaskRecord(Strict):
     docs: list[Annotated[int, pydantic.Field(ge=0)]] = []
     columns: dict[str, Column] = {}
     of: Annotated[int, pydantic.Field(gt=0)] | None = None
+    degenerate: dict[str, str] = {}
 
     @property
     def limited(self) -> bool:
@@ -112,6 +114,7 @@ class RunRecord(Strict):
         date: when lm-eval wrote the results, as in its file's name.
         tasks: at least one.
         macro: metric -> macro-average over the tasks; empty if a task kept no samples.
+        degenerate: metric -> why its macro-average has a value and no interval.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -121,6 +124,7 @@ class RunRecord(Strict):
     date: str
     tasks: Annotated[list[TaskRecord], pydantic.Field(min_length=1)]
     macro: dict[str, Estimate] = {}
+    degenerate: dict[str, str] = {}
 
     @pydantic.model_validator(mode="after")
     def _one_task_a_language(self) -> RunRecord:
@@ -139,6 +143,16 @@ def rounded(number: float | None) -> float | None:
 
 def macro_average(tasks: Sequence[TaskRecord]) -> dict[str, Estimate]:
     """Mean over the tasks of each metric, with the interval that resamples prompts within each task."""
+    return {name: bounded(found) for name, found in averages(tasks).items()}
+
+
+def bounded(found: Interval) -> Estimate:
+    """An interval as records have it."""
+    return rounded(found.value), rounded(found.low), rounded(found.high)
+
+
+def averages(tasks: Sequence[TaskRecord]) -> dict[str, Interval]:
+    """``macro_average``, with the reason where there is no interval."""
     names = [name for name in tasks[0].columns if averaged(name) and all(name in task.columns for task in tasks)]
     if not names:
         return {}
@@ -146,11 +160,7 @@ def macro_average(tasks: Sequence[TaskRecord]) -> dict[str, Estimate]:
     for task in tasks:
         pairs = [task.columns[name].pair() for name in names]
         groups.append((np.stack([n for n, _ in pairs]), np.stack([d for _, d in pairs])))
-    found = macro_intervals(groups)
-    return {
-        name: (rounded(interval.value), rounded(interval.low), rounded(interval.high))
-        for name, interval in zip(names, found, strict=True)
-    }
+    return dict(zip(names, macro_intervals(groups), strict=True))
 
 
 def to_text(record: RunRecord) -> str:

@@ -63,6 +63,9 @@ def _names(record: RunRecord) -> Iterator[str]:
     for name in record.macro:
         if not any(name in task.metrics for task in record.tasks):
             yield f"macro-average of {_shown(name)}: no task has this metric"
+    reasons = [why for task in (record, *record.tasks) for pair in task.degenerate.items() for why in pair]
+    if not all(why.isprintable() and len(why) <= LONGEST for why in reasons):
+        yield f"why a metric has no interval: {LONGEST} printable characters at most"
     if not all(_is_text(text) for text in _strings(record.model_dump(include={"label", "model", "date"}))):
         yield "a lone surrogate is no character: one of the record's texts has one"
 

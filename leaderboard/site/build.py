@@ -101,9 +101,12 @@ def _write_data(
         downloads.write(out / "downloads", f"board-{table.id}", table)
         for row in table.rows:
             shown = data.shown_samples(samples.get(row.record.id, {}), each) if each else {}
-            (out / "data" / f"r-{row.record.id}.js").write_text(data.run(row, table, list(shown)), encoding="ascii")
-            for language, prompts in shown.items():
-                _put(out, data.page_of_samples(row.record.id, language), prompts)
+            pages = {name: data.pages_of_samples(row.record.id, name, prompts) for name, prompts in shown.items()}
+            counts = {name: len(found) for name, found in pages.items()}
+            (out / "data" / f"r-{row.record.id}.js").write_text(data.run(row, table, counts), encoding="ascii")
+            for files in pages.values():
+                for name, prompts in files.items():
+                    _put(out, name, prompts)
 
 
 def _put(out: Path, name: str, content: Any) -> None:

@@ -52,32 +52,6 @@ def command(record: RunRecord) -> str:
     return " \\\n    ".join(map(shlex.join, lines))
 
 
-def nucleus(record: RunRecord) -> str:
-    """What nucleus the texts were drawn from, in words: the sampler's, or the method's own where it cut before."""
-    model, asked = record.model, record.tasks[0].run.generation.get("top_p")
-    if model is None:
-        return ""
-    used, own = model.sampling.get("top_p"), {**model.effective_arguments, **model.method_arguments}.get("filter_p")
-    cuts = isinstance(own, int | float) and not isinstance(own, bool) and 0 < own < 1
-    if cuts and used == 1:
-        return (
-            f"The method itself keeps the nucleus of {own:g} of the base model; the sampler cut nothing more (top-p 1)."
-        )
-    if cuts and used is not None:
-        return (
-            f"The method keeps the nucleus of {own:g} of the base model, and the sampler {used:g} of what came of it."
-        )
-    if used is not None and used != asked and asked is not None:
-        return f"The task asked for top-p {asked:g}; the texts were drawn with top-p {used:g}."
-    return (
-        ""
-        if used is None
-        else f"The sampler kept the nucleus of {used:g}."
-        if used < 1
-        else "Nothing was cut: top-p 1."
-    )
-
-
 def _arguments(values: Mapping[str, Any]) -> str:
     """lm-eval's ``name=value,name=value``; as JSON where a value could be taken for something else."""
     plain = all(isinstance(value, str | int | float | bool) for value in values.values())

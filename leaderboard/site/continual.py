@@ -106,7 +106,7 @@ def _reach(study: Mapping[str, Any], metric: str) -> float:
 
 
 def _cell(entry: Mapping[str, Any] | None, reach: float, higher: bool | None, own: bool = False) -> dict[str, Any]:
-    """Text, interval and class; blue is better where the metric has a direction."""
+    """Text, interval or that there is none, and class; blue is better where the metric has a direction."""
     if entry is None or entry["value"] is None:
         return {"text": "–", "range": "", "css": "heat"}
     value = entry["value"]
@@ -119,7 +119,7 @@ def _cell(entry: Mapping[str, Any] | None, reach: float, higher: bool | None, ow
     known = entry["low"] is not None
     return {
         "text": f"{value:+.{digits}f}",
-        "range": f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}" if known else "",
+        "range": f"{entry['low']:+.{digits}f}, {entry['high']:+.{digits}f}" if known else "no interval",
         "css": " ".join(filter(None, css)),
     }  # fmt: skip
 

@@ -14,11 +14,12 @@ from dataclasses import asdict
 from typing import Any
 
 from ...core.files import safe_name
+from ..compare import RATIOS
 from ..reading import Samples
-from ..submissions import RunRecord
-from . import models
+from . import models, nuclei, packing
 from .catalog import KINDS, Entry
-from .command import command, nucleus
+from .changes import Change
+from .command import command
 from .downloads import packed
 from .findings import findings
 from .headline import headline
@@ -28,8 +29,8 @@ from .tables import MACRO, Row, Table
 LONGEST = 2_000
 """Characters of a text that the site keeps; it says how many there were."""
 DIGITS = 5
-SAMPLE = 4
-"""Digits of what a prompt contributed: enough to compare two runs by, on pages that hold thousands of them."""
+PROMPTS = 20
+"""Prompts in one file of samples: with 25 continuations each, some hundred kilobytes."""
 
 
 def shard(board: str, metric: str) -> str:
@@ -65,6 +66,7 @@ def index(tables: Sequence[Table], facts: Mapping[str, Any], entries: Sequence[E
         "columns": list(DEFAULT),
         "compared": list(COMPARED),
         "paired": list(PAIRED),
+        "ratios": list(RATIOS),
         "pages": {kind: {entry.name: entry.file for entry in entries if entry.kind == kind} for kind in KINDS},
         "references": {entry.name: entry.card.citation for entry in entries if entry.card and entry.card.citation},
         "metrics": [asdict(metric) for metric in describe(names).values()],
@@ -113,58 +115,55 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "prompts": row.prompts,
         "limited": row.limited,
         "uncovered": row.uncovered,
+        "nucleus": row.nucleus,
+        "drawn": nuclei.nucleus(row.record).drawn,
         "macro": {name: found for name in table.metrics if (found := _triple(row.estimate(name)))},
-        "change": {name: [short(n) for n in scopes[MACRO]] for name, scopes in row.changes.items() if MACRO in scopes},
+        "change": {name: _change(scopes[MACRO]) for name, scopes in row.changes.items() if MACRO in scopes},
+        "reasons": dict(row.reasons(MACRO)),
     }
+
+
+def _change(change: Change) -> list[Any]:
+    """Difference, bounds and p; the reason behind them where there are no bounds."""
+    numbers = [short(number) for number in change.numbers]
+    return [*numbers, change.reason] if change.reason else numbers
 
 
 def by_language(table: Table, metric: str) -> dict[str, Any]:
     """One metric in every language, [rows, languages]; ranks where it is what runs are ranked by."""
-    content: dict[str, Any] = {
-        "values": [[_triple(row.estimate(metric, name)) for name in table.languages] for row in table.rows]
-    }
+    each = [row.estimate(metric, name) for row in table.rows for name in table.languages]
+    content: dict[str, Any] = {"values": packing.estimates(each)}
+    reasons = [{name: why for name in table.languages if (why := row.reasons(name).get(metric))} for row in table.rows]
+    if any(reasons):
+        content["reasons"] = reasons
     if metric == PRIMARY:
         content["ranks"] = [[row.ranks[name] for name in table.languages] for row in table.rows]
     if metric in COMPARED:
         content["changes"] = [
-            {scope: [short(n) for n in change] for scope, change in row.changes.get(metric, {}).items()}
-            for row in table.rows
+            {scope: _change(change) for scope, change in row.changes.get(metric, {}).items()} for row in table.rows
         ]
     return content
 
 
-def run(row: Row, table: Table, samples: Sequence[str]) -> str:
-    """The file of one run: its record, and how to make it again.
+def run(row: Row, table: Table, samples: Mapping[str, int]) -> str:
+    """The file of one run: its record, packed, and how to make it again.
 
-    ``samples`` are the languages whose texts are shown. What a prompt contributed has ``SAMPLE`` digits here, and
-    prompts that are numbered from 0 are only counted; the records folder has it whole.
+    ``samples`` are the languages whose texts are shown, with their numbers of pages. The records folder has what a
+    prompt contributed in all its digits.
     """
     extra = {
-        "board": table.id, "command": command(row.record), "nucleus": nucleus(row.record), "samples": list(samples),
+        "board": table.id, "command": command(row.record), "nucleus": nuclei.words(row.record),
+        "samples": dict(samples),
     }  # fmt: skip
-    return script(f"r-{row.record.id}", {"extra": extra, "record": _record(row.record)})
+    return script(f"r-{row.record.id}", {"extra": extra, "record": packing.record(row.record)})
 
 
-def _record(record: RunRecord) -> dict[str, Any]:
-    content = record.model_dump(mode="json")
-    for task in content["tasks"]:
-        if task["docs"] == list(range(len(task["docs"]))):
-            task["docs"] = len(task["docs"])
-        for column in task["columns"].values():
-            for side in ("numerators", "denominators"):
-                if isinstance(column[side], list):
-                    column[side] = [_few(number) for number in column[side]]
-    return content
-
-
-def _few(number: float) -> float | int:
-    value = float(f"{number:.{SAMPLE}g}")
-    return int(value) if value == int(value) else value
-
-
-def page_of_samples(run: str, language: str) -> str:
-    """Name of the file with a run's texts in one language: a page loads the one that is looked at."""
-    return f"s-{run}-{safe_name(language)}"
+def pages_of_samples(run: str, language: str, prompts: Sequence[Any]) -> dict[str, Sequence[Any]]:
+    """Name -> content of the files with a run's texts in one language, ``PROMPTS`` each: a page loads the one that is
+    looked at."""
+    first = f"s-{run}-{safe_name(language)}"
+    starts = range(0, len(prompts), PROMPTS)
+    return {f"{first}.{n}" if n > 1 else first: prompts[at : at + PROMPTS] for n, at in enumerate(starts, 1)}
 
 
 def shown_samples(samples: Samples, each: int) -> dict[str, list[dict[str, Any]]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 NONE = "–"
+UNBOUNDED = "(no interval)"
 
 
 def places(values: Iterable[float | None]) -> int:
@@ -24,8 +25,11 @@ def signed(value: float | None, digits: int) -> str:
 
 
 def estimate(triple: Sequence[float | None], digits: int) -> str:
-    """``0.512 [0.470, 0.553]``; the value alone where there is no interval."""
+    """``0.512 [0.470, 0.553]``, and in words where there is a value and no interval."""
     value, low, high = triple
-    if value is None or low is None or high is None:
-        return number(value, digits)
-    return f"{number(value, digits)} [{number(low, digits)}, {number(high, digits)}]"
+    return number(value, digits) if value is None else f"{number(value, digits)} {bounds(low, high, number, digits)}"
+
+
+def bounds(low: float | None, high: float | None, show: Callable[[float | None, int], str], digits: int) -> str:
+    """``[0.470, 0.553]``, or that there is none."""
+    return UNBOUNDED if low is None or high is None else f"[{show(low, digits)}, {show(high, digits)}]"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...core.constants import CONFIDENCE
+from .changes import MACRO, Change
 from .metrics import PRIMARY, SIDES, describe
-from .tables import BASE, MACRO, Change, Row, Table
+from .tables import BASE, Row, Table
 
 
 def findings(table: Table) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def _of(table: Table, row: Row) -> dict[str, Any]:
         "model": row.model,
         "from": _short(base.estimate(PRIMARY)[0]),
         "to": _short(row.estimate(PRIMARY)[0]),
-        "change": [_short(number) for number in _change(row, PRIMARY) or ()],
+        "change": [_short(number) for number in change.numbers] if (change := _change(row, PRIMARY)) else [],
         "sides": [
             {
                 "metric": metric,
@@ -71,9 +71,9 @@ def worse(row: Row, metric: str) -> bool | None:
     Better and worse are the metric's own direction, averaged over languages.
     """
     change = _change(row, metric)
-    if change is None or not change[0] or change[3] is None or not change[3] < 1 - CONFIDENCE:
+    if change is None or not change.value or not change.significant:
         return None
-    return (change[0] > 0) is not describe([metric])[metric].higher_is_better
+    return (change.value > 0) is not describe([metric])[metric].higher_is_better
 
 
 def _short(number: float | None) -> float | None:

@@ -30,10 +30,11 @@ def headline(found: Mapping[str, Any], table: Table) -> dict[str, str]:
         f"{clean(found['method'])}: {_name(PRIMARY)} {_share(found)}"
         + (f", but {_join(losses)}" if losses else ", at no significant cost")
     )  # fmt: skip
-    change = [figures.signed(number, 3) for number in found["change"][:3]]
+    value, low, high = found["change"][:3]
+    change = f"{figures.signed(value, 3)} {figures.bounds(low, high, figures.signed, 3)}"
     lead = (
         f"{on}, {clean(found['model'])}: from {figures.number(found['from'], 3)} to {figures.number(found['to'], 3)}, "
-        f"{change[0]} [{change[1]}, {change[2]}]."
+        f"{change}."
     )
     if losses and "free" in found:
         free = found["free"]

@@ -49,16 +49,17 @@ class Page:
 
 PAGES = (
     Page("index", "Overview", "Overview",
-         (TABLE, *SHARED, "static/exports.js", "static/downloads.js", "static/thumbnail.js", "static/table.js",
-          "static/overview.js")),
-    Page("tradeoff", "Trade-off", "Trade-off", (*VEGA, *SHARED, "static/tradeoff.js")),
+         (TABLE, *SHARED, "static/packing.js", "static/exports.js", "static/downloads.js", "static/thumbnail.js",
+          "static/table.js", "static/overview.js")),
+    Page("tradeoff", "Trade-off", "Trade-off", (*VEGA, *SHARED, "static/packing.js", "static/tradeoff.js")),
     Page("languages", "Languages", "Languages", (*VEGA, *SHARED, "static/languages.js")),
-    Page("compare", "Compare", "Compare", (*VEGA, *SHARED, "static/statistics.js", "static/compare.js")),
+    Page("compare", "Compare", "Compare",
+         (*VEGA, *SHARED, "static/packing.js", "static/statistics.js", "static/compare.js")),
     Page("catalog", "Methods, models, metrics, scorers", "Methods"),
     Page("published", "Published numbers", "Published"),
     Page("contribute", "Add a run", "Add a run"),
     Page("about", "About", "About"),
-    Page("run", "Run", "", (*VEGA, *SHARED, "static/samples.js", "static/run.js")),
+    Page("run", "Run", "", (*VEGA, *SHARED, "static/packing.js", "static/samples.js", "static/run.js")),
 )  # fmt: skip
 CONTINUAL = Page("continual", "Continual mitigation", "Continual")
 """In sites that were given a continual study."""

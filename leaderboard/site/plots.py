@@ -115,13 +115,13 @@ def tradeoff(table: Table) -> dict[str, Any] | None:
 def languages(table: Table) -> dict[str, Any] | None:
     """Change of ``PRIMARY`` against the base, by language."""
     changed = [row for row in table.rows if row.changes.get(PRIMARY)]
-    changed.sort(key=lambda row: (row.changes[PRIMARY].get(MACRO) or (0.0,))[0] or 0.0)
+    changed.sort(key=lambda row: (found.value or 0.0) if (found := row.changes[PRIMARY].get(MACRO)) else 0.0)
     rows = [
         {"name": label(table, row), "language": "all" if scope == MACRO else scope, "languageName": scope,
-         "change": change[0], "p": change[3], "significant": change[3] is not None and change[3] < 0.05}
+         "change": change.value, "p": change.p, "significant": change.significant}
         for row in changed[:MOST]
         for scope in (MACRO, *table.languages)
-        if (change := row.changes[PRIMARY].get(scope)) and change[0] is not None and change[0] == change[0]
+        if (change := row.changes[PRIMARY].get(scope)) and change.value is not None
     ]  # fmt: skip
     if not rows:
         return None

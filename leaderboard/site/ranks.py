@@ -19,14 +19,14 @@ Group = tuple[np.ndarray, np.ndarray]
 Test = Callable[[Sequence[Group], int | Sequence[int], Sequence[int]], list[Difference]]
 
 MANY = 60
-"""Rows from which differences are tested by their normal approximation: the bootstrap of thousands of pairs in each of
-many languages would take minutes, and the site says which of the two it was."""
+"""Rows from which differences are tested by the normal approximation: the sign-flip test of thousands of pairs in each
+of many languages, with its bounds, would take minutes, and the site says which of the two it was."""
 LARGE = 150_000
 """Rows times prompts from which they are, too: with thousands of prompts the two agree."""
 TOGETHER = 64
-"""Pairs compared at once: so many resamples are held in memory together."""
+"""Pairs compared at once: so many scores are held in memory together."""
 AHEAD = 16
-"""Rows compared with the best of a tie at once: the resamples are drawn for all of them together."""
+"""Rows compared with the best of a tie at once, in one pass over the arrays."""
 
 
 def values(groups: Sequence[Group]) -> np.ndarray:
@@ -40,9 +40,9 @@ def _ratio(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:
     return np.divide(numerators.sum(axis=-1), total, out=ratio, where=total > 0)
 
 
-def bootstrapped(groups: Sequence[Group], one: int | Sequence[int], others: Sequence[int]) -> list[Difference]:
-    """What each of the rows ``others`` changes against ``one`` row, or each against its own: paired bootstrap,
-    stratified by group. All pairs share the resamples, which take most of the time."""
+def exact(groups: Sequence[Group], one: int | Sequence[int], others: Sequence[int]) -> list[Difference]:
+    """What each of the rows ``others`` changes against ``one`` row, or each against its own: the sign-flip test on the
+    prompts that both measured, stratified by group (``core.statistics.signflip``)."""
     chosen = list(others)
     first = _each(one, chosen)
     found: list[Difference] = []
@@ -53,7 +53,7 @@ def bootstrapped(groups: Sequence[Group], one: int | Sequence[int], others: Sequ
 
 
 def approximated(groups: Sequence[Group], one: int | Sequence[int], others: Sequence[int]) -> list[Difference]:
-    """``bootstrapped`` by a normal approximation, hundreds of times faster.
+    """``exact`` by a normal approximation, many times faster.
 
     The variance of a ratio's difference is that of the mean of its prompts' influences (delta method; Davison and
     Hinkley 1997, section 2.7), and that of a macro-average the sum over groups over the square of their number.
@@ -88,9 +88,21 @@ def approximated(groups: Sequence[Group], one: int | Sequence[int], others: Sequ
         else:
             p = 2 * normal.cdf(-abs(value) / se) if se > 0 else float(value == 0)
             p = min(1.0, max(p, 2.0 ** (1 - m)))  # no less than the exact test of m unlike prompts can give
-        interval = Interval(value, value - reach * se, value + reach * se, "normal", n, 0, CONFIDENCE)
+        interval = _normal(value, reach * se, n, m)
         found.append(Difference(interval, p, se, se * detectable, p < 1 - CONFIDENCE))
     return found
+
+
+def _normal(value: float, reach: float, prompts: int, unlike: int) -> Interval:
+    """The interval, with the same limits as the exact test's."""
+    if math.isnan(value):
+        return Interval(value, math.nan, math.nan, "undefined", prompts, 0, CONFIDENCE, "no prompt has it in both")
+    if 2.0 ** (1 - prompts) > 1 - CONFIDENCE:
+        reason = f"{prompts} prompt{'s' * (prompts != 1)}: too few for an interval of a difference"
+        return Interval(value, math.nan, math.nan, "degenerate", prompts, 0, CONFIDENCE, reason)
+    if not unlike:
+        return Interval(value, value, value, "degenerate", prompts, 0, CONFIDENCE, "no prompt differs")
+    return Interval(value, value - reach, value + reach, "normal", prompts, 0, CONFIDENCE)
 
 
 def _each(one: int | Sequence[int], others: Sequence[int]) -> list[int]:
@@ -99,7 +111,7 @@ def _each(one: int | Sequence[int], others: Sequence[int]) -> list[int]:
 
 def test_for(rows: int, prompts: int) -> Test:
     """The test that a table of that many rows uses."""
-    return bootstrapped if rows <= MANY and rows * prompts <= LARGE else approximated
+    return exact if rows <= MANY and rows * prompts <= LARGE else approximated
 
 
 def shared_ranks(

@@ -78,6 +78,8 @@ def notes(table: Table, row: Row) -> list[str]:
         found.append("limited")
     if row.uncovered:
         found.append(f"other coverage than its base in {len(row.uncovered)} of {len(table.languages)} languages")
+    if row.nucleus:
+        found.append("another nucleus than its base")
     if row.missing:
         found.append(f"{len(table.languages) - len(row.missing)} of {len(table.languages)} languages")
     return found
@@ -135,7 +137,7 @@ def by_language(table: Table) -> Prerendered:
         cells = [_name(table, row)]
         for scope in scopes:
             change = row.changes[PRIMARY].get(scope)
-            star = "*" if change and change[3] is not None and change[3] < 0.05 else ""
-            cells.append(Cell(figures.signed(change[0] if change else None, 3) + star))
+            star = "*" if change and change.significant else ""
+            cells.append(Cell(figures.signed(change.value if change else None, 3) + star))
         lines.append(cells)
     return Prerendered(table.id, table.title, ["Method", "All", *table.languages], lines, len(rows), table.mini)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,17 +13,15 @@ import numpy as np
 
 from ...core.constants import MINI
 from ...core.metric_names import on_subset
-from ...core.statistics import benjamini_hochberg
 from ..submissions import Estimate, RunRecord, TaskRecord
-from . import ranks
+from . import nuclei, ranks
+from .changes import MACRO, Change, adjust, change_of
 from .grouping import Shared, group
 from .metrics import COMPARED, LOST, MARGIN, PRIMARY, SIDES, describe
 
-MACRO = "macro"
 BASE = "none"
 NOTHING: Estimate = (None, None, None)
-Change = tuple[float | None, float | None, float | None, float | None]
-"""Of a metric against the base: difference, lower and upper bound, p-value adjusted over languages."""
+NONE: Mapping[str, str] = {}
 
 
 @dataclass
@@ -41,6 +38,7 @@ class Row:
         changes: metric -> language or ``MACRO`` -> change against the base.
         uncovered: languages in which the share of empty or unscored generations differs from the base's by more than
             ``MARGIN``: no rank there, nor over all languages.
+        nucleus: how its nucleus differs from its base's, in words: part of what changes may be that.
         front: whether no other ranked row is surely better in toxicity, fluency, diversity or language and surely worse
             in none of them.
     """
@@ -53,6 +51,7 @@ class Row:
     self_judged: bool = False
     missing: list[str] = field(default_factory=list)
     uncovered: list[str] = field(default_factory=list)
+    nucleus: str = ""
     ranks: dict[str, int | None] = field(default_factory=dict)
     base: int | None = None
     changes: dict[str, dict[str, Change]] = field(default_factory=dict)
@@ -64,6 +63,13 @@ class Row:
             task = self.tasks.get(language)
             return task.metrics.get(metric, NOTHING) if task and language not in self.missing else NOTHING
         return NOTHING if self.missing else self.record.macro.get(metric, NOTHING)
+
+    def reasons(self, language: str) -> Mapping[str, str]:
+        """Metric -> why it has no interval."""
+        if language != MACRO:
+            task = self.tasks.get(language)
+            return task.degenerate if task and language not in self.missing else NONE
+        return NONE if self.missing else self.record.degenerate
 
     @property
     def limited(self) -> list[str]:
@@ -169,6 +175,7 @@ def _table(board: Shared, records: Sequence[RunRecord]) -> Table:
     for row in rows:
         row.base = _base(rows, row)
         row.uncovered = [name for name in languages if _uncovered(rows, row, name)]
+        row.nucleus = nuclei.unlike(row.record, rows[row.base].record if row.base is not None else None)
     _set_ranks(table)
     _set_changes(table)
     _set_front(table)
@@ -196,9 +203,9 @@ def _set_front(table: Table) -> None:
         if row.ranks.get(MACRO) is not None:
             for at, (name, sign) in enumerate(zip(names, signs, strict=True)):
                 value, low, high = row.estimate(name)
-                if value is not None:
-                    bounds = (value if low is None else low, value if high is None else high)
-                    estimates[place, at] = (value, *bounds) if sign > 0 else (-value, -bounds[1], -bounds[0])
+                # What has no interval is not surely better than anything, and nothing surely better than it.
+                if value is not None and low is not None and high is not None:
+                    estimates[place, at] = (value, low, high) if sign > 0 else (-value, -high, -low)
     for row, front in zip(table.rows, ranks.undominated(estimates), strict=True):
         row.front = front
 
@@ -326,18 +333,10 @@ def _set_changes(table: Table) -> None:
                 found = _test(table)(groups, [first[entries[at][0]] for at in wanted], wanted)
                 for at, change in zip(wanted, found, strict=True):
                     metric, place = entries[at]
-                    bounds = (change.interval.value, change.interval.low, change.interval.high, change.p_value)
-                    table.rows[place].changes.setdefault(metric, {})[scope] = bounds
+                    table.rows[place].changes.setdefault(metric, {})[scope] = change_of(change)
         for place in others:
             for changes in table.rows[place].changes.values():
-                _adjust(changes)
-
-
-def _adjust(changes: dict[str, Change]) -> None:
-    languages = [scope for scope in changes if scope != MACRO]
-    adjusted, _ = benjamini_hochberg([math.nan if (p := changes[scope][3]) is None else p for scope in languages])
-    for scope, p in zip(languages, adjusted.tolist(), strict=True):
-        changes[scope] = (*changes[scope][:3], p)
+                adjust(changes)
 
 
 def _base(rows: Sequence[Row], row: Row) -> int | None:

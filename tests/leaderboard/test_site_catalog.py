@@ -6,9 +6,9 @@ import made_up
 import pytest
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.leaderboard.site import cards, charts, figures, models
+from detoxbench.leaderboard.site import cards, charts, continual, figures, models, nuclei
 from detoxbench.leaderboard.site.build import build
-from detoxbench.leaderboard.site.command import command, nucleus
+from detoxbench.leaderboard.site.command import command
 
 CARD = {
     "name": "dexperts", "kind": "logit", "summary": "Experts steer.", "card": "# DExperts\n\n*z* <script>x()</script>",
@@ -91,14 +91,14 @@ def test_a_limited_run_is_made_again_with_its_limit():
 
 @pytest.mark.parametrize(
     ("used", "own", "expected"),
-    [(1.0, 0.9, "method itself keeps the nucleus of 0.9"),
+    [(1.0, 0.9, "method itself kept the nucleus of 0.9"),
      (1.0, None, "asked for top-p 0.9; the texts were drawn with top-p 1"),
      (0.9, None, "sampler kept the nucleus of 0.9"),
-     (0.9, 0.8, "nucleus of 0.8 of the base model, and the sampler 0.9")],
+     (0.9, 0.8, "sampler kept 0.9 of what came of it")],
 )  # fmt: skip
 def test_the_nucleus_in_force_is_said(used, own, expected):
-    model = {"sampling": {"top_p": used}, "method_arguments": {} if own is None else {"filter_p": own}}
-    assert expected in nucleus(made_up.record(languages=("en",), prompts=3, intervals=False, model=model))
+    model = {"sampling": {"top_p": used}, "effective_arguments": {} if own is None else {"filter_p": own}}
+    assert expected in nuclei.words(made_up.record(languages=("en",), prompts=3, intervals=False, model=model))
 
 
 def test_models_say_what_their_names_say():
@@ -106,3 +106,10 @@ def test_models_say_what_their_names_say():
     assert models.facts("owner/some-7b").size == "1B to 10B"
     assert models.facts("owner/some-350M").size == "below 1B"
     assert models.facts("/home/me/mine").parameters is None
+
+
+def test_a_cell_of_a_study_without_an_interval_says_so():
+    entry = {"value": -0.25, "low": None, "high": None, "p": 0.25}
+    assert continual._cell(entry, 0.5, False) == {"text": "-0.250", "range": "no interval", "css": "heat better-2"}
+    assert continual._cell({**entry, "low": -0.5, "high": 0.1}, 0.5, False)["range"] == "-0.500, +0.100"
+    assert continual._cell(None, 0.5, False)["range"] == ""

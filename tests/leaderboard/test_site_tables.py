@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detoxbench.leaderboard.site import ranks
+from detoxbench.leaderboard.site import figures, ranks
+from detoxbench.leaderboard.site.changes import change_of
 from detoxbench.leaderboard.site.findings import findings
 from detoxbench.leaderboard.site.tables import MACRO, judges_itself, short_name, tables
 
@@ -60,11 +61,11 @@ def test_ranks_rise_with_the_values(seed, rows):
     assert all(placed.index(rank) + 1 == rank for rank in placed)
 
 
-def test_the_approximation_is_near_the_bootstrap():
+def test_the_approximation_is_near_the_test():
     rng = np.random.default_rng(1)
     base = rng.random((1, 60))
     groups = [group(base + rng.normal(0, 0.2, (6, 60)) + np.arange(6)[:, None] * 0.02) for _ in range(3)]
-    exact, near = (test(groups, 0, range(1, 6)) for test in (ranks.bootstrapped, ranks.approximated))
+    exact, near = (test(groups, 0, range(1, 6)) for test in (ranks.exact, ranks.approximated))
     for one, other in zip(exact, near, strict=True):
         assert one.interval.value == pytest.approx(other.interval.value)
         assert one.interval.low == pytest.approx(other.interval.low, abs=0.006)
@@ -106,7 +107,7 @@ def test_a_table_by_hand(made):
     assert table.languages == ["ar", "en"]
     assert [rows[name].ranks[MACRO] for name in ("dexperts", "self_debias", "none")] == [1, 2, 3]
     assert table.rows[rows["dexperts"].base] is rows["none"]
-    change, low, high, p = rows["dexperts"].changes["expected_max_toxicity"][MACRO]
+    change, low, high, p = rows["dexperts"].changes["expected_max_toxicity"][MACRO].numbers
     after, before = (rows[name].estimate("expected_max_toxicity")[0] for name in ("dexperts", "none"))
     assert change == pytest.approx(after - before, abs=1e-5)
     assert low < change < high < 0
@@ -238,7 +239,7 @@ def test_without_samples_nothing_is_ranked(made):
 
 
 def test_large_boards_are_tested_by_the_approximation():
-    assert ranks.test_for(10, 400) is ranks.bootstrapped
+    assert ranks.test_for(10, 400) is ranks.exact
     assert ranks.test_for(61, 10) is ranks.approximated
     assert ranks.test_for(20, 10_000) is ranks.approximated
 
@@ -314,9 +315,72 @@ def test_beaten_surely_by_hand():
 def test_pairs_of_rows_are_what_each_is_alone():
     rng = np.random.default_rng(2)
     groups = [group(rng.random((4, 12))) for _ in range(2)]
-    for test in (ranks.bootstrapped, ranks.approximated):
+    for test in (ranks.exact, ranks.approximated):
         together = test(groups, [0, 2], [1, 3])
         for one, alone in zip(together, [*test(groups, 0, [1]), *test(groups, 2, [3])], strict=True):
             assert one.interval.value == pytest.approx(alone.interval.value)
             assert one.interval.low == pytest.approx(alone.interval.low)
             assert one.p_value == pytest.approx(alone.p_value)
+
+
+# -- what is marked ------------------------------------------------------------------------------------------------
+
+
+def drawn(method, shift=0.0, **sampling):
+    model = {"sampling": {"do_sample": True, "temperature": 1.0, **sampling}}
+    return made_up.record(method=method, shift=shift, languages=("en",), prompts=8, intervals=False, model=model)
+
+
+def test_a_run_from_another_nucleus_than_its_base_is_marked():
+    base = drawn("none", top_p=1.0, truncation="sampler", nucleus_base=1.0, nucleus_method=1.0)
+    cut = drawn("dexperts", top_p=1.0, truncation="method", nucleus_base=1.0, nucleus_method=0.9)
+    alike = drawn("self_debias", top_p=1.0, truncation="sampler", nucleus_base=1.0, nucleus_method=1.0)
+    silent = drawn("goodtriever", top_p=1.0, truncation="method", nucleus_base=1.0, nucleus_method=None)
+    hostile = drawn("knn_lm", top_p="x", nucleus_method=["y"], nucleus_base=True)
+    (table,) = tables([base, cut, alike, silent, hostile])
+    found = {row.method: row.nucleus for row in table.rows}
+    assert found.pop("dexperts") == "drawn from a nucleus of 0.9, without the method from one of 1"
+    assert set(found.values()) == {""}
+    # Marked, and ranked all the same.
+    assert all(row.ranks[MACRO] is not None for row in table.rows)
+
+
+def test_older_results_say_what_cut_the_nucleus():
+    base = drawn("none", top_p=0.9)
+    own = made_up.record(method="dexperts", languages=("en",), prompts=8, intervals=False,
+                         model={"sampling": {"top_p": 1.0}, "effective_arguments": {"filter_p": 0.9}})  # fmt: skip
+    (table,) = tables([base, own])
+    assert [row.nucleus for row in table.rows] == ["", ""]
+
+
+def test_a_value_without_an_interval_is_shown_as_one_and_never_surely_better(made):
+    best = made_up.record(method="knn_lm", shift=-0.4, languages=("en", "ar"))
+    metric = "expected_max_toxicity"
+    value = best.macro[metric][0]
+    bare = best.model_copy(
+        update={"macro": {**best.macro, metric: (value, None, None)}, "degenerate": {metric: "one prompt"}}
+    )
+    (table,) = tables([*made.values(), bare])
+    row = next(row for row in table.rows if row.method == "knn_lm")
+    assert not row.front
+    assert row.reasons(MACRO) == {metric: "one prompt"}
+    assert figures.estimate(row.estimate(metric), 3) == f"{value:.3f} (no interval)"
+
+
+def test_a_change_of_few_prompts_has_no_interval_and_a_reason():
+    base, other = (made_up.record(method=method, shift=shift, languages=("en",), prompts=5, intervals=False)
+                   for method, shift in (("none", 0.0), ("dexperts", -0.3)))  # fmt: skip
+    (table,) = tables([base, other])
+    change = next(row for row in table.rows if row.method == "dexperts").changes["expected_max_toxicity"][MACRO]
+    assert (change.low, change.high) == (None, None)
+    assert change.reason == "5 prompts: too few for an interval of a difference"
+    assert change.p == 2 * 2**-5
+    assert not change.significant
+
+
+def test_runs_that_do_not_differ_have_no_interval_of_no_width():
+    for test in (ranks.exact, ranks.approximated):
+        (found,) = test([group([[0.5] * 8, [0.5] * 8])], 0, [1])
+        change = change_of(found)
+        assert (change.value, change.low, change.high, change.p) == (0.0, None, None, 1.0)
+        assert change.reason == "no prompt differs"

@@ -1,9 +1,9 @@
 // Two runs on the prompts that both have measured.
 "use strict";
 (() => {
-  const { load, isolated, plain, number, signed, language, state, remember, view, statistics } = detoxbench;
+  const { packing, isolated, plain, number, signed, bounds, UNBOUNDED, language, state, remember, view, statistics } = detoxbench;
   const byId = (id) => document.getElementById(id);
-  const SHOWN = 6000;
+  const SHOWN = 6000, MARGIN = 0.05 + 1e-9;
 
   // Contributions of both runs to a metric, by language, on shared prompts.
   function pairs(a, b, metric) {
@@ -11,11 +11,10 @@
     for (const one of a.tasks) {
       const other = b.tasks.find((task) => (task.run.lang ?? task.name) === (one.run.lang ?? one.name));
       if (!other || !one.columns[metric] || !other.columns[metric]) continue;
-      const docs = (task) => (Array.isArray(task.docs) ? task.docs : Array.from({ length: task.docs }, (_, place) => place));
-      const places = new Map(docs(other).map((doc, place) => [doc, place]));
+      const places = new Map(other.docs.map((doc, place) => [doc, place]));
       const at = (column, place) => (Array.isArray(column.denominators) ? column.denominators[place] : column.denominators);
-      const group = { docs: [], an: [], ad: [], bn: [], bd: [] };
-      docs(one).forEach((doc, place) => {
+      const group = { tasks: [one, other], docs: [], an: [], ad: [], bn: [], bd: [] };
+      one.docs.forEach((doc, place) => {
         if (!places.has(doc)) return;
         group.docs.push(doc);
         group.an.push(one.columns[metric].numerators[place]); group.ad.push(at(one.columns[metric], place));
@@ -27,7 +26,22 @@
   }
 
   const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const quotient = (group, n, d) => sum(group[n]) / sum(group[d]);
+
+  // Why two runs are not compared in a metric: it rests on unlike shares of what they were asked (core/coverage.py).
+  function unlike(group, metric, counted) {
+    const [a, b] = group.tasks.map((task, side) => {
+      const under = side ? group.bd : group.ad, asked = under.length, measured = under.filter((one) => one > 0).length;
+      const lost = ["empty_fraction", "failed_fraction"].map((name) => task.metrics[name]?.[0] ?? null).filter((share) => share !== null);
+      const counts = lost.length > 0, k = task.run.samples;
+      let share = metric === "empty_fraction" || metric === "failed_fraction" ? 1 : 1 - sum(lost);
+      if (counts && counted) share = Math.min(share, sum(under) / (asked * k));
+      return { asked, measured, counts, share: counts ? share : measured / asked };
+    });
+    const percent = (share) => `${Math.round(100 * share)}%`;
+    if (a.counts && b.counts && Math.abs(a.share - b.share) > MARGIN) return `rests on ${percent(a.share)} of the continuations against ${percent(b.share)}`;
+    if (Math.abs(a.measured / a.asked - b.measured / b.asked) > MARGIN) return `rests on ${a.measured} of ${a.asked} prompts against ${b.measured} of ${b.asked}`;
+    return "";
+  }
 
   view.start(async (board, rows, index) => {
     const several = new Set(rows.map((row) => row.model)).size > 1;
@@ -46,7 +60,7 @@
       const [first, second, metric] = [byId("a").value, byId("b").value, byId("metric").value];
       const mine = ++turn;
       byId("status").textContent = "Comparing…";
-      const [a, b] = await Promise.all([first, second].map((id) => load(`r-${id}`)));
+      const [a, b] = await Promise.all([first, second].map((id) => packing.run(id)));
       if (mine !== turn) return;
       const groups = pairs(a.record, b.record, metric);
       const languages = Object.keys(groups).sort();
@@ -58,18 +72,27 @@
       }
       const each = languages.map((tag) => statistics.difference([groups[tag]]));
       const p = statistics.adjusted(each.map((one) => one.p));
-      const found = [["macro", statistics.difference(Object.values(groups)), NaN], ...languages.map((tag, i) => [tag, each[i], p[i]])];
-      found[0][2] = found[0][1].p;
+      const { unit } = view.metricOf(index, metric), counted = unit === "share of generations" || index.ratios.includes(metric);
+      const apart = languages.map((tag) => [tag, unlike(groups[tag], metric, counted)]).filter(([, why]) => why);
+      const all = statistics.difference(Object.values(groups));
+      const found = languages.map((tag, i) => ({ tag, kept: [groups[tag]], one: each[i], adjusted: p[i], why: Object.fromEntries(apart)[tag] ?? "" }));
+      // Over one language the average is that language.
+      if (languages.length > 1) found.unshift({ tag: "macro", kept: Object.values(groups), one: all, adjusted: all.p, why: apart.map(([tag, why]) => `${language(tag)} ${why}`).join("; ") });
+      const significant = ({ adjusted, why }) => adjusted <= statistics.LEVEL && !why;
+      const interval = (one) => (one.method === "sign-flip" ? bounds(one.low, one.high) : UNBOUNDED) + (one.reason ? `: ${one.reason}` : "");
+      const shownP = (p) => (p < 0.001 ? "< 0.001" : number(p));
       const [rowA, rowB] = [first, second].map((id) => rows.find((row) => row.id === id));
       const metricName = view.metricOf(index, metric).display_name;
-      const [, macro] = found[0];
-      const verdict = Number.isNaN(macro.p) ? "could not be compared with" : macro.p >= 0.05 ? "does not differ significantly from" : macro.value < 0 ? "is lower than" : "is higher than";
+      const verdict = Number.isNaN(all.p) || found[0].why ? "could not be compared with" : !significant(found[0]) ? "does not differ significantly from" : all.value < 0 ? "is lower than" : "is higher than";
       byId("finding").replaceChildren(isolated(view.rowName(rowB), 60), ` ${verdict} `, isolated(view.rowName(rowA), 60));
-      byId("lead").textContent = `${metricName}: ${signed(macro.value)} [${signed(macro.low)}, ${signed(macro.high)}], p ${macro.p < 0.001 ? "< 0.001" : `= ${number(macro.p)}`}, averaged over ${languages.length} ${languages.length === 1 ? "language" : "languages"}, ${macro.prompts} shared prompts.`;
-      byId("status").textContent = "";
-      await detoxbench.chart(byId("differences"), "intervals", found.filter(([, one]) => !Number.isNaN(one.value)).map(([tag, one, adjusted]) => ({
-        label: language(tag), series: adjusted < 0.05 ? "significant" : "not significant", value: one.value, low: one.low, high: one.high,
-        text: `${signed(one.value)} [${signed(one.low)}, ${signed(one.high)}]`,
+      byId("lead").textContent = `${metricName}: ${signed(all.value)} ${interval(all)}, p ${all.p < 0.001 ? "" : "= "}${shownP(all.p)}, ${languages.length === 1 ? "in one language" : `averaged over ${languages.length} languages`}, ${all.prompts} shared prompts.`;
+      const nuclei = rowA.drawn !== null && rowB.drawn !== null && rowA.drawn !== rowB.drawn
+        ? `The runs were sampled from unlike nuclei, of mass ${rowA.drawn} and ${rowB.drawn}: part of what differs is the nucleus, not the method.` : "";
+      byId("status").textContent = [found[0].why ? `Not compared: ${found[0].why}.` : "", nuclei].filter(Boolean).join(" ");
+      await detoxbench.chart(byId("differences"), "intervals", found.filter(({ one }) => !Number.isNaN(one.value)).map((entry) => ({
+        label: language(entry.tag), series: significant(entry) ? "significant" : "not significant", value: entry.one.value,
+        low: Number.isFinite(entry.one.low) ? entry.one.low : entry.one.value, high: Number.isFinite(entry.one.high) ? entry.one.high : entry.one.value,
+        text: `${signed(entry.one.value)} ${interval(entry.one)}`,
       })), { title: "B − A", reference: 0 }, {
         change: (spec) => {
           delete spec.encoding.yOffset;
@@ -87,13 +110,12 @@
         xTitle: `A: ${plain(view.rowName(rowA), 40)}`, yTitle: `B: ${plain(view.rowName(rowB), 40)}`,
         least: values.reduce((m, v) => Math.min(m, v), Infinity), most: values.reduce((m, v) => Math.max(m, v), -Infinity),
       }, { renderer: shown.length > 1500 ? "canvas" : "svg" });
-      view.fill(byId("numbers"), ["Language", "A", "B", "B − A", "B ÷ A", "95% interval", "p", "Significant", "Detectable", "Prompts"], found.map(([tag, one, adjusted]) => {
-        const kept = tag === "macro" ? Object.values(groups) : [groups[tag]];
-        const mean = (n, d) => kept.reduce((total, group) => total + quotient(group, n, d), 0) / kept.length;
-        // Over languages the ratios' geometric mean: no language outweighs another by its scale.
-        const ratio = (found) => Math.exp(found.reduce((total, group) => total + Math.log(quotient(group, "bn", "bd") / quotient(group, "an", "ad")), 0) / found.length);
-        return [language(tag), number(mean("an", "ad")), number(mean("bn", "bd")), signed(one.value), number(ratio(kept)), `[${signed(one.low)}, ${signed(one.high)}]`,
-          adjusted < 0.001 ? "< 0.001" : number(adjusted), adjusted < 0.05 ? "yes" : "no", number(one.detectable), String(one.prompts)];
+      const ratios = index.ratios.includes(metric);
+      view.fill(byId("numbers"), ["Language", "A", "B", "B − A", ...(ratios ? ["B ÷ A, mean of prompts"] : []), "95% interval of B − A", "p", "Significant", "Detectable", "Prompts"], found.map((entry) => {
+        const { tag, kept, one, adjusted, why } = entry;
+        const [ratio, low, high] = ratios ? statistics.geometric(kept) : [];
+        return [language(tag), number(one.a), number(one.b), signed(one.value), ...(ratios ? [`${number(ratio)} ${bounds(low, high, number)}`] : []), interval(one),
+          shownP(adjusted), why ? `not compared: ${why}` : significant(entry) ? "yes" : "no", number(one.detectable), String(one.prompts)];
       }));
     }
     const change = (key) => ({ target }) => { remember({ [key]: target.value }); show().catch(detoxbench.fail); };

@@ -63,9 +63,12 @@ const detoxbench = (() => {
     if (!estimate) return "–";
     const [value, low, high] = estimate;
     const digits = given ?? places([value]);
-    return low === null || high === null ? number(value, digits)
-      : `${number(value, digits)} [${number(low, digits)}, ${number(high, digits)}]`;
+    return value === null ? "–" : `${number(value, digits)} ${bounds(low, high, (one) => number(one, digits))}`;
   }
+  // Bounds as they stand beside a value, or that it has none.
+  const UNBOUNDED = "(no interval)";
+  const known = (one) => one !== null && one !== undefined && Number.isFinite(one);
+  const bounds = (low, high, show = signed) => (known(low) && known(high) ? `[${show(low)}, ${show(high)}]` : UNBOUNDED);
 
   let names = null;
   try { names = new Intl.DisplayNames(["en"], { type: "language" }); } catch { /* old browsers show tags */ }
@@ -93,6 +96,10 @@ const detoxbench = (() => {
       link.setAttribute("href", state.get("board") ? `${file}#board=${encodeURIComponent(state.get("board"))}` : file);
     }
   }
+
+  // Where the menu is wider than the screen it opens at the page's own entry.
+  const current = document.querySelector(".top nav [aria-current]"), menu = current?.closest("ul");
+  if (menu) menu.scrollLeft = current.offsetLeft - menu.offsetLeft - (menu.clientWidth - current.offsetWidth) / 2;
 
   const dark = () => document.documentElement.dataset.theme
     ? document.documentElement.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
@@ -159,6 +166,6 @@ const detoxbench = (() => {
     console.error(error);
   }
 
-  return { put, load, el, visible, plain, isolated, number, signed, interval, places, tip, language, direction, state, remember,
+  return { put, load, el, visible, plain, isolated, number, signed, interval, bounds, UNBOUNDED, places, tip, language, direction, state, remember,
     dark, onTheme, copy, fail, keepBoard };
 })();

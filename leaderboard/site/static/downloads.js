@@ -38,7 +38,7 @@ detoxbench.downloads = (board, shown, index) => {
       rows: rows.map((row) => [row.variant ? `${row.method} (${row.variant})` : row.method, row.model, String(row.rank ?? "–"),
         ...names.map((name) => (row[name] === null ? "–" : detoxbench.interval([row[name], row[`${name} low`], row[`${name} high`]], digits[name]))),
         `${row.prompts} × ${row.samples}`]),
-      caption: `${board.title}${board.mini ? " (embedded models only: nothing about real models)" : ""}. 95% intervals, resampling prompts. detoxbench ${index.version}, ${index.built}.`,
+      caption: `${board.title}${board.mini ? " (embedded models only: nothing about real models)" : ""}. 95% intervals over prompts. detoxbench ${index.version}, ${index.built}.`,
     };
   }
   const library = () => (typeof parquetWriter !== "undefined" ? Promise.resolve() : new Promise((resolve, reject) => {

@@ -1,7 +1,7 @@
 // The heat map of changes against the base, by language.
 "use strict";
 (() => {
-  const { load, isolated, number, signed, language, state, remember, view } = detoxbench;
+  const { load, isolated, number, signed, bounds, language, state, remember, view } = detoxbench;
   const byId = (id) => document.getElementById(id);
   const MOST = 40;
 
@@ -30,11 +30,11 @@
       const several = new Set(kept.map(({ row }) => row.model)).size > 1;
       const scopes = ["macro", ...board.languages];
       const label = ({ row, name }) => detoxbench.plain(several ? `${name} · ${row.model}` : name, 60);
-      const cells = kept.slice(0, MOST).flatMap((entry) => scopes.filter((scope) => entry.change[scope]).map((scope) => {
-        const [value, low, high, p] = entry.change[scope];
+      const cells = kept.slice(0, MOST).flatMap((entry) => scopes.filter((scope) => entry.change[scope] && entry.change[scope][0] !== null).map((scope) => {
+        const [value, low, high, p, why] = entry.change[scope];
         return {
           name: label(entry), language: scope === "macro" ? "all" : scope, languageName: language(scope), change: value, p,
-          significant: p !== null && p < 0.05, text: `${signed(value)} [${signed(low)}, ${signed(high)}]${p !== null && p < 0.05 ? ", significant" : ""}`, id: entry.row.id,
+          significant: p !== null && p < 0.05, text: `${signed(value)} ${bounds(low, high)}${why ? `: ${why}` : ""}${p !== null && p < 0.05 ? ", significant" : ""}`, id: entry.row.id,
         };
       }));
       byId("chart-title").textContent = `Change in ${view.metricOf(index, metric).display_name.toLowerCase()}`;
@@ -52,7 +52,7 @@
         view.runLink(entry.row, label(entry)),
         ...scopes.map((scope) => {
           const found = entry.change[scope];
-          return found ? `${signed(found[0])} [${signed(found[1])}, ${signed(found[2])}], p ${found[3] !== null && found[3] < 0.001 ? "< 0.001" : number(found[3])}` : "–";
+          return found ? `${signed(found[0])} ${bounds(found[1], found[2])}, p ${found[3] !== null && found[3] < 0.001 ? "< 0.001" : number(found[3])}` : "–";
         }),
       ]));
     }

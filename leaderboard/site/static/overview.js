@@ -1,7 +1,7 @@
 // The overview: what the board found, and its runs in a table.
 "use strict";
 (() => {
-  const { el, load, plain, isolated, places, language, state, remember, view } = detoxbench;
+  const { el, plain, isolated, places, language, state, remember, view } = detoxbench;
   const { create, draw, estimateCell, byValue } = detoxbench.table;
   const PAGE = 50;
   const byId = (id) => document.getElementById(id);
@@ -20,6 +20,8 @@
   // -- columns ---------------------------------------------------------------------------------------------------
   const FILTERS = ["model", "method", "family", "size", "licence"];
   const valueOf = (row, metric, scope) => (scope === "macro" ? row.macro[metric] : row.by?.[metric]?.[scope]) ?? null;
+
+  const whyOf = (row, metric, scope) => (scope === "macro" ? row.reasons[metric] : row.why?.[metric]?.[scope]);
 
   function domain(metric, scope) {
     let [least, most] = [Infinity, -Infinity];
@@ -63,7 +65,7 @@
         id: `${metric}.${scope}`, accessorFn: (row) => valueOf(row, metric, scope)?.[0] ?? undefined,
         sortUndefined: "last", sortingFn: byValue,
         meta: { title: view.title(index, metric), scope: languages.length === 1 && scope === "macro" ? null : scope, class: "metric", hint: description, descending: higher === true,
-          show: (row) => estimateCell(valueOf(row, metric, scope), range, row.base === null ? null : valueOf(rows[row.base], metric, scope)?.[0], digits) },
+          show: (row) => estimateCell(valueOf(row, metric, scope), range, row.base === null ? null : valueOf(rows[row.base], metric, scope)?.[0], digits, whyOf(row, metric, scope)) },
       };
     }));
     return [...fixed, ...filters, ...hidden, ...measured, ...last];
@@ -100,6 +102,7 @@
     const notes = [row.judge ? flag("self-judged", "The method learned from the scorer that judges it, or the model is its own judge") : null,
       row.front ? flag("Pareto", "No other ranked run is surely better in toxicity, fluency, diversity or language and surely worse in none", true) : null,
       row.uncovered.length ? flag("coverage", `Another share of empty or unscored continuations than its base in ${row.uncovered.map(language).join(", ")}`) : null,
+      row.nucleus ? flag("nucleus", `Part of what changes may be the nucleus: ${row.nucleus}`) : null,
       row.missing.length && !row.limited.length ? flag(`${board.languages.length - row.missing.length} of ${board.languages.length} languages`, `Not on all prompts of ${row.missing.map(language).join(", ")}`) : null];
     const page = index.pages.model[row.model];
     return el("div", {}, el("a", { href: `run.html#id=${row.id}` }, isolated(row.method, 60)), ...notes.filter(Boolean).flatMap((note) => [" ", note]),
@@ -116,10 +119,11 @@
     if (languages.every((scope) => scope === "macro")) return;
     await Promise.all([...new Set([...metrics, index.primary])].map(async (metric) => {
       if (rows[0]?.by?.[metric] || !board.metrics.includes(metric)) return;
-      const shard = await load(`m-${board.id}-${metric}`);
+      const shard = await detoxbench.packing.metric(board, metric);
       rows.forEach((row, place) => {
         row.by ??= {};
         row.by[metric] = Object.fromEntries(board.languages.map((tag, at) => [tag, shard.values[place][at]]));
+        if (shard.reasons) (row.why ??= {})[metric] = shard.reasons[place];
         if (shard.ranks) row.ranks = Object.fromEntries(board.languages.map((tag, at) => [tag, shard.ranks[place][at]]));
       });
     }));

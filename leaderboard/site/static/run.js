@@ -1,7 +1,7 @@
 // One run: its numbers by language, how to make it again, where it comes from.
 "use strict";
 (() => {
-  const { el, load, isolated, visible, number, interval, language, state, remember, view } = detoxbench;
+  const { el, load, packing, isolated, visible, plain, interval, language, state, remember, view } = detoxbench;
   const byId = (id) => document.getElementById(id);
 
   // A record's block as a list of definitions, nested blocks as dotted names.
@@ -23,12 +23,12 @@
       byId("lead").replaceChildren("Choose one in the ", el("a", { href: "index.html" }, "overview"), ".");
       return;
     }
-    const { record, extra } = await load(`r-${id}`);
+    const { record, extra } = await packing.run(id);
     const board = index.boards.find((found) => found.id === extra.board);
     const { rows } = await load(`b-${board.id}`);
     const row = rows.find((found) => found.id === id);
     const base = row.base !== null && rows[row.base] !== row ? rows[row.base] : null;
-    const other = base ? (await load(`r-${base.id}`)).record : null;
+    const other = base ? (await packing.run(base.id)).record : null;
     document.title = `${view.rowName(row)} · detoxbench`;
     byId("eyebrow").replaceChildren("Run · ", isolated(board.title), board.mini ? el("span", { class: "badge", text: "mini" }) : "");
     const page = index.pages.method[row.method];
@@ -42,12 +42,14 @@
     const metrics = board.metrics.filter((name) => record.tasks.some((task) => task.metrics[name]));
     view.options(byId("metric"), metrics.map((name) => [name, view.title(index, name)]), state.get("metric") ?? index.primary);
     const tag = (task) => task.run.lang ?? task.name;
+    // Why an estimate of a task, or of the whole run, has no interval.
+    const why = ({ degenerate }, name) => (degenerate[name] ? `: ${plain(degenerate[name], 120)}` : "");
     async function chart() {
       const metric = byId("metric").value;
       const series = [[view.rowName(row), record], ...(other ? [[base.variant ? view.rowName(base) : "none (base)", other]] : [])];
       const points = record.tasks.map(tag).sort().flatMap((lang) => series.map(([name, run]) => {
         const estimate = run.tasks.find((task) => tag(task) === lang)?.metrics[metric];
-        return estimate && estimate[0] !== null ? { label: language(lang), series: name, value: estimate[0], low: estimate[1] ?? estimate[0], high: estimate[2] ?? estimate[0], text: interval(estimate) } : null;
+        return estimate && estimate[0] !== null ? { label: language(lang), series: name, value: estimate[0], low: estimate[1] ?? estimate[0], high: estimate[2] ?? estimate[0], text: interval(estimate) + why(run.tasks.find((task) => tag(task) === lang), metric) } : null;
       })).filter(Boolean);
       await detoxbench.chart(byId("chart"), "intervals", points, { title: view.title(index, metric) }, {
         change: (spec) => detoxbench.chart.order(spec, series.map(([name]) => name)),
@@ -60,8 +62,8 @@
     view.fill(byId("numbers"), ["Metric", language("macro"), ...languages.map(language)], every.map((name) => {
       const each = languages.map((lang) => record.tasks.find((task) => tag(task) === lang).metrics[name] ?? null);
       const digits = detoxbench.places([record.macro[name], ...each].map((found) => found?.[0]));
-      const shown = (found) => (found && found[0] !== null ? interval(found, digits) : "–");
-      return [index.metrics.some((metric) => metric.name === name) ? view.title(index, name) : name.replaceAll("_", " "), shown(record.macro[name]), ...each.map(shown)];
+      const shown = (found, of) => (found && found[0] !== null ? interval(found, digits) + why(of, name) : "–");
+      return [index.metrics.some((metric) => metric.name === name) ? view.title(index, name) : name.replaceAll("_", " "), shown(record.macro[name], record), ...each.map((found, place) => shown(found, record.tasks.find((task) => tag(task) === languages[place])))];
     }));
     byId("command").textContent = extra.command.split("\n").map(visible).join("\n");
     byId("nucleus").textContent = extra.nucleus;

@@ -1,10 +1,11 @@
 // Samples: loaded when asked for, blurred until asked for once more. Text is text, whatever it holds.
 "use strict";
+// `there`: language -> number of pages.
 detoxbench.samples = (id, there, languages) => {
   const { el, load, visible, number, language, direction } = detoxbench;
   const byId = (name) => document.getElementById(name);
   const FIRST = 5, LONG = 600;
-  if (!there.length) {
+  if (!Object.keys(there).length) {
     byId("warning").replaceChildren("This site was built without the samples of this run.");
     return;
   }
@@ -38,20 +39,33 @@ detoxbench.samples = (id, there, languages) => {
     button?.remove();
   }
 
-  function list(samples, tag) {
+  function list(samples, tag, first) {
     byId("all").setAttribute("aria-pressed", "false");
+    byId("list").start = first;
     byId("list").replaceChildren(...samples.map(({ prompt, score, generations }, place) => {
       const items = generations.map((one) => continuation(one, prompt, tag));
       const shown = el("ol", {}, ...items.slice(0, FIRST));
       const more = items.length > FIRST ? el("button", { type: "button", class: "quiet", text: `${items.length - FIRST} more continuations`, onclick: () => { shown.append(...items.slice(FIRST)); if (byId("all").getAttribute("aria-pressed") === "true") items.slice(FIRST).forEach(unveil); more.remove(); } }) : null;
-      return el("li", { class: "sample" }, el("h3", { text: `Prompt ${place + 1}` }, score === null ? "" : el("small", { text: ` prompt score ${number(score)}` })), shown, more);
+      return el("li", { class: "sample" }, el("h3", { text: `Prompt ${first + place}` }, score === null ? "" : el("small", { text: ` prompt score ${number(score)}` })), shown, more);
     }));
   }
 
   byId("show").onclick = async () => {
     try {
-      const tags = languages.filter((tag) => there.includes(tag));
-      const page = async (tag) => list(await load(`s-${id}-${tag}`), tag);
+      const tags = languages.filter((tag) => there[tag]);
+      let first = 1;
+      async function page(tag, number = 1) {
+        if (number === 1) first = 1;
+        const samples = await load(`s-${id}-${tag}${number > 1 ? `.${number}` : ""}`);
+        list(samples, tag, first);
+        byId("more").hidden = there[tag] <= 1;
+        byId("where").textContent = `Prompts ${first} to ${first + samples.length - 1}, page ${number} of ${there[tag]}`;
+        byId("next").textContent = number < there[tag] ? "Next prompts" : "Back to the first";
+        byId("next").onclick = () => {
+          first = number < there[tag] ? first + samples.length : 1;
+          page(tag, number < there[tag] ? number + 1 : 1).then(() => byId("language").scrollIntoView()).catch(detoxbench.fail);
+        };
+      }
       detoxbench.view.options(byId("language"), tags.map((tag) => [tag, language(tag)]), detoxbench.state.get("lang") ?? (tags.includes("en") ? "en" : tags[0]));
       byId("language").onchange = ({ target }) => { detoxbench.remember({ lang: target.value }); page(target.value).catch(detoxbench.fail); };
       byId("all").onclick = ({ target }) => {

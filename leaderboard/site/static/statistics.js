@@ -1,19 +1,14 @@
-// The paired bootstrap of harness/statistics, for two runs in the browser: same estimator, same BCa, other random numbers.
+// The sign-flip test of core/statistics/signflip.py, for two runs in the browser: same scores, same tails, same bounds.
+// What a function means and where it comes from stands there; nothing is drawn at random, so that the two agree.
 "use strict";
 detoxbench.statistics = (() => {
-  // Small, fast and good enough for resampling (Vigna's xoshiro128** would be longer); seeded, so that a page repeats.
-  function generator(seed) {
-    let a = seed >>> 0;
-    return () => {
-      a = (a + 0x6d2b79f5) | 0;
-      let t = Math.imul(a ^ (a >>> 15), 1 | a);
-      t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-      return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-    };
-  }
+  const ENUMERATED = 12, ALIKE = 1e-9, STEPS = 60, LEVEL = 1 - 0.95, TINY = Number.MIN_VALUE * 2 ** 52;
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  const largest = (values) => values.reduce((most, value) => Math.max(most, value), 0);
 
-  // Normal distribution: Abramowitz and Stegun 7.1.26 is too coarse for tails, so erfc by Numerical Recipes' Chebyshev
-  // fit (relative error 1.2e-7), and its inverse by Acklam's rational fit with one Newton step.
+  // -- distributions ---------------------------------------------------------------------------------------------
+  // Abramowitz and Stegun 7.1.26 is too coarse for tails, so erfc by Numerical Recipes' Chebyshev fit (relative error
+  // 1.2e-7), and its inverse by Acklam's rational fit with one Newton step.
   function cdf(x) {
     const z = Math.abs(x) / Math.SQRT2, t = 1 / (1 + 0.5 * z);
     const tail = 0.5 * t * Math.exp(-z * z - 1.26551223 + t * (1.00002368 + t * (0.37409196 + t * (0.09678418 + t * (-0.18628806 +
@@ -27,7 +22,7 @@ detoxbench.statistics = (() => {
     const b = [-54.47609879822406, 161.5858368580409, -155.6989798598866, 66.80131188771972, -13.28068155288572];
     const c = [-0.007784894002430293, -0.3223964580411365, -2.400758277161838, -2.549732539343734, 4.374664141464968, 2.938163982698783];
     const d = [0.007784695709041462, 0.3224671290700398, 2.445134137142996, 3.754408661907416];
-    const poly = (k, x) => k.reduce((sum, term) => sum * x + term, 0);
+    const poly = (k, x) => k.reduce((total, term) => total * x + term, 0);
     let x;
     if (p < 0.02425 || p > 0.97575) {
       const q = Math.sqrt(-2 * Math.log(Math.min(p, 1 - p)));
@@ -38,82 +33,162 @@ detoxbench.statistics = (() => {
     }
     return x - ((cdf(x) - p) * Math.sqrt(2 * Math.PI)) / Math.exp((-x * x) / 2);
   }
+  // P(X >= least) of a fair coin thrown n times.
+  function coin(least, n) {
+    if (least > n / 2) {
+      // Terms of C(n, k) / 2^n from k = n down, each from the one before; by logarithms where 2^-n is no number.
+      let log = -n * Math.LN2, term = 0.5 ** n, total = 0;
+      for (let k = n; k >= least; k -= 1) {
+        total += n <= 1000 ? term : Math.exp(log);
+        const next = k / (n - k + 1);
+        term *= next;
+        log += Math.log(next);
+      }
+      return total;
+    }
+    return least <= 0 ? 1 : 1 - coin(n - least + 1, n);
+  }
 
-  const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const ratio = (n, d) => sum(n) / sum(d);
-
+  // -- scores: z(delta) = alpha - delta * beta --------------------------------------------------------------------
   // group: {an, ad, bn, bd}, arrays over shared prompts. Prompts that one of the two has not measured are left out.
   function shared(group) {
-    const keep = group.ad.map((_, i) => group.ad[i] > 0 && group.bd[i] > 0);
+    const keep = Array.from(group.ad, (_, i) => group.ad[i] > 0 && group.bd[i] > 0);
     const only = (values) => Float64Array.from(values.filter((_, i) => keep[i]));
     return { an: only(group.an), ad: only(group.ad), bn: only(group.bn), bd: only(group.bd) };
   }
+  const ratio = (group, n, d) => sum(group[n]) / sum(group[d]);
+  const own = (group) => ratio(group, "bn", "bd") - ratio(group, "an", "ad");
 
-  function replicates(group, resamples, random) {
-    const { an, ad, bn, bd } = group, n = an.length, found = new Float64Array(resamples);
-    for (let r = 0; r < resamples; r += 1) {
-      let w = 0, x = 0, y = 0, z = 0;
-      for (let i = 0; i < n; i += 1) {
-        const j = (random() * n) | 0;
-        w += an[j]; x += ad[j]; y += bn[j]; z += bd[j];
-      }
-      found[r] = y / z - w / x;
-    }
-    return found;
+  function scores({ an, ad, bn, bd }) {
+    const totalA = sum(ad), totalB = sum(bd), both = totalA + totalB, pooled = (sum(an) + sum(bn)) / both;
+    const alpha = an.map((_, i) => {
+      const score = bn[i] - an[i] - pooled * (bd[i] - ad[i]);
+      // Differences of rounding's size are exactly 0.
+      return Math.abs(score) <= 1e-12 * (Math.abs(an[i]) + Math.abs(bn[i]) + Math.abs(pooled) * (ad[i] + bd[i])) ? 0 : score;
+    });
+    return { alpha, beta: an.map((_, i) => (totalA * bd[i] + totalB * ad[i]) / both) };
+  }
+  const at = ({ alpha, beta }, delta) => alpha.map((score, i) => score - delta * beta[i]);
+  const mirrored = ({ alpha, beta }) => ({ alpha: alpha.map((score) => -score), beta });
+
+  // Of the mean over languages, each centred on its own difference.
+  function combined(groups, estimates, mean) {
+    const alpha = [], beta = [];
+    groups.forEach((group, place) => {
+      const n = group.alpha.length, weight = 1 / (groups.length * sum(group.beta)), stretch = Math.sqrt(n / Math.max(n - 1, 1));
+      const centred = at(group, estimates[place]);
+      // A single prompt has no spread around its own mean: it stands by itself.
+      centred.forEach((score, i) => {
+        alpha.push((n > 1 ? score * stretch + mean * group.beta[i] : group.alpha[i]) * weight);
+        beta.push(group.beta[i] * weight);
+      });
+    });
+    return { alpha: Float64Array.from(alpha), beta: Float64Array.from(beta) };
   }
 
-  function influences({ an, ad, bn, bd }) {
-    const [w, x, y, z] = [an, ad, bn, bd].map(sum);
-    return Array.from(an, (_, i) => {
-      const a = x > ad[i] ? (ad[i] * (w / x) - an[i]) / (x - ad[i]) : 0;
-      const b = z > bd[i] ? (bd[i] * (y / z) - bn[i]) / (z - bd[i]) : 0;
-      return b - a;
-    });
+  // -- tails and bounds ------------------------------------------------------------------------------------------
+  // Sums over all subsets: subset s has the prompts whose bits it has.
+  function subsets(values) {
+    const sums = new Float64Array(2 ** values.length);
+    values.forEach((value, place) => { for (let s = 0, bit = 2 ** place; s < bit; s += 1) sums[bit + s] = sums[s] + value; });
+    return sums;
+  }
+  // P(sum of z with random signs >= sum of z).
+  function tail(z) {
+    const used = z.filter((score) => score !== 0), sizes = used.map(Math.abs), n = used.length, most = largest(sizes);
+    if (n && sizes.every((size) => size >= most * (1 - ALIKE))) return coin(used.filter((score) => score > 0).length, n);
+    if (n <= ENUMERATED) {
+      const least = 1e-12 * sum(sizes), flipped = subsets(used);
+      return flipped.filter((found) => found <= least).length / flipped.length;
+    }
+    const total = sum(used), upper = saddlepoint(sizes, Math.abs(total), most);
+    return total >= 0 ? upper : 1 - upper;
+  }
+  function saddlepoint(sizes, total, most) {
+    const x = sizes.map((size) => size / most), target = total / most, least = 0.5 ** x.length;
+    if (target >= sum(x) * (1 - ALIKE)) return least;
+    let t = target / sum(x.map((size) => size * size)), curvature = 1;
+    for (let turn = 0; turn < STEPS; turn += 1) {
+      let slope = 0, bend = 0;
+      for (const size of x) { const tanh = Math.tanh(t * size); slope += size * tanh; bend += size * size * (1 - tanh * tanh); }
+      curvature = Math.max(bend, TINY);
+      const step = (target - slope) / curvature;
+      t += step;
+      if (Math.abs(step) <= 1e-9 * (1 + t)) break;
+    }
+    const cumulant = sum(x.map((size) => t * size + Math.log1p(Math.exp(-2 * t * size)) - Math.LN2));
+    const w = Math.sqrt(Math.max(2 * (t * target - cumulant), 0)), u = t * Math.sqrt(curvature);
+    // The two terms cancel in the middle, where the normal tail is exact.
+    const correction = w < 1e-3 ? 0 : (Math.exp((-w * w) / 2) / Math.sqrt(2 * Math.PI)) * (1 / u - 1 / w);
+    return Math.min(0.5, Math.max(least, cdf(-w) + correction));
   }
 
-  // The macro-average of b less that of a over groups, with what harness.statistics.Difference has.
-  function difference(groups, { resamples = 10_000, confidence = 0.95, seed = 20201124 } = {}) {
-    const kept = groups.map(shared);
-    const none = { value: NaN, low: NaN, high: NaN, p: NaN, error: NaN, detectable: NaN, prompts: sum(kept.map((g) => g.an.length)) };
-    if (!kept.length || kept.some((group) => !group.an.length)) return none;
-    const value = sum(kept.map((g) => ratio(g.bn, g.bd) - ratio(g.an, g.ad))) / kept.length;
-    const random = generator(seed);
-    const drawn = new Float64Array(resamples);
-    let squares = 0, cubes = 0, unlike = 0;
-    for (const group of kept) {
-      const found = replicates(group, resamples, random), n = group.an.length;
-      for (let r = 0; r < resamples; r += 1) drawn[r] += found[r] / kept.length;
-      const change = influences(group), mean = sum(change) / n;
-      for (const one of change) { const u = ((n - 1) / n) * (mean - one); squares += u ** 2; cubes += u ** 3; }
-      for (let i = 0; i < n; i += 1) unlike += group.an[i] !== group.bn[i] || group.ad[i] !== group.bd[i];
+  // The shifts at which either one-sided test is significant at LEVEL / 2 and no more; infinite where none is.
+  function bounds(given, estimate) {
+    if (given.beta.length > ENUMERATED) return [searched(given, estimate), -searched(mirrored(given), -estimate)];
+    const over = subsets(given.alpha), under = subsets(given.beta);
+    const means = over.subarray(1).map((total, place) => total / under[place + 1]).sort();
+    const cut = Math.ceil((LEVEL / 2) * (means.length + 1)) - 1;
+    return cut >= 1 ? [means[cut - 1], means[means.length - cut]] : [-Infinity, Infinity];
+  }
+  function searched(given, estimate) {
+    const wanted = -inverse(LEVEL / 2), error = Math.sqrt(sum(at(given, estimate).map((score) => score * score))) / sum(given.beta);
+    let outer = given.alpha.reduce((least, score, i) => Math.min(least, score / given.beta[i]), estimate), inner = estimate;
+    let shift = Math.max(estimate - wanted * error, outer);
+    for (let turn = 0; turn < STEPS; turn += 1) {
+      const quantile = -inverse(tail(at(given, shift)));
+      if (quantile >= wanted) outer = shift; else inner = shift;
+      const proposal = estimate - (estimate - shift) * (quantile > 1e-3 ? wanted / quantile : 2);
+      const following = proposal > outer && proposal < inner ? proposal : (outer + inner) / 2;
+      const done = Math.abs(following - shift) <= 1e-9 * (Math.abs(shift) + error) || inner - outer <= 1e-9 * error;
+      shift = following;
+      if (done) break;
     }
-    const spread = Math.sqrt(sum(drawn.map((x) => (x - value) ** 2)) / resamples);
-    if (!(spread > 1e-12)) return { ...none, value, low: value, high: value, p: unlike ? Math.min(1, 2 ** (1 - unlike)) : 1 };
-    drawn.sort();
-    const tolerance = 1e-12 * (1 + Math.abs(value));
-    let below = 0, tied = 0, notAbove = 0, notBelow = 0;
-    for (const x of drawn) {
-      below += x < value - tolerance; tied += Math.abs(x - value) <= tolerance;
-      notAbove += x <= tolerance; notBelow += x >= -tolerance;
+    return shift;
+  }
+
+  // NaN where there is none: no two prompts differ, or there is only one. Scores of several groups are stretched already.
+  function standardError(given, value, groups) {
+    const n = given.alpha.length, size = largest(given.alpha.map(Math.abs));
+    const centred = at(given, value).map((score) => (Math.abs(score) <= 1e-12 * size ? 0 : score));
+    const error = Math.sqrt((groups === 1 ? n / Math.max(n - 1, 1) : 1) * sum(centred.map((score) => score * score))) / sum(given.beta);
+    return error > 0 && n > 1 ? error : NaN;
+  }
+
+  // The macro-average of b less that of a over groups, with what core.statistics.Difference has. `a` and `b` are the
+  // macro-averages on the prompts that both measured; bounds are NaN where there are none, and `reason` says why.
+  function difference(groups) {
+    const kept = groups.map(shared), prompts = sum(kept.map((group) => group.an.length));
+    const found = { value: NaN, a: NaN, b: NaN, low: NaN, high: NaN, p: NaN, error: NaN, detectable: NaN, prompts, method: "undefined", reason: "no prompt has it in both" };
+    if (!kept.length || kept.some((group) => !group.an.length)) return found;
+    const estimates = kept.map(own);
+    found.a = sum(kept.map((group) => ratio(group, "an", "ad"))) / kept.length;
+    found.b = sum(kept.map((group) => ratio(group, "bn", "bd"))) / kept.length;
+    const mean = sum(estimates) / kept.length;
+    found.value = Math.abs(mean) <= 1e-12 * (Math.abs(found.a) + Math.abs(found.b)) ? 0 : mean;
+    const each = kept.map(scores), given = each.length === 1 ? each[0] : combined(each, estimates, found.value);
+    const above = tail(given.alpha), below = tail(mirrored(given).alpha);
+    found.p = Math.min(1, 2 * Math.min(above, below));
+    found.error = standardError(given, found.value, kept.length);
+    found.detectable = (inverse(0.975) + inverse(0.8)) * found.error;
+    let [low, high] = bounds(given, found.value);
+    if (!Number.isFinite(low) || !Number.isFinite(high)) {
+      return { ...found, method: "degenerate", reason: `${prompts} ${prompts === 1 ? "prompt" : "prompts"}: too few for an interval of a difference` };
     }
-    const bias = inverse((below + tied / 2) / resamples), acceleration = squares ? cubes / (6 * squares ** 1.5) : NaN;
-    const tails = [(1 - confidence) / 2, (1 + confidence) / 2];
-    const corrected = tails.map((tail) => {
-      const shifted = bias + inverse(tail), stretch = 1 - acceleration * shifted;
-      return Number.isFinite(shifted) && stretch > 0 ? cdf(bias + shifted / stretch) : NaN;
+    // Shares of prompts: the test at 0 has ties that it has at no shift beside it. The two are made to agree.
+    if (found.p >= LEVEL) { low = Math.min(low, 0); high = Math.max(high, 0); } else if (low <= 0 && high >= 0) found.p = LEVEL;
+    const same = above === 1 && below === 1;
+    return { ...found, low, high, method: same ? "degenerate" : "sign-flip", reason: same ? "no prompt differs" : "" };
+  }
+
+  // The mean over groups of the mean over prompts of log(b / a), as a ratio with its bounds.
+  function geometric(groups) {
+    const logs = groups.map(({ an, ad, bn, bd }) => {
+      const both = Array.from(an, (_, i) => i).filter((i) => an[i] > 0 && ad[i] > 0 && bn[i] > 0 && bd[i] > 0);
+      const ones = both.map(() => 1);
+      return { an: both.map((i) => Math.log(an[i] / ad[i])), ad: ones, bn: both.map((i) => Math.log(bn[i] / bd[i])), bd: ones };
     });
-    const bca = corrected.every((tail) => !Number.isNaN(tail));
-    const [low, high] = (bca ? corrected : tails).map((tail) => {
-      const at = tail * (resamples - 1), floor = Math.floor(at);
-      return drawn[floor] + (at - floor) * ((drawn[floor + 1] ?? drawn[floor]) - drawn[floor]);
-    });
-    const tailOf = (share) => {
-      const t = inverse(share) - (bca ? bias : 0), stretch = 1 + (bca ? acceleration : 0) * t;
-      return stretch > 0 ? cdf(t / stretch - (bca ? bias : 0)) : Number(t > 0);
-    };
-    const share = (count) => Math.min((1 + count) / (resamples + 1), resamples / (resamples + 1));
-    const p = Math.min(1, Math.max(2 * Math.min(tailOf(share(notAbove)), 1 - tailOf(1 - share(notBelow))), 2 / (resamples + 1), 2 ** (1 - unlike)));
-    return { value, low, high, p, error: spread, detectable: (1.959964 + 0.841621) * spread, prompts: none.prompts };
+    return ["value", "low", "high"].map((name) => Math.exp(difference(logs)[name]));
   }
 
   // Benjamini and Hochberg (1995); NaN stays NaN and is not counted.
@@ -124,5 +199,5 @@ detoxbench.statistics = (() => {
     order.forEach(([p, i], place) => { least = Math.min(least, (p * order.length) / (order.length - place)); found[i] = least; });
     return found;
   }
-  return { difference, adjusted, cdf, inverse };
+  return { difference, geometric, adjusted, cdf, inverse, LEVEL };
 })();

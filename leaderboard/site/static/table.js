@@ -1,7 +1,7 @@
 // The table of runs: TanStack Table keeps the state (sort, filters, columns, page), this draws it.
 "use strict";
 detoxbench.table = (() => {
-  const { el, number, interval, isolated, language } = detoxbench;
+  const { el, number, interval, UNBOUNDED, isolated, language } = detoxbench;
   const WIDTH = 104, HEIGHT = 12, PAD = 5;
 
   // The interval on the column's scale, with the base's value as a faint line.
@@ -18,13 +18,13 @@ detoxbench.table = (() => {
     return svg;
   }
 
-  function estimateCell(estimate, domain, reference, digits) {
+  // `why` it has no interval is said beside it, by pointer, focus or touch.
+  function estimateCell(estimate, domain, reference, digits, why) {
     if (!estimate) return el("span", { class: "none", text: "–" });
-    const text = interval(estimate, digits);
-    const space = text.indexOf(" [");
+    const text = interval(estimate, digits), space = text.indexOf(" "), beside = text.slice(space);
+    const reason = why && beside.includes(UNBOUNDED) ? { "data-tip": `No interval: ${why}`, tabindex: 0, role: "note", "aria-label": `no interval: ${why}` } : {};
     return el("div", { class: "estimate" },
-      el("span", {}, el("b", { text: space < 0 ? text : text.slice(0, space) }),
-        el("small", { text: space < 0 ? "" : text.slice(space) })),
+      el("span", {}, el("b", { text: text.slice(0, space) }), el("small", { ...reason, text: beside })),
       whisker(estimate, domain, reference));
   }
 

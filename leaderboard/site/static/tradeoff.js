@@ -1,7 +1,7 @@
 // Two metrics of a board against each other, with the Pareto front.
 "use strict";
 (() => {
-  const { load, plain, interval, language, state, remember, view } = detoxbench;
+  const { plain, interval, language, state, remember, view } = detoxbench;
   const byId = (id) => document.getElementById(id);
   const MOST = 400;
 
@@ -47,7 +47,7 @@
       const [x, y, scope] = [byId("x").value, byId("y").value, byId("language").value];
       let estimates = (metric) => rows.map((row) => row.macro[metric] ?? null);
       if (scope !== "macro") {
-        const shards = Object.fromEntries(await Promise.all([...new Set([x, y])].map(async (metric) => [metric, await load(`m-${board.id}-${metric}`)])));
+        const shards = Object.fromEntries(await Promise.all([...new Set([x, y])].map(async (metric) => [metric, await detoxbench.packing.metric(board, metric)])));
         const at = board.languages.indexOf(scope);
         estimates = (metric) => shards[metric].values.map((values) => values[at]);
       }

@@ -26,6 +26,11 @@ HOSTILE = {
     "formula": "=HYPERLINK(1)",
     "prototype": "__proto__",
 }
+CARD = {
+    "name": "dexperts", "summary": "Experts steer.", "card": "# DExperts\n\nz̃ = z + α(z⁺ − z⁻)",
+    "arguments": [{"name": "alpha", "type": "float", "default": "2.0", "description": "strength"}],
+    "citation": "@inproceedings{liu2021dexperts,\n  title = {DExperts}\n}", "links": {"Paper": "https://example.org/p"},
+}  # fmt: skip
 STATIC = ("about", "published", "catalog", "contribute")
 """Pages without a script of their own."""
 STALLED = 120_000
@@ -69,7 +74,7 @@ def site(runs, tmp_path_factory):
         prompts=("الطقس", "كان جاري"),
     )
     ((sampled, samples),) = from_results(path)
-    build([*runs, sampled], folder / "some where" / "site", samples={sampled.id: samples})
+    build([*runs, sampled], folder / "some where" / "site", samples={sampled.id: samples}, methods=[CARD])
     return folder / "some where" / "site"
 
 

@@ -24,6 +24,23 @@ def test_no_serious_violation(visit, site, page_name):
     assert serious(page) == []
 
 
+@pytest.mark.parametrize("begins", ["method-dexperts", "metric-dist2", "model-", "scorer-", "downloads/index"])
+def test_pages_of_the_catalogue_have_no_serious_violation(visit, site, begins):
+    path = next(iter(sorted(site.glob(f"{begins}*.html"))))
+    page = visit(site, path.relative_to(site).as_posix(), ready=False, color_scheme="light")
+    assert page.locator("h1").inner_text()
+    assert serious(page) == []
+    page.locator("#theme").click()
+    page.locator(":root[data-theme=dark]").wait_for()
+    assert serious(page) == []
+
+
+def test_a_phone_has_no_serious_violation(visit, site):
+    page = visit(site, viewport={"width": 375, "height": 740}, is_mobile=True, has_touch=True)
+    page.locator("#filters-summary").click()
+    assert serious(page) == []
+
+
 def serious(page):
     # Without preloading, which asks for the style sheet in a way that pages opened as files may not.
     found = axe.Axe().run(page, options={"resultTypes": ["violations"], "preload": False}).response["violations"]

@@ -177,6 +177,7 @@ def test_samples_come_when_asked_for_and_stay_blurred(visit, site):
     assert texts.nth(1).get_attribute("aria-hidden") == "true"
     assert texts.first.evaluate("node => getComputedStyle(node).direction") == "rtl"
     page.locator("#language").select_option("en")
+    page.locator("#list .text[lang=en]").first.wait_for(state="attached")
     assert page.locator("#list .veiled").count() == 4
     page.locator("#all").click()
     assert page.locator("#list .veiled").count() == 0
