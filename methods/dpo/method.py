@@ -73,8 +73,8 @@ FIT = base.Fit(
     pairs=True,
     grows=base.Growth("retrain"),
     mini=base.Mini(
-        {"epochs": 1, "max_steps": 80, "learning_rate": 1e-4, "batch_size": 32, "device_batch_size": 32,
-         "block_size": 48, "held_out": 0.0, "pairs_limit": 3_000}
+        {"epochs": 1, "max_steps": 60, "learning_rate": 1e-4, "batch_size": 8, "device_batch_size": 8,
+         "block_size": 32, "held_out": 0.0, "pairs_limit": 500}
     ),
 )  # fmt: skip
 

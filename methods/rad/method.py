@@ -65,8 +65,8 @@ FIT = base.Fit(
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
     mini=base.Mini(
-        {"epochs": 1, "max_steps": 150, "learning_rate": 1e-3, "batch_size": 64, "device_batch_size": 64,
-         "block_size": 48}
+        {"epochs": 1, "max_steps": 80, "learning_rate": 1e-3, "batch_size": 16, "device_batch_size": 16,
+         "block_size": 32}
     ),
 )  # fmt: skip
 
