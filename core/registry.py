@@ -69,11 +69,13 @@ SCORERS = Registry(
         "mini": "detoxbench.core.scorers.mini:MiniScorer",
         "ngram": "detoxbench.core.scorers.ngram:NgramScorer",
         "hf": "detoxbench.core.scorers.hf:HFScorer",
+        "guard": "detoxbench.core.scorers.guard.scorer:GuardScorer",
         "detoxify": "detoxbench.core.scorers.detoxify:DetoxifyScorer",
         "perspective": "detoxbench.core.scorers.perspective:PerspectiveScorer",
         "openai_moderation": "detoxbench.core.scorers.openai_moderation:OpenAIModerationScorer",
         "judge": "detoxbench.core.scorers.judge:JudgeScorer",
         "calibrated": "detoxbench.core.scorers.calibration:CalibratedScorer",
+        "mean": "detoxbench.core.scorers.ensemble:MeanScorer",
     },
     "detoxbench.scorers",
 )

@@ -17,7 +17,7 @@ from ..core.scorers.base import check_language
 from . import prompts as prompt_sets
 from .measure import ready_fluency, ready_scorer
 from .options import Options
-from .prompts import Where
+from .prompts import PromptSelection
 from .tables import source
 
 TOKENIZER = "tokenizer.model"
@@ -43,7 +43,10 @@ def asks_with_one_seed(model: object) -> bool:
 
 
 def check(
-    metadata: Mapping[str, Any], tasks: Mapping[str, Where], model: object = None, pretrained: str | None = None
+    metadata: Mapping[str, Any],
+    tasks: Mapping[str, PromptSelection],
+    model: object = None,
+    pretrained: str | None = None,
 ) -> None:
     """Refuse, before any model is loaded: wrong options, unavailable or wrong prompts, languages that the scorer does
     not support, a scorer or a fluency model that cannot be had, and embedded ones on real text.

@@ -31,7 +31,7 @@ from .instructions import chat_message, language, without_prompt
 from .measure import measure, scorer_for
 from .options import Options
 from .preflight import ONE_SEED
-from .prompts import Where
+from .prompts import PromptSelection
 from .protocols import PROTOCOLS
 
 logger = logging.getLogger(__name__)
@@ -262,15 +262,15 @@ class ToxicityTask(ConfigurableTask):
         )
 
 
-def _where(config: Mapping[str, Any]) -> Where:
+def _where(config: Mapping[str, Any]) -> PromptSelection:
     """What a task is about, from its configuration."""
     given = config.get("detoxbench")
-    if isinstance(given, Where):
+    if isinstance(given, PromptSelection):
         return given
     # In a YAML file of ours the task's name says it, which a run's --metadata cannot overwrite.
     known = tasks().get(str(config.get("task")))
     metadata = config["metadata"]
-    return known or Where(metadata["prompt_set"], metadata.get("lang"), metadata.get("subset"))
+    return known or PromptSelection(metadata["prompt_set"], metadata.get("lang"), metadata.get("subset"))
 
 
 def directions(samples: int | None) -> dict[str, bool]:

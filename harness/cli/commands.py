@@ -119,6 +119,13 @@ def score() -> Command:
     return score
 
 
+def scorers() -> Command:
+    """The scorers and their presets: languages, licence, what they judge, validity."""
+    from .scorers import scorers
+
+    return scorers
+
+
 def submit() -> Command:
     """Results as records of the leaderboard: checked, written, and what to do next."""
     from .submit import submit
@@ -170,6 +177,7 @@ COMMANDS = (
     prompts,
     report,
     score,
+    scorers,
     submit,
     sweep,
     task_vector,
