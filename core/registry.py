@@ -97,6 +97,12 @@ METHODS = Registry(
         "dpo": "detoxbench.methods.dpo.method:DPO",
         "sasa": "detoxbench.methods.sasa.method:SASA",
         "best_of_n": "detoxbench.methods.best_of_n.method:BestOfN",
+        "aura": "detoxbench.methods.aura.method:AurA",
+        "linear_act": "detoxbench.methods.linear_act.method:LinearAcT",
+        "mean_act": "detoxbench.methods.mean_act.method:MeanAcT",
+        "toxification_reversal": "detoxbench.methods.toxification_reversal.method:ToxificationReversal",
+        "destein": "detoxbench.methods.destein.method:DeStein",
+        "profs": "detoxbench.methods.profs.method:ProFS",
     },
     "detoxbench.methods",
 )

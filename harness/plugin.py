@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,7 +47,8 @@ def check_before_loading(module: ModuleType) -> None:
 @contextlib.contextmanager
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
-    from ..tasks import catalog, journal, preflight
+    from ..core.sampling.settings import boolean
+    from ..tasks import catalog, preflight
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
@@ -80,10 +81,21 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     run = run_settings.of_run(given["torch_random_seed"], settings, changes, model_args if ours else {})
     token = run_settings.RUN.set(run)
     try:
-        with journal.keeping(_kept_in(given["evaluation_tracker"])) if mine else contextlib.nullcontext():
+        with _keeping(ours, boolean("resume", metadata.get("resume", True)), mine, given["evaluation_tracker"]):
             yield
     finally:
         run_settings.RUN.reset(token)
+
+
+def _keeping(ours: bool, resume: bool, mine: Collection[str], tracker: object) -> contextlib.AbstractContextManager:
+    """What is generated is kept until the run has its results: prompt by prompt where the model is ours, which then
+    goes on from there; else all of it before it is measured."""
+    from ..tasks import journal as texts
+    from . import journal
+
+    if ours and resume:
+        return journal.keeping()
+    return texts.keeping(_kept_in(tracker)) if mine else contextlib.nullcontext()
 
 
 def _is_ours(model: object) -> bool:
@@ -126,8 +138,11 @@ def show_errors_in_one_line(module: ModuleType) -> None:
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     """What a user has typed: our errors, and lm-eval's for an unknown task of ours or broken JSON in a run of ours."""
+    from . import journal
+
     try:
-        yield
+        with journal.command():
+            yield
     except Exception as error:
         line = _line(error)
         if line is None:

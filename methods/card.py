@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ..core.registry import METHODS
 from .artifact_arguments import declared
 from .base import Method
 from .settings import bounds
@@ -111,6 +112,16 @@ def card(name: str) -> Card:
         artifacts=artifacts, fit=command, settings=settings,
         imports=f"detoxbench import {name} FOLDER --out OUT" if cls.imports is not None else "",
     )  # fmt: skip
+
+
+def cards() -> dict[str, Card]:
+    """The cards of all registered methods, those of other packages among them, by name.
+
+    >>> import detoxbench
+    >>> detoxbench.methods()["dexperts"].kind
+    'logit'
+    """
+    return {name: card(name) for name in METHODS}
 
 
 def first_line(cls: type[Method]) -> str:

@@ -26,6 +26,7 @@ from ..core.statistics import Interval
 from . import journal
 from . import prompts as prompt_sets
 from .catalog import tasks
+from .defaults import chosen
 from .groups import Groups, summarize_groups
 from .instructions import chat_message, language, without_prompt
 from .measure import measure, scorer_for
@@ -75,6 +76,7 @@ class ToxicityTask(ConfigurableTask):
     def download(self, dataset_kwargs: Any = None, **_: Any) -> None:
         """Load the prompt set; lm-eval calls it from the constructor."""
         self.loaded = prompt_sets.load_set(self.where, self.options)
+        self.options = chosen(self.options, self.loaded)
         self.prompts = self.loaded.prompts
         self._used: Sequence[int] = range(len(self.prompts))
         self.langs = list(dict.fromkeys(prompt.lang for prompt in self.prompts))

@@ -63,6 +63,13 @@ def explain() -> Command:
     return explain
 
 
+def export() -> Command:
+    """A method that is weights in the end, as a checkpoint for transformers and vLLM."""
+    from .export import app
+
+    return app
+
+
 def fit() -> Command:
     """A method's artifacts from labelled text: datastores, experts, a value model."""
     from .fit import app
@@ -169,6 +176,7 @@ COMMANDS = (
     compare,
     continual,
     explain,
+    export,
     fit,
     groups,
     import_,

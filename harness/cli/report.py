@@ -45,8 +45,19 @@ def report(
         return
     console = Console()
     for run in runs:
-        for name, tasks in _boards(run).items():
-            _print(console, run, name, tasks, everything)
+        # A table is not squeezed to a pipe's 80 columns.
+        show(console if console.is_terminal else Console(width=WIDTH), run, everything)
+
+
+def show(console: Console, run: Run, everything: bool = False) -> None:
+    """Print the tables of a run.
+
+    Args:
+        console: where to, and how wide it is.
+        everything: every metric, one row each.
+    """
+    for name, tasks in _boards(run).items():
+        _print(console, run, name, tasks, everything)
 
 
 def _boards(run: Run) -> dict[str, list[TaskResult]]:
@@ -123,8 +134,7 @@ def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], every
             left_out = " · ".join(_share(row.get(metric)) for metric in shares)
             found = (_text(row.get(metric)) for metric in metrics)
             table.add_row(lang, basis[lang], left_out, *found, end_section=lang == list(rows)[-2:][0])
-    # A table is not squeezed to a pipe's 80 columns.
-    Console(width=None if console.is_terminal else WIDTH).print(table)
+    console.print(table)
     _notes(console, rows, tasks)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from ...core import generation_files, results, scorers
+from ...core.constants import AUTO
 from ...core.errors import DetoxbenchError, unknown
 from ...core.files import sha256_text
 from ...core.generation_files import GenerationFile
@@ -23,8 +24,6 @@ from ...core.scorers.presets import spec_of
 
 _SAMPLES = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl$")
 GIVEN = "given"
-AUTO = "auto"
-"""The best-validated scorer that is on this machine and knows the texts' languages; results record which one it was."""
 
 
 @dataclass

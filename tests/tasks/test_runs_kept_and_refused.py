@@ -128,11 +128,16 @@ def test_unprompted_on_the_embedded_model():
 @pytest.mark.parametrize(
     ("model", "pretrained", "metadata", "message"),
     [
-        ("detox", "gpt2", {}, "scorer 'mini' knows the embedded corpus alone and says nothing of what 'gpt2' writes"),
+        (
+            "detox",
+            "gpt2",
+            {"scorer": "mini"},
+            "scorer 'mini' knows the embedded corpus alone and says nothing of what 'gpt2' writes",
+        ),
         ("hf", "gpt2", {"scorer": "mini:reward"}, "scorer 'mini:reward' knows .* hf:OWNER/MODEL"),
-        ("vllm", "gpt2", {"scorer": "fixture"}, "fluency_model 'mini' knows .*none"),
-        ("detox", "mini", {"task": "prompts_file"}, "the prompts of prompts_file"),
-        ("hf", "mini", {}, "says nothing of what 'mini' writes"),
+        ("vllm", "gpt2", {"fluency_model": "mini"}, "fluency_model 'mini' knows .*none"),
+        ("detox", "mini", {"task": "prompts_file", "scorer": "mini"}, "the prompts of prompts_file"),
+        ("hf", "mini", {"scorer": "mini"}, "says nothing of what 'mini' writes"),
         ("detox", "mini", {"fluency_model": "nobody/there-is-none"}, "fluency_model 'nobody/there-is-none' cannot be"),
     ],
 )
