@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -53,6 +54,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
     from . import model_arguments, run_settings
+    from .reporting import summary
 
     asked = given["tasks"]
     asked = [asked] if isinstance(asked, str) else asked or []
@@ -68,6 +70,10 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         pretrained = arguments.get("pretrained", arguments.get("model"))
         named = str(pretrained) if isinstance(pretrained, str | Path) else None
         preflight.check(options, mine, given["model"], named)
+    if (invocation := summary.INVOCATION.get()) is not None:
+        output = getattr(given["evaluation_tracker"], "output_path", None)
+        kept = replace(invocation, output=None if not output else str(output), samples=bool(given["log_samples"]))
+        summary.INVOCATION.set(kept)
     settings: list[Mapping[str, Any]] = []
     ours = _is_ours(given["model"])
     if ours:
@@ -128,11 +134,40 @@ def shorten_tables(module: ModuleType) -> None:
     from ..tasks import tables
 
     lm_eval_private.wrap_make_table(module, tables.shorten)
+    lm_eval_private.replace_make_table(module, _summary_last)
+
+
+def _summary_last(make: Callable[..., str], given: dict[str, Any], column: str) -> str:
+    """What a command prints at the end: lm-eval's table of what is not ours, and the summary of what is."""
+    from .reporting import summary
+
+    invocation = summary.INVOCATION.get()
+    if invocation is None or invocation.full_table or not summary.ours(given):
+        return make(given)
+    rest = summary.others(given)
+    parts = [make(rest)] if rest.get(column) else []
+    if column == "groups" or not given.get("groups"):
+        parts.append(summary.summary(given, invocation))
+    return "\n".join(parts)
 
 
 def show_errors_in_one_line(module: ModuleType) -> None:
-    """Errors meant for the user of a command are one line; the exit status is 1."""
+    """Errors meant for the user of a command are one line, and the exit status is 1; ``--full-table``."""
+    words = "print lm-eval's whole table of detoxbench's tasks at the end, in place of a summary"
+    lm_eval_private.add_run_flag(module, "--full-table", words, _of_command)
     lm_eval_private.wrap_commands(module, _in_one_line)
+
+
+@contextlib.contextmanager
+def _of_command(full_table: bool) -> Iterator[None]:
+    """A command that was typed: its run ends with a summary."""
+    from .reporting import summary
+
+    token = summary.INVOCATION.set(summary.Invocation(full_table))
+    try:
+        yield
+    finally:
+        summary.INVOCATION.reset(token)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,13 @@ def agreement() -> Command:
     return agreement
 
 
+def annotate() -> Command:
+    """People's judgement: a sample to rate, and what the answers say of the runs."""
+    from .annotate import annotate
+
+    return annotate
+
+
 def archive() -> Command:
     """The score archive: export, import, statistics, repair."""
     from .archive import app
@@ -33,6 +40,13 @@ def calibrate() -> Command:
     from .calibrate import app
 
     return app
+
+
+def card() -> Command:
+    """A run as a section of a model card, and in the Every Eval Ever schema."""
+    from .card import card
+
+    return card
 
 
 def check() -> Command:
@@ -170,8 +184,10 @@ def validate() -> Command:
 
 COMMANDS = (
     agreement,
+    annotate,
     archive,
     calibrate,
+    card,
     check,
     compare,
     continual,

@@ -10,7 +10,7 @@ from ..activation import settings
 
 NAME = "linear_act"
 KIND = "activation_maps"
-Where = Literal["norms", "mlp"]
+PromptSelection = Literal["norms", "mlp"]
 
 
 class Settings(settings.Settings):
@@ -18,7 +18,7 @@ class Settings(settings.Settings):
 
     texts: int = Field(1000, ge=2, description="of each side, at random; as many of one as of the other")
     map: Literal["linear", "mean"] = Field("linear", description="linear transport, or the difference of means alone")
-    where: Where = Field(
+    where: PromptSelection = Field(
         "norms", description="norms: what the blocks' normalisations put out; mlp: the MLPs' linear layers"
     )
     incremental: bool = Field(True, description="each place is fitted with the maps before it at work")
