@@ -105,7 +105,7 @@ def table_of(record: TaskRun) -> Measurement:
 
 
 def across_languages(measurement: Measurement) -> Measurement:
-    """See ``table_of``."""
+    """A measurement without what each language has of its own: its prompts, the language of its instructions."""
     return replace(measurement, prompts_sha256="", instruction_langs="")
 
 

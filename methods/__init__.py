@@ -33,7 +33,7 @@ def __getattr__(name: str) -> Any:
 
 class _Methods(ModuleType):
     def __call__(self) -> dict[str, Card]:
-        """See ``card.cards``."""
+        """Every registered method with its card (``card.cards``)."""
         from .card import cards
 
         return cards()

@@ -130,7 +130,7 @@ class Row:
 
 
 class ScoreArchive:
-    """See the module. May be used by several threads.
+    """Scores by scorer, version, language and sha256 of the text, in one SQLite file. May be used by several threads.
 
     Args:
         path: the file; it and its folder are made if they do not exist.

@@ -101,7 +101,7 @@ class Archived(Wrapper):
         return found
 
     def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
-        """See ``Scorer``."""
+        """Archived scores, and new ones for the texts that the archive lacks (``Scorer.score``)."""
         return self.score_reporting(texts, lang, lambda _: None, prompts)
 
     def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:

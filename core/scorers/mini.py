@@ -41,8 +41,11 @@ def features(texts: Sequence[str]):
 
 
 class MiniScorer(Scorer):
-    """See the module. ``split`` chooses the weights: ``judge`` (the default) evaluates; ``reward``, trained on other
-    sentences, is for methods that learn from a scorer, so that they are not judged by their own teacher."""
+    """The embedded world's own scorer, which knows its corpus and nothing else.
+
+    ``split`` chooses the weights: ``judge`` (the default) evaluates; ``reward``, trained on other sentences, is for
+    methods that learn from a scorer, so that they are not judged by their own teacher.
+    """
 
     attributes = ("toxicity",)
 

@@ -37,7 +37,7 @@ DECIMALS = 6
 
 
 class NgramScorer(Scorer):
-    """See the module.
+    """``ngram`` or ``ngram:<folder>``: logistic regression on hashed n-grams, embedded, for real text.
 
     Args:
         folder: with ``weights.safetensors`` and ``card.json``.

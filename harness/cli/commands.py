@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -182,32 +183,16 @@ def validate() -> Command:
     return validate
 
 
-COMMANDS = (
-    agreement,
-    annotate,
-    archive,
-    calibrate,
-    card,
-    check,
-    compare,
-    continual,
-    explain,
-    export,
-    fit,
-    groups,
-    import_,
-    leaderboard,
-    methods,
-    prompts,
-    report,
-    score,
-    scorers,
-    submit,
-    sweep,
-    task_vector,
-    translate,
-    validate,
-)
+GROUPS: dict[str, tuple[Callable[[], Command], ...]] = {
+    "Measure": (score, report, groups, prompts, explain),
+    "Methods": (methods, fit, import_, export, task_vector),
+    "Scorers": (scorers, validate, agreement, calibrate, archive, annotate),
+    "Compare": (compare, check),
+    "Publish": (leaderboard, submit, card),
+    "Studies": (sweep, continual, translate),
+}
+"""Heading of ``--help`` -> its sub-commands."""
+COMMANDS = tuple(command for members in GROUPS.values() for command in members)
 """Each loads a sub-command of its name, a function or a group; what ``--help`` shows is its docstring."""
 
 
@@ -224,10 +209,13 @@ class Lazy(TyperGroup):
         found = load()
         if isinstance(found, typer.Typer):
             found.info.name, found.info.help = cmd_name, load.__doc__
-            return typer.main.get_group(found)
-        one = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
-        one.command(cmd_name, help=load.__doc__)(found)
-        return typer.main.get_command(one)
+            made = typer.main.get_group(found)
+        else:
+            one = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+            one.command(cmd_name, help=load.__doc__)(found)
+            made = typer.main.get_command(one)
+        made.rich_help_panel = next(heading for heading, members in GROUPS.items() if load in members)
+        return made
 
 
 def _name(command: Callable[[], Command]) -> str:
@@ -244,8 +232,18 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"detoxbench {version('detoxbench')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
     """Keeps the sub-commands' names even where there is only one."""
 
 

@@ -146,7 +146,7 @@ class InlineEngine:
         self.place = place
 
     def run(self, jobs: Sequence[Job], tell: Tell) -> None:
-        """See ``Engine``."""
+        """Run the jobs in their order of need, and tell of each as it ends (``Engine.run``)."""
         schedule = Schedule(jobs)
         while schedule.waiting:
             job = schedule.ready()[0]

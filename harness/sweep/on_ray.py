@@ -135,7 +135,7 @@ class RayEngine:
                 raise DetoxbenchError(f"Ray cluster at {address or 'this machine'}: {error}") from None
 
     def run(self, jobs: Sequence[Job], tell: Tell) -> None:
-        """See ``Engine``."""
+        """Run the jobs in their order of need, and tell of each as it ends (``Engine.run``)."""
         schedule = Schedule(jobs)
         self._check(jobs)
         here = self.ray.get_runtime_context().get_node_id()

@@ -45,7 +45,7 @@ def run(
     revision: str | None = None,
     device: str | None = None,
 ) -> base.Made:
-    """See ``fit``."""
+    """Fit the artifacts as the declaration has it (``fit``), and say what was made."""
     from .fit import fit, summary
 
     path = fit(pretrained, out, texts=texts, settings=settings, revision=revision, device=device)
@@ -126,7 +126,7 @@ class DeStein(base.ActivationMethod):
         )
 
     def states(self, place: str, states: Tensor, beside: Mapping[str, Tensor]) -> Tensor:
-        """See ``turned``."""
+        """The method\'s formula at one place (``turned``)."""
         direction = self.vectors.on(f"{place}.direction", states.device)
         chosen = self.vectors.on(f"{place}.chosen", states.device)
         return turned(split(states, self.heads), direction, chosen, self.arguments.alpha, self.arguments.scale).flatten(

@@ -36,7 +36,7 @@ def import_expert(folder: str | Path, out: str | Path) -> PreTrainedModel:
 
 
 def run(folder: Path, out: Path, settings: Settings) -> str:
-    """See ``import_expert``."""
+    """Import, and say in a line what came in (``import_expert``)."""
     made = import_expert(folder, out)
     return f"{out}: a {made.config.model_type} model; use it as expert={out} or antiexpert={out}"
 

@@ -47,7 +47,7 @@ def run(
     revision: str | None = None,
     device: str | None = None,
 ) -> base.Made:
-    """See ``fit``."""
+    """Fit the artifacts as the declaration has it (``fit``), and say what was made."""
     from .. import artifacts
     from .fit import fit
 
@@ -98,5 +98,5 @@ class DPO(base.WeightMethod):
             self.change = Reweighted(model, arguments.finetuned, -arguments.strength)
 
     def weight(self, name: str, base: Tensor) -> Tensor:
-        """See ``Reweighted``."""
+        """The base tensor plus its share of the change (``Reweighted.weight``)."""
         return base if self.change is None else self.change.weight(name, base)

@@ -96,7 +96,7 @@ def import_goodtriever(
 
 
 def run(folder: Path, out: Path, settings: Settings) -> str:
-    """See ``import_goodtriever``."""
+    """Import, and say in a line what came in (``import_goodtriever``)."""
     model = load_model(settings.pretrained, "base model", dtype="auto") if settings.pretrained else None
     made = import_goodtriever(folder, out, store=settings.store, model=model, exact=settings.exact)
     return f"{out}: {made.count:,} keys of dimension {made.dim}, made with '{made.manifest['model']['name']}'"

@@ -40,7 +40,7 @@ def run(
     revision: str | None = None,
     device: str | None = None,
 ) -> base.Made:
-    """See ``fit``."""
+    """Fit the artifacts as the declaration has it (``fit``), and say what was made."""
     from .fit import fit
 
     path = fit(
@@ -84,11 +84,11 @@ class GradientAscent(base.WeightMethod):
 
     @classmethod
     def difference(cls, arguments: Arguments) -> tuple[str | Sequence[str], float]:
-        """See ``WeightMethod.difference``."""
+        """What the merged weights are made from: base, parts and coefficient (``WeightMethod.difference``)."""
         if not arguments.finetuned:
             raise missing_artifact(NAME, "finetuned", f"{NAME} --pretrained … --toxic … --out …")
         return arguments.finetuned, -1.0
 
     def weight(self, name: str, base: Tensor) -> Tensor:
-        """See ``Reweighted``."""
+        """The base tensor plus its share of the change (``Reweighted.weight``)."""
         return self.change.weight(name, base)

@@ -30,7 +30,7 @@ def run(
     revision: str | None = None,
     device: str | None = None,
 ) -> Made:
-    """See ``fit``."""
+    """Fit the artifacts as the declaration has it (``fit``), and say what was made."""
     from .fit import fit, summary
 
     path = fit(pretrained, out, **texts, settings=settings, revision=revision, device=device)

@@ -33,5 +33,5 @@ class LinearAcT(base.ActivationMethod):
         self.places = self.transport.places
 
     def states(self, place: str, states: Tensor, beside: Mapping[str, Tensor]) -> Tensor:
-        """See ``transport.transported``."""
+        """The method\'s formula at one place (``transport.transported``)."""
         return self.transport.states(place, states, beside)

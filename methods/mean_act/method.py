@@ -35,5 +35,5 @@ class MeanAcT(base.ActivationMethod):
         self.places = self.transport.places
 
     def states(self, place: str, states: Tensor, beside: Mapping[str, Tensor]) -> Tensor:
-        """See ``transport.transported``."""
+        """The method\'s formula at one place (``transport.transported``)."""
         return self.transport.states(place, states, beside)

@@ -48,7 +48,7 @@ class Negation(base.WeightMethod):
 
     @classmethod
     def difference(cls, arguments: Arguments) -> tuple[str | Sequence[str], float]:
-        """See ``WeightMethod.difference``."""
+        """What the merged weights are made from: base, parts and coefficient (``WeightMethod.difference``)."""
         if not arguments.finetuned:
             raise missing_artifact("negation", "finetuned", "negation --pretrained … --toxic … --out …")
         return arguments.finetuned, arguments.coefficient
@@ -59,5 +59,5 @@ class Negation(base.WeightMethod):
         return {"coefficient": 0.5}
 
     def weight(self, name: str, base: Tensor) -> Tensor:
-        """See ``Reweighted``."""
+        """The base tensor plus its share of the change (``Reweighted.weight``)."""
         return self.change.weight(name, base)

@@ -41,7 +41,7 @@ def run(
     revision: str | None = None,
     device: str | None = None,
 ) -> base.Made:
-    """See ``fit``."""
+    """Fit the artifacts as the declaration has it (``fit``), and say what was made."""
     from .fit import fit, summary
 
     path = fit(pretrained, out, texts=texts, settings=settings, revision=revision, device=device)
@@ -112,7 +112,7 @@ class ProFS(base.WeightMethod):
         }
 
     def weight(self, name: str, base: Tensor) -> Tensor:
-        """See ``projected``."""
+        """The method\'s formula at one place (``projected``)."""
         if name not in self.edited:
             return base
         directions, axis = self.edited[name]

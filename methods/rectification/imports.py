@@ -96,7 +96,7 @@ def _config(body: dict[str, Tensor], heads: int | None) -> GPT2Config:
 
 
 def run(folder: Path, out: Path, settings: Settings) -> str:
-    """See ``import_rectification``."""
+    """Import, and say in a line what came in (``import_rectification``)."""
     made = import_rectification(folder, out, heads=settings.heads)
     return f"{out}: a value model of {made.head[2].out_features:,} tokens and dimension {made.head[0].in_features}"
 

@@ -33,7 +33,7 @@ def run(
     device: str | None = None,
     append: bool = False,
 ) -> Made:
-    """See ``fit``."""
+    """Fit the artifacts as the declaration has it (``fit``), and say what was made."""
     from .fit import fit
 
     made = fit(pretrained, out, **texts, append=append, **settings.model_dump(), revision=revision, device=device)

@@ -46,7 +46,7 @@ def run(
     revision: str | None = None,
     device: str | None = None,
 ) -> base.Made:
-    """See ``probe.fit``."""
+    """Fit the artifacts as the declaration has it (``probe.fit``), and say what was made."""
     from .. import artifacts
     from .probe import fit
 

@@ -20,7 +20,7 @@ def run(
     revision: str | None = None,
     device: str | None = None,
 ) -> Made:
-    """See ``fit``."""
+    """Fit the artifacts as the declaration has it (``fit``), and say what was made."""
     from .. import artifacts
     from .fit import fit
 

@@ -47,7 +47,7 @@ class TaskVector(base.WeightMethod):
 
     @classmethod
     def difference(cls, arguments: Arguments) -> tuple[str | Sequence[str], float]:
-        """See ``WeightMethod.difference``."""
+        """What the merged weights are made from: base, parts and coefficient (``WeightMethod.difference``)."""
         if not arguments.finetuned:
             raise missing_artifact(
                 "task_vector", "finetuned", "task_vector --pretrained … --toxic … --splits 5 --out …"
@@ -60,5 +60,5 @@ class TaskVector(base.WeightMethod):
         return {"coefficient": 0.75}
 
     def weight(self, name: str, base: Tensor) -> Tensor:
-        """See ``Reweighted``."""
+        """The base tensor plus its share of the change (``Reweighted.weight``)."""
         return self.change.weight(name, base)

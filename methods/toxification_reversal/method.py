@@ -100,7 +100,7 @@ class ToxificationReversal(base.ActivationMethod):
         self.ends = Vectors(_ends(model, negative[:end], self.places))
 
     def states(self, place: str, states: Tensor, beside: Mapping[str, Tensor]) -> Tensor:
-        """See ``reversed_``."""
+        """The method\'s formula at one place (``reversed_``)."""
         arguments = self.arguments
         new = reversed_(
             split(states, self.heads), split(beside[NEGATIVE], self.heads), split(beside[POSITIVE], self.heads),

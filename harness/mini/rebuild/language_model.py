@@ -23,7 +23,7 @@ ROWS = 128
 
 @dataclass(frozen=True)
 class Stage:
-    """See ``Documents`` for the shares."""
+    """What a training reads; ``Documents`` explains the shares."""
 
     steps: int
     learning_rate: float
