@@ -61,10 +61,12 @@ def test_manifest(base, tmp_path, kind):
         text = json.dumps(mutate.changed(content, rng)).encode()
         text = mutate.mutated_bytes(text, rng) if rng.randrange(4) == 0 else text
         (folder / artifacts.MANIFEST).write_bytes(text)
+        message = ""
         try:
             provenance.teachers(given(folder))
             load_detoxified(base, method, **given(folder))(input_ids=ids)
         except DetoxbenchError as error:
-            assert "\n" not in str(error).strip(), (number, text[:2000])
+            message = str(error)
         except Exception as error:
             raise AssertionError(f"mutation {number}: {text[:2000]!r}") from error
+        assert "\n" not in message.strip(), (number, text[:2000])

@@ -24,7 +24,8 @@ def test_what_is_merged_may_be_given_again(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "line", "key", "first"),
-    [("a: 1\nb: 2\na: 3\n", 3, "a", 1), ("b:\n  a: 1\n  c: 1\n  a: 2\n", 4, "a", 2), ("l:\n- {s: 1, s: 1}\n", 2, "s", 2),
+    [("a: 1\nb: 2\na: 3\n", 3, "a", 1),
+     ("b:\n  a: 1\n  c: 1\n  a: 2\n", 4, "a", 2), ("l:\n- {s: 1, s: 1}\n", 2, "s", 2),
      ("1: a\n'1': b\n", 2, "1", 1)],
 )  # fmt: skip
 def test_a_key_twice(tmp_path, text, line, key, first):
