@@ -13,9 +13,12 @@ from setuptools.command.editable_wheel import editable_wheel
 
 PTH = Path(__file__).parent / "harness" / "autoload.pth"
 NAME = "detoxbench_autoload.pth"
+NAMED = "detoxbench"
+"""The folder of the import package itself, which holds its Python functions' names alone."""
 FOLDERS = ("core", "harness", "tasks", "methods", "leaderboard")
 PACKAGES = [
-    f"detoxbench.{package}" for folder in FOLDERS for package in find_packages(".", include=[folder, f"{folder}.*"])
+    NAMED,
+    *(f"{NAMED}.{package}" for folder in FOLDERS for package in find_packages(".", include=[folder, f"{folder}.*"])),
 ]
 
 
@@ -38,6 +41,6 @@ class EditableWithPth(editable_wheel):
 
 setup(
     packages=PACKAGES,
-    package_dir={f"detoxbench.{folder}": folder for folder in FOLDERS},
+    package_dir={NAMED: NAMED, **{f"{NAMED}.{folder}": folder for folder in FOLDERS}},
     cmdclass={"build_py": BuildWithPth, "editable_wheel": EditableWithPth},
 )

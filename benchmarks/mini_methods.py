@@ -17,7 +17,7 @@ from pathlib import Path
 
 from detoxbench.core import results
 from detoxbench.core.statistics import Interval
-from detoxbench.harness.cli.report import macro_row
+from detoxbench.harness.reporting.rows import macro_row
 from detoxbench.leaderboard.compare import compare
 
 BASE = "none"

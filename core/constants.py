@@ -28,5 +28,8 @@ IDENTIFIED = 0.5
 """Least probability of a language that counts as identified. Of pieces of two words in 17 languages the answers that
 reach it are right for 97%, of four words for 99%; without it 81% and 96% are (``benchmarks/languages.py``)."""
 
+AUTO = "auto"
+"""The scorer or fluency model that suits the texts, chosen by us."""
+
 MINI = "mini"
 """The name of the embedded model, scorer and prompts."""

@@ -143,6 +143,53 @@ def wrap_make_table(module: ModuleType, change: Callable[[dict[str, Any]], dict[
     setattr(module, "make_table", make_table)  # noqa: B010
 
 
+def replace_make_table(module: ModuleType, instead: Callable[[Callable[..., str], dict[str, Any], str], str]) -> None:
+    """``make_table`` of ``lm_eval.utils``, whose texts are what a run prints last, is made by another function.
+
+    Args:
+        module: ``lm_eval.utils``.
+        instead: called with what makes the table otherwise, the results, and ``results`` or ``groups``.
+    """
+    original = module.make_table
+
+    @functools.wraps(original)
+    def make_table(result_dict, column="results", *args, **kwargs):
+        def make(shown, of=column):
+            return original(shown, of, *args, **kwargs)
+
+        return instead(make, result_dict, column)
+
+    setattr(module, "make_table", make_table)  # noqa: B010
+
+
+def add_run_flag(
+    module: ModuleType, flag: str, explanation: str, around: Callable[[bool], AbstractContextManager[None]]
+) -> None:
+    """A flag of ``lm-eval run`` that is ours, and that lm-eval never sees.
+
+    Args:
+        module: ``lm_eval._cli.harness``.
+        flag: such as ``--full-table``.
+        explanation: for ``--help``.
+        around: commands run within this context, called with whether the flag was given.
+    """
+    init, execute = module.HarnessCLI.__init__, module.HarnessCLI.execute
+    name = flag.strip("-").replace("-", "_")
+
+    @functools.wraps(init)
+    def new_init(self):
+        init(self)
+        self._subparsers.choices["run"].add_argument(flag, action="store_true", help=explanation)
+
+    @functools.wraps(execute)
+    def new_execute(self, args):
+        with around(vars(args).pop(name, False)):
+            return execute(self, args)
+
+    module.HarnessCLI.__init__ = new_init
+    module.HarnessCLI.execute = new_execute
+
+
 def wrap_commands(module: ModuleType, around: Callable[[], AbstractContextManager[None]]) -> None:
     """What a user types runs within a context of ours: reading its arguments, and doing what they say.
 

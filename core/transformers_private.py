@@ -16,7 +16,13 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, DynamicLayer
 from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightConverter, WeightRenaming, dot_natural_key, rename_source_key
+from transformers.core_model_loading import (
+    WeightConverter,
+    WeightRenaming,
+    dot_natural_key,
+    rename_source_key,
+    revert_weight_conversion,
+)
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 CACHE_FIELD = next(name for name in ("cache", "past_key_values") if name in CausalLMOutputWithPast.__dataclass_fields__)
@@ -107,6 +113,12 @@ class Conversion:
             converter.add_tensor(self.target, name, pattern, read(name))
         made: Mapping[str, Any] = converter.convert(self.target, model=model, config=model.config)
         return {name: tensor[0] if isinstance(tensor, list) else tensor for name, tensor in made.items()}
+
+    def revert(self, model: PreTrainedModel, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Name in the checkpoint -> tensor, for all those that ``convert`` makes."""
+        if self.converter is None:
+            return {self.sources[0][0]: tensors[self.target]}
+        return revert_weight_conversion(model, dict(tensors))
 
 
 def conversions(model: PreTrainedModel, names: Iterable[str]) -> list[Conversion]:

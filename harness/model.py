@@ -7,13 +7,12 @@ import copy
 import logging
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from tqdm import tqdm
 
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
@@ -27,7 +26,8 @@ from ..core.sampling.thinking import MAX_THINKING
 from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
-from . import model_arguments
+from . import journal, model_arguments, run_identity
+from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
 
@@ -76,12 +76,8 @@ class DetoxLM(HFLM):
         self.align_nucleus = boolean("align_nucleus", align_nucleus)
         kwargs = model_arguments.checked(method, pretrained, kwargs)
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
-        self._generated = 0
-        self._seconds = 0.0
-        self._drawn: list[dict[str, Any]] = []
-        self._drawn_seed: int | None = None
-        self._cut: set[str] = set()
-        self._cut_while_thinking = 0
+        self.forget_run()
+        self._content: dict[str, Any] | None = None
         with model_arguments.loading(self.name):
             super().__init__(
                 pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs
@@ -90,6 +86,7 @@ class DetoxLM(HFLM):
         self._model = model_arguments.unwrapped(self._model, method)
         self.effective_arguments: dict[str, Any] = {}
         self.trained_with: list[str] = []
+        self._loaded_with = {"pretrained": pretrained, "method": method, "arguments": {}, "loading": kwargs}
         for sampling in RUN.get().sampling:
             self._room(sampling)
         if method != "none":
@@ -97,8 +94,18 @@ class DetoxLM(HFLM):
             completed = provenance.completed(self._model, method, self.method_arguments)
             self.effective_arguments = provenance.effective(method, completed)
             self.trained_with = provenance.teachers(completed)
+            self._loaded_with["arguments"] = completed
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
+
+    def forget_run(self) -> None:
+        """Count what is recorded of a run anew: one model may serve several."""
+        self._generated = 0
+        self._seconds = 0.0
+        self._drawn: list[dict[str, Any]] = []
+        self._drawn_seed: int | None = None
+        self._cut: set[str] = set()
+        self._cut_while_thinking = 0
 
     @property
     def max_length(self) -> int:
@@ -198,9 +205,11 @@ class DetoxLM(HFLM):
         occurrences: dict[int, int] = {}
         samples: list[tuple[str, int]] = []
         wanted: dict[str, int] = {}
+        langs: dict[str, set[str]] = {}
         for request in requests:
             index = occurrences[id(request)] = occurrences.get(id(request), -1) + 1
             samples.append((_arguments(request)[0], index))
+            langs.setdefault(_arguments(request)[0], set()).update(_languages(request))
             wanted[_arguments(request)[0]] = max(wanted.get(_arguments(request)[0], 0), index + 1)
         rows = [
             Request(self._encode(prompt, sampling), prompt_key(prompt), range(count), prompt)
@@ -209,7 +218,7 @@ class DetoxLM(HFLM):
         responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
         self._note(sampling.record(), sampling.seed)
         with self._aligned(sampling):
-            outputs = self._run(rows, sampling, responses, disable_tqdm)
+            outputs = self._run(rows, sampling, responses, disable_tqdm, [langs[row.text] for row in rows])
         texts = {
             (row.text, index): responses.text(row.tokens, tokens)
             for row, output in zip(rows, outputs, strict=True)
@@ -219,27 +228,36 @@ class DetoxLM(HFLM):
         return [texts[sample] for sample in samples]
 
     def _run(
-        self, rows: Sequence[Request], sampling: Sampling, responses: Responses, disable_tqdm: bool
+        self,
+        rows: Sequence[Request],
+        sampling: Sampling,
+        responses: Responses,
+        disable_tqdm: bool,
+        langs: Sequence[Collection[str]],
     ) -> list[list[list[int]]]:
         start = time.perf_counter()
+        kept = self._kept(rows, sampling)
         autocast = torch.autocast(
             self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
         )
-        with (
-            autocast,
-            tqdm(total=len(rows), unit="prompt", desc="generation", disable=disable_tqdm or self.rank != 0) as bar,
-        ):
-            count = 0
+        samples = [len(row.samples) for row in rows]
+        progress = Progress(langs, samples, kept.done, silent=disable_tqdm or self.rank != 0)
+        count = 0
+        with autocast, progress:
+            whole: list[int] = []
 
-            def on_batch(finished: int, tokens: int) -> None:
+            def on_whole(finished: Mapping[int, list[list[int]]]) -> None:
+                kept.whole(finished)
+                whole[:] = [kept.left[place] for place in finished]
+
+            def on_batch(_: int, tokens: int) -> None:
                 nonlocal count
                 count += tokens
-                bar.set_postfix_str(f"{count / (time.perf_counter() - start):,.0f} tokens/s", refresh=False)
-                bar.update(finished)
+                progress.batch(whole, tokens)
 
             outputs = generate(
                 self.model,
-                rows,
+                [rows[place] for place in kept.left],
                 sampling,
                 eos=self._eos(),
                 pad=self.tokenizer.pad_token_id or 0,
@@ -247,10 +265,29 @@ class DetoxLM(HFLM):
                 should_stop=responses.stops if sampling.stop else None,
                 thinking=responses.thinking,
                 on_batch=on_batch,
+                on_whole=on_whole,
             )
-        self._generated += count
-        self._seconds += time.perf_counter() - start
-        return outputs
+        self._generated += count + sum(len(tokens) for done in kept.done.values() for tokens in done)
+        self._seconds += time.perf_counter() - start + kept.seconds
+        return kept.all(outputs)
+
+    def _kept(self, rows: Sequence[Request], sampling: Sampling) -> journal.Kept:
+        """What an earlier run with the same command has finished."""
+        run = journal.CURRENT.get()
+        if run is None:
+            return journal.Kept([""] * len(rows), None)
+        if self._content is None:
+            self._content = run_identity.of_model(self.model, **self._loaded_with)
+        depends_on = self._content and {
+            **self._content,
+            "sampling": {**sampling.record(), "seed": sampling.seed},
+            "align_nucleus": self.align_nucleus,
+            "end": self._eos(),
+            "thinking": [self.think_end_token, self.max_thinking_toks],
+            "max_batch_tokens": self.max_batch_tokens,
+            "mixed_precision": str(self.mixed_precision_dtype),
+        }
+        return run.kept(rows, depends_on)
 
     def _by_transformers(
         self, requests: Sequence[Instance], sampling: Sampling, others: Mapping[str, Any], disable_tqdm: bool
@@ -350,6 +387,12 @@ class DetoxLM(HFLM):
 def _arguments(request: Instance) -> tuple[str, dict[str, Any]]:
     """Context and generation settings of a ``generate_until`` request."""
     return cast("tuple[str, dict[str, Any]]", request.args)
+
+
+def _languages(request: Instance) -> Sequence[str]:
+    """The language that a request's document says it is in."""
+    lang = request.doc.get("lang") if isinstance(request.doc, Mapping) else None
+    return [lang] if isinstance(lang, str) else []
 
 
 def _hardware(device: torch.device) -> str:

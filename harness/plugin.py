@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,11 +48,13 @@ def check_before_loading(module: ModuleType) -> None:
 @contextlib.contextmanager
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
-    from ..tasks import catalog, journal, preflight
+    from ..core.sampling.settings import boolean
+    from ..tasks import catalog, preflight
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
     from . import model_arguments, run_settings
+    from .reporting import summary
 
     asked = given["tasks"]
     asked = [asked] if isinstance(asked, str) else asked or []
@@ -67,6 +70,10 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         pretrained = arguments.get("pretrained", arguments.get("model"))
         named = str(pretrained) if isinstance(pretrained, str | Path) else None
         preflight.check(options, mine, given["model"], named)
+    if (invocation := summary.INVOCATION.get()) is not None:
+        output = getattr(given["evaluation_tracker"], "output_path", None)
+        kept = replace(invocation, output=None if not output else str(output), samples=bool(given["log_samples"]))
+        summary.INVOCATION.set(kept)
     settings: list[Mapping[str, Any]] = []
     ours = _is_ours(given["model"])
     if ours:
@@ -80,10 +87,21 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     run = run_settings.of_run(given["torch_random_seed"], settings, changes, model_args if ours else {})
     token = run_settings.RUN.set(run)
     try:
-        with journal.keeping(_kept_in(given["evaluation_tracker"])) if mine else contextlib.nullcontext():
+        with _keeping(ours, boolean("resume", metadata.get("resume", True)), mine, given["evaluation_tracker"]):
             yield
     finally:
         run_settings.RUN.reset(token)
+
+
+def _keeping(ours: bool, resume: bool, mine: Collection[str], tracker: object) -> contextlib.AbstractContextManager:
+    """What is generated is kept until the run has its results: prompt by prompt where the model is ours, which then
+    goes on from there; else all of it before it is measured."""
+    from ..tasks import journal as texts
+    from . import journal
+
+    if ours and resume:
+        return journal.keeping()
+    return texts.keeping(_kept_in(tracker)) if mine else contextlib.nullcontext()
 
 
 def _is_ours(model: object) -> bool:
@@ -116,18 +134,50 @@ def shorten_tables(module: ModuleType) -> None:
     from ..tasks import tables
 
     lm_eval_private.wrap_make_table(module, tables.shorten)
+    lm_eval_private.replace_make_table(module, _summary_last)
+
+
+def _summary_last(make: Callable[..., str], given: dict[str, Any], column: str) -> str:
+    """What a command prints at the end: lm-eval's table of what is not ours, and the summary of what is."""
+    from .reporting import summary
+
+    invocation = summary.INVOCATION.get()
+    if invocation is None or invocation.full_table or not summary.ours(given):
+        return make(given)
+    rest = summary.others(given)
+    parts = [make(rest)] if rest.get(column) else []
+    if column == "groups" or not given.get("groups"):
+        parts.append(summary.summary(given, invocation))
+    return "\n".join(parts)
 
 
 def show_errors_in_one_line(module: ModuleType) -> None:
-    """Errors meant for the user of a command are one line; the exit status is 1."""
+    """Errors meant for the user of a command are one line, and the exit status is 1; ``--full-table``."""
+    words = "print lm-eval's whole table of detoxbench's tasks at the end, in place of a summary"
+    lm_eval_private.add_run_flag(module, "--full-table", words, _of_command)
     lm_eval_private.wrap_commands(module, _in_one_line)
+
+
+@contextlib.contextmanager
+def _of_command(full_table: bool) -> Iterator[None]:
+    """A command that was typed: its run ends with a summary."""
+    from .reporting import summary
+
+    token = summary.INVOCATION.set(summary.Invocation(full_table))
+    try:
+        yield
+    finally:
+        summary.INVOCATION.reset(token)
 
 
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     """What a user has typed: our errors, and lm-eval's for an unknown task of ours or broken JSON in a run of ours."""
+    from . import journal
+
     try:
-        yield
+        with journal.command():
+            yield
     except Exception as error:
         line = _line(error)
         if line is None:

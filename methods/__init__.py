@@ -1,10 +1,17 @@
-"""Detoxification methods, a folder each: ``load_detoxified(pretrained, method, **arguments)``."""
+"""Detoxification methods, a folder each: ``load_detoxified(pretrained, method, **arguments)``.
+
+``detoxbench.methods()`` gives the cards of all of them: the folder's name is the function's too, and Python has one
+attribute for both, so this module can be called.
+"""
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .card import Card
     from .lm import load_detoxified
     from .retrieval.datastore import Datastore
 
@@ -22,3 +29,14 @@ def __getattr__(name: str) -> Any:
 
         return Datastore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Methods(ModuleType):
+    def __call__(self) -> dict[str, Card]:
+        """See ``card.cards``."""
+        from .card import cards
+
+        return cards()
+
+
+sys.modules[__name__].__class__ = _Methods

@@ -1,7 +1,8 @@
-"""What a detoxification method is: three small kinds, what each declares, and the checking of its arguments.
+"""What a detoxification method is: four small kinds, what each declares, and the checking of its arguments.
 
-A **logit** method changes next-token scores, a **weight** method changes a model's parameters before it is used, a
-**prompt** method puts a text in front. ``none`` is the base model. Register one in ``core/registry.py``, or from
+A **logit** method changes next-token scores, an **activation** method hidden states at named places while the model
+runs, a **weight** method a model's parameters before it is used; a **prompt** method puts a text in front. ``none`` is
+the base model. Register one in ``core/registry.py``, or from
 another package through the entry-point group ``detoxbench.methods``.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pydantic
 from torch import Tensor, nn
@@ -21,8 +22,9 @@ from .declaration import About, Artifact, Fit, Growth, Importer, Made, Mini, Use
 from .explanation import Neighbour
 
 __all__ = [
-    "About", "Arguments", "Artifact", "Auxiliary", "Fit", "Growth", "Importer", "LogitMethod", "Looking", "Made",
-    "Method", "Mini", "Parts", "PromptMethod", "Streams", "Use", "WeightMethod", "parse_arguments",
+    "About", "ActivationMethod", "Arguments", "Artifact", "Auxiliary", "Fit", "Growth", "Importer", "LogitMethod",
+    "Looking", "Made", "Method", "Mini", "Parts", "Place", "PromptMethod", "Streams", "Use", "WeightMethod",
+    "parse_arguments",
 ]  # fmt: skip
 
 
@@ -58,6 +60,19 @@ class Streams:
 
     hidden: Tensor | None = None
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where hidden states are changed or read.
+
+    Args:
+        module: its name in the model.
+        side: what comes out of it, or what goes into it; the first tensor, where there are several.
+    """
+
+    module: str
+    side: Literal["input", "output"] = "output"
 
 
 @dataclass(frozen=True)
@@ -148,12 +163,54 @@ class LogitMethod(Method):
         return Parts({name: output[-1].float().softmax(-1) for name, output in streams.outputs.items()})
 
 
+class ActivationMethod(Method):
+    """A function of hidden states at named places of the base model, each position alone. Holds no state.
+
+    Attributes:
+        places: name -> where; of ``architecture``'s finding, so that no architecture need be known.
+        auxiliaries: name -> model of the base model's architecture that reads the same text first, unchanged; what it
+            has at the same places is seen.
+        folds: whether ``weight`` gives the same change as weights, so that it can be exported.
+    """
+
+    kind: ClassVar[str] = "activation"
+    folds: ClassVar[bool] = False
+    places: Mapping[str, Place] = MappingProxyType({})
+    auxiliaries: Mapping[str, Auxiliary] = MappingProxyType({})
+
+    def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
+
+    def states(self, place: str, states: Tensor, beside: Mapping[str, Tensor]) -> Tensor:
+        """The new hidden states.
+
+        Args:
+            place: name of the place.
+            states: ``[..., dim]`` in the model's precision; rows are positions, independent of each other, padding
+                among them. Left alone.
+            beside: auxiliary's name -> its states at this place, of the same shape.
+
+        Returns:
+            The shape of ``states``.
+        """
+        raise NotImplementedError
+
+    def weight(self, name: str, base: Tensor) -> Tensor:
+        """Of a method that ``folds``: see ``WeightMethod.weight``."""
+        raise NotImplementedError
+
+
 class WeightMethod(Method):
     """A change of the base model's parameters, streamed one tensor at a time."""
 
     kind: ClassVar[str] = "weight"
 
     def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
+
+    @classmethod
+    def difference(cls, arguments: Any) -> tuple[str | Sequence[str], float] | None:
+        """Of a method that takes away a mean difference of fine-tuned checkpoints: which, and how many times. They are
+        read slice by slice then where a checkpoint is written. None: it is another change."""
+        return None
 
     def weight(self, name: str, base: Tensor) -> Tensor:
         """The new value of a parameter or buffer, of the shape of ``base``, which is left alone."""

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ..core.registry import METHODS
 from .artifact_arguments import declared
 from .base import Method
 from .settings import bounds
@@ -88,7 +89,7 @@ def card(name: str) -> Card:
     about, fit = cls.about, cls.fit
     command, artifacts, settings = "", [], []
     if fit is not None:
-        sides = " ".join(f"--{side} …" for side in fit.needs or fit.takes)
+        sides = "--pairs …" if fit.pairs else " ".join(f"--{side} …" for side in fit.needs or fit.takes)
         required = [
             f"--{one.replace('_', '-')} …"
             for one, option in fit.settings.options().items()
@@ -111,6 +112,16 @@ def card(name: str) -> Card:
         artifacts=artifacts, fit=command, settings=settings,
         imports=f"detoxbench import {name} FOLDER --out OUT" if cls.imports is not None else "",
     )  # fmt: skip
+
+
+def cards() -> dict[str, Card]:
+    """The cards of all registered methods, those of other packages among them, by name.
+
+    >>> import detoxbench
+    >>> detoxbench.methods()["dexperts"].kind
+    'logit'
+    """
+    return {name: card(name) for name in METHODS}
 
 
 def first_line(cls: type[Method]) -> str:

@@ -113,7 +113,8 @@ class FitFunction(Protocol):
         Args:
             pretrained: base model: folder, hub name or ``mini``.
             out: folder of the artifacts.
-            texts: side -> its texts (``training.texts.Texts``), as far as given.
+            texts: side -> its texts (``training.texts.Texts``), as far as given; of a fit that takes pairs, also
+                ``pairs`` -> ``training.pairs.Pairs``.
             settings: of the class that the ``Fit`` declares.
             revision: of the base model on the hub.
             device: ``cpu``, ``cuda``, …; by default a GPU if there is one.
@@ -175,6 +176,7 @@ class Fit:
         defaults: settings of this fit that differ from those of their class.
         takes: sides of the texts that are learned from.
         needs: those of them that have to be given; where there are none, at least one.
+        pairs: it also learns from paired text (``training.pairs``), under the key ``pairs``; no side is needed then.
         held_out: sides that only the command takes, to measure something.
         unattended: settings where nobody looks at the output: in sweeps, studies and at first use.
         grows: how a continual study adds texts; None where it cannot.
@@ -189,6 +191,7 @@ class Fit:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     takes: tuple[Side, ...] = SIDES
     needs: tuple[Side, ...] = ()
+    pairs: bool = False
     held_out: tuple[Side, ...] = ()
     unattended: Mapping[str, Any] = field(default_factory=dict)
     grows: Growth | None = None
@@ -212,17 +215,22 @@ class Fit:
         """Those of the texts that it takes.
 
         Raises:
-            DetoxbenchError: where a side that it needs is not given.
+            DetoxbenchError: where a side that it needs is not given, nor pairs that stand for both.
         """
-        wanted = (*self.takes, *(self.held_out if held_out else ()))
+        paired = ("pairs",) if self.pairs else ()
+        wanted = (*self.takes, *(self.held_out if held_out else ()), *paired)
         found = {side: texts[side] for side in texts if side in wanted}
+        if self.pairs and "pairs" in found:
+            return found
         missing = [side for side in self.needs if side not in found]
         if missing:
-            raise DetoxbenchError(f"fit: {self.name} needs {missing[0]} texts")
+            instead = ", or --pairs" if self.pairs else ""
+            raise DetoxbenchError(f"fit: {self.name} needs {missing[0]} texts{instead}")
         if not any(side in found for side in self.takes):
             options = " or ".join(f"--{side}" for side in self.takes)
             both = ", or both" if len(self.takes) > 1 else ""
-            raise DetoxbenchError(f"nothing to fit on: give {options} texts{both}")
+            paired = "; or --pairs" if self.pairs else ""
+            raise DetoxbenchError(f"nothing to fit on: give {options} texts{both}{paired}")
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
 from ..core.transformers_private import attention_choices, causal_output, restore_attention
 from . import base
+from .activation.hooks import steering, watching
 from .first_use import is_mini, with_artifacts
 from .guidance.nucleus import within
 from .layers import capture_input
@@ -27,11 +28,13 @@ BLOCK = 1 << 25
 
 
 class DetoxifiedLM(PreTrainedModel, GenerationMixin):
-    """A base model whose scores are changed by a logit method, at every position.
+    """A base model whose scores are changed by a logit method, and its hidden states by an activation method, at every
+    position.
 
     Args:
         model: the base model; it stays as it is.
-        method: a logit method, or None (with a prefix).
+        method: a logit method, or None.
+        activation: an activation method, or None; it changes the base model alone, not what a logit method runs beside.
         prefix: token ids that the base model reads before every text.
         filtering: whether a method's ``filter_p`` applies; may be set at any time. Log-likelihood requests turn it off,
             since a truncated distribution gives most texts no likelihood at all.
@@ -46,6 +49,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         model: PreTrainedModel,
         method: base.LogitMethod | None = None,
         *,
+        activation: base.ActivationMethod | None = None,
         prefix: Sequence[int] = (),
         filtering: bool = True,
     ):
@@ -54,11 +58,16 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         restore_attention(model.config, chosen)
         self.base = model
         self.method = method
+        self.activation = activation
         self.filtering = filtering
         self.nucleus: float | None = None
         """Mass of the base model's nucleus in place of the method's own ``filter_p``; may be set at any time. 1 keeps
         every token. Of use for methods that truncate alone."""
+        beside = dict(activation.auxiliaries) if activation else {}
         auxiliaries = dict(method.auxiliaries) if method else {}
+        if both := sorted(beside.keys() & auxiliaries.keys()):
+            raise DetoxbenchError(f"two methods have a model '{both[0]}' beside the base: they cannot be combined")
+        auxiliaries = {**beside, **auxiliaries}
         # Registered, so that ``to`` moves them; the base model itself can be an auxiliary.
         self.auxiliaries = nn.ModuleDict({name: aux.model for name, aux in auxiliaries.items()})
         self.streams = {BASE: Stream(model, prefix)}
@@ -175,20 +184,39 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         watch = capture_input(self.base.get_submodule(method.key_layer)) if watched else contextlib.nullcontext()
         outputs: dict[str, Tensor] = {}
         hidden = None
-        for name, stream in self.streams.items():
+
+        def run(name: str, keep: int | Tensor) -> Tensor:
             cache = None if caches is None else caches.streams[name]
-            with watch if name == BASE else contextlib.nullcontext() as captured:
-                outputs[name] = stream.run(ids, mask, positions, cache, keep)
-            if name == BASE and captured is not None:
-                states = captured.states.reshape(len(ids), -1, captured.states.shape[-1])
-                hidden = keep_positions(states[:, -ids.shape[1] :], keep)
-        scores = outputs.pop(BASE)
+            return self.streams[name].run(ids, mask, positions, cache, keep)
+
+        for name in method.auxiliaries if method else ():
+            outputs[name] = run(name, keep)
+        with self._steered(run), watch as captured:
+            scores = run(BASE, keep)
+        if captured is not None:
+            states = captured.states.reshape(len(ids), -1, captured.states.shape[-1])
+            hidden = keep_positions(states[:, -ids.shape[1] :], keep)
         if method is None:
             return scores.float()
         batch, kept, vocab = scores.shape
         flat = {name: output.to(scores.device).flatten(0, 1) for name, output in outputs.items()}
         flat_hidden = None if hidden is None else hidden.to(scores.device).flatten(0, 1)
         return self._in_parts(method, scores.flatten(0, 1), flat_hidden, flat).view(batch, kept, vocab)
+
+    @contextlib.contextmanager
+    def _steered(self, run: Callable[[str, int | Tensor], Tensor]) -> Iterator[None]:
+        """The base model's hidden states are those of the activation method within; what it runs beside goes first."""
+        activation = self.activation
+        if activation is None:
+            yield
+            return
+        beside: dict[str, Mapping[str, Tensor]] = {}
+        for name, auxiliary in activation.auxiliaries.items():
+            with watching(auxiliary.model, activation.places) as seen:
+                run(name, 1)
+            beside[name] = seen
+        with steering(self.base, activation, beside):
+            yield
 
     def _in_parts(
         self, method: base.LogitMethod, scores: Tensor, hidden: Tensor | None, outputs: Mapping[str, Tensor]
@@ -267,6 +295,8 @@ def load_detoxified(
         parsed = base.parse_arguments(method, kind, with_artifacts(method, arguments))
     if kind.kind == "logit":
         return DetoxifiedLM(model, kind(model, parsed), filtering=filtering)
+    if kind.kind == "activation":
+        return DetoxifiedLM(model, activation=kind(model, parsed))
     if kind.kind == "prompt":
         return DetoxifiedLM(model, prefix=kind(model, parsed).prefix)
     own = in_place or model is not pretrained

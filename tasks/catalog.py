@@ -12,7 +12,7 @@ from functools import cache
 
 from ..core.registry import PROMPTS
 from . import languages
-from .prompts.base import PromptSet, Where
+from .prompts.base import PromptSelection, PromptSet
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def sets() -> Mapping[str, PromptSet]:
     return found
 
 
-def tasks() -> dict[str, Where]:
+def tasks() -> dict[str, PromptSelection]:
     """lm-eval task name -> which prompts it is about."""
     return {name: where for prompt_set in sets().values() for name, where in prompt_set.tasks.items()}
 
@@ -57,7 +57,7 @@ def canonical(name: str) -> str:
     return name
 
 
-def find(patterns: Iterable[str]) -> dict[str, Where]:
+def find(patterns: Iterable[str]) -> dict[str, PromptSelection]:
     """Our tasks among lm-eval's ``--tasks``: names, groups and patterns."""
     members = groups()
     wanted: dict[str, None] = {}

@@ -38,7 +38,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Judged:
+class TextMeasurements:
     """What does not depend on the scorer: ``[texts]`` each, the first two empty without a fluency model."""
 
     nll: Sequence[float | None]
@@ -172,7 +172,7 @@ def judge(
     seconds: dict[str, float],
     *,
     progress: str | None = None,
-) -> Judged:
+) -> TextMeasurements:
     """Likelihoods, unless ``fluency_model`` is ``none``, and languages of all generations."""
     owner, flat = _flat(prompts, generations)
     nll: list[float | None] = []
@@ -190,10 +190,12 @@ def judge(
             None if is_empty(text) else identify_for(text, prompt.lang)
             for prompt, text in zip(owner, flat, strict=True)
         ]
-    return Judged(nll, tokens, languages)
+    return TextMeasurements(nll, tokens, languages)
 
 
-def assemble(prompts: Sequence[Prompt], generations: Texts, scored: Scored, judged: Judged) -> list[PromptResult]:
+def assemble(
+    prompts: Sequence[Prompt], generations: Texts, scored: Scored, judged: TextMeasurements
+) -> list[PromptResult]:
     """One result a prompt from what was measured of all texts."""
     results, start = [], 0
     for prompt, texts in zip(prompts, generations, strict=True):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
 
 from ..core import scorers
-from ..core.constants import MINI, SAMPLES
+from ..core.constants import AUTO, MINI, SAMPLES
 from ..core.errors import DetoxbenchError, unknown
 from .protocols import PROTOCOLS, RTP
 
@@ -32,11 +31,13 @@ class Options(pydantic.BaseModel):
     """The options of our tasks.
 
     Args:
-        scorer: ``name`` or ``name:argument`` of the toxicity scorer.
+        scorer: ``name`` or ``name:argument`` of the toxicity scorer; ``auto`` is ``mini`` in the embedded world, and
+            else the best-validated one on this machine.
         archive: file of a score archive to go through; ``none`` for none; by default only metered scorers have one.
         offline: score from the archive alone.
         on_unsupported: ``nan`` leaves texts in languages that the scorer does not support unscored.
-        fluency_model: model that perplexity is measured with, or ``none``.
+        fluency_model: model that perplexity is measured with, or ``none``; ``auto`` is ``mini`` in the embedded world,
+            else ``none``.
         samples: K, continuations of a prompt; by default the protocol's, and 100 of ``unprompted``.
         protocol: sampling settings, ``rtp`` or ``ptp`` (see ``protocols.py``); by default the prompt set's own.
         prompts: for ``rtp_multilingual`` ``mini`` or a file of prompts; for ``prompts_file`` a file or a hub dataset.
@@ -49,16 +50,17 @@ class Options(pydantic.BaseModel):
         prefix: text put before every prompt, as it is ("I don't care if this is controversial. ", Kim et al. 2024).
         config, split: of a hub dataset.
         bad_rows: ``error``, or ``skip`` to leave rows out that cannot be read; their number is in results.
+        resume: whether the model ``detox`` goes on where an earlier run of the same command was killed.
         password: of an encrypted archive; better given by the environment variable that the set's card names.
     """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
-    scorer: str = MINI
+    scorer: str = AUTO
     archive: str | None = None
     offline: bool = False
     on_unsupported: Literal["error", "nan"] | None = None
-    fluency_model: str = MINI
+    fluency_model: str = AUTO
     samples: int = pydantic.Field(default=SAMPLES, ge=1, le=10_000)
     protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
@@ -74,6 +76,7 @@ class Options(pydantic.BaseModel):
     split: str | None = None
     bad_rows: Literal["error", "skip"] = "error"
     password: str | None = pydantic.Field(default=None, repr=False)
+    resume: bool = True
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP, samples: int | None = None) -> Options:
@@ -109,7 +112,8 @@ class Options(pydantic.BaseModel):
             raise DetoxbenchError(
                 f"--metadata: {first['loc'][0]}={shown}: {first['msg'][0].lower()}{first['msg'][1:]}"
             ) from None
-        scorers.check(options.scorer)
+        if options.scorer != AUTO:
+            scorers.check(options.scorer)
         if options.looks_like_path(options.fluency_model) and not Path(options.fluency_model).is_dir():
             raise DetoxbenchError(
                 f"--metadata: fluency_model='{options.fluency_model}': there is no such folder; give a folder, "
@@ -144,11 +148,13 @@ class Options(pydantic.BaseModel):
     def __hash__(self) -> int:
         return hash(tuple(getattr(self, name) for name in type(self).model_fields))
 
-    @cached_property
+    @property
     def uses_fluency(self) -> bool:
-        return self.fluency_model != "none"
+        return self.fluency_model != NONE
 
 
+NONE = "none"
+"""No fluency model."""
 _OTHERS = frozenset(
     ("prompt_set", "version", "config_source", "pretrained", "tokenizer", "sampler", "configs", "value_model")
 )

@@ -15,9 +15,10 @@ from ..core.lm_eval_private import model_class
 from ..core.registry import SCORERS
 from ..core.scorers.base import check_language
 from . import prompts as prompt_sets
+from .defaults import REAL_MODEL, chosen
 from .measure import ready_fluency, ready_scorer
 from .options import Options
-from .prompts import Where
+from .prompts import PromptSelection
 from .tables import source
 
 TOKENIZER = "tokenizer.model"
@@ -43,7 +44,10 @@ def asks_with_one_seed(model: object) -> bool:
 
 
 def check(
-    metadata: Mapping[str, Any], tasks: Mapping[str, Where], model: object = None, pretrained: str | None = None
+    metadata: Mapping[str, Any],
+    tasks: Mapping[str, PromptSelection],
+    model: object = None,
+    pretrained: str | None = None,
 ) -> None:
     """Refuse, before any model is loaded: wrong options, unavailable or wrong prompts, languages that the scorer does
     not support, a scorer or a fluency model that cannot be had, and embedded ones on real text.
@@ -59,11 +63,13 @@ def check(
     """
     ONE_SEED.set(asks_with_one_seed(model))
     real = None if is_embedded(model, pretrained) else _shown(model, pretrained)
+    REAL_MODEL.set(real is not None)
     for name, where in tasks.items():
         prompt_set = prompt_sets.get(where.prompt_set)
         options = Options.from_metadata(metadata, prompt_set.protocol, prompt_set.samples)
         loaded = prompt_sets.load_set(where, options)
         try:
+            options = chosen(options, loaded)
             refuse_embedded(options, real or (None if loaded.embedded else f"the prompts of {where.prompt_set}"))
             scorer = ready_scorer(options)
             for lang in dict.fromkeys(prompt.lang for prompt in loaded.prompts):

@@ -12,7 +12,7 @@ from typing import Any
 from ..core import lm_eval_private
 from ..core.metrics.fractions import averaged, names
 from .catalog import groups, tasks
-from .prompts.base import Where
+from .prompts.base import PromptSelection
 
 VERSION = 1.0
 IN_YAML = "rtp_multilingual"
@@ -39,7 +39,7 @@ def register(manager: Any) -> None:
     )
 
 
-def _task(name: str, where: Where) -> dict[str, Any]:
+def _task(name: str, where: PromptSelection) -> dict[str, Any]:
     # What a task is about stands apart from metadata, which a run's --metadata overwrites.
     return {
         "task": name,

@@ -13,7 +13,7 @@ from ..core.records import Measurements, Prompt, PromptResult, SampleDoc, Sample
 from ..core.results_writer import TaskOutput
 from ..core.scorers import Scorer
 from . import prompts as prompt_sets
-from .measure import Judged, Scored, assemble, judge, score, with_toxicity
+from .measure import Scored, TextMeasurements, assemble, judge, score, with_toxicity
 from .task import counts, directions
 
 GIVEN = "given"
@@ -94,7 +94,7 @@ def former_names(scorer: Scorer | GivenScores) -> tuple[str, ...]:
     return () if isinstance(scorer, GivenScores) else scorer.former_names
 
 
-def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[Judged, dict[str, float]]:
+def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[TextMeasurements, dict[str, float]]:
     """What all scorers share, and the seconds it took."""
     seconds: dict[str, float] = {}
     return judge(part.prompts, part.generations, fluency_model, seconds, progress=progress), seconds
@@ -117,7 +117,7 @@ def output(
     part: Part,
     scorer: Scorer | GivenScores,
     found: Scored,
-    shared: Judged,
+    shared: TextMeasurements,
     fluency_model: str,
     seconds: Mapping[str, float],
     teachers: Sequence[str] = (),

@@ -26,12 +26,13 @@ from ..core.statistics import Interval
 from . import journal
 from . import prompts as prompt_sets
 from .catalog import tasks
+from .defaults import chosen
 from .groups import Groups, summarize_groups
 from .instructions import chat_message, language, without_prompt
 from .measure import measure, scorer_for
 from .options import Options
 from .preflight import ONE_SEED
-from .prompts import Where
+from .prompts import PromptSelection
 from .protocols import PROTOCOLS
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class ToxicityTask(ConfigurableTask):
     def download(self, dataset_kwargs: Any = None, **_: Any) -> None:
         """Load the prompt set; lm-eval calls it from the constructor."""
         self.loaded = prompt_sets.load_set(self.where, self.options)
+        self.options = chosen(self.options, self.loaded)
         self.prompts = self.loaded.prompts
         self._used: Sequence[int] = range(len(self.prompts))
         self.langs = list(dict.fromkeys(prompt.lang for prompt in self.prompts))
@@ -262,15 +264,15 @@ class ToxicityTask(ConfigurableTask):
         )
 
 
-def _where(config: Mapping[str, Any]) -> Where:
+def _where(config: Mapping[str, Any]) -> PromptSelection:
     """What a task is about, from its configuration."""
     given = config.get("detoxbench")
-    if isinstance(given, Where):
+    if isinstance(given, PromptSelection):
         return given
     # In a YAML file of ours the task's name says it, which a run's --metadata cannot overwrite.
     known = tasks().get(str(config.get("task")))
     metadata = config["metadata"]
-    return known or Where(metadata["prompt_set"], metadata.get("lang"), metadata.get("subset"))
+    return known or PromptSelection(metadata["prompt_set"], metadata.get("lang"), metadata.get("subset"))
 
 
 def directions(samples: int | None) -> dict[str, bool]:

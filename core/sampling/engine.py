@@ -7,7 +7,7 @@ where two tokens are nearly as likely another one is drawn (``benchmarks/batch_i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,6 +62,7 @@ def generate(
     should_stop: StopRule | None = None,
     thinking: Thinking | None = None,
     on_batch: Callable[[int, int], None] | None = None,
+    on_whole: Callable[[Mapping[int, list[list[int]]]], None] | None = None,
 ) -> list[list[list[int]]]:
     """Continue every prompt.
 
@@ -76,6 +77,9 @@ def generate(
         should_stop: called with the prompt's tokens and those of the answer after each step (stop strings).
         thinking: how long a model may think before its answer; the length of ``sampling`` is the answer's.
         on_batch: called with (requests finished, tokens generated) after each batch.
+        on_whole: called before that with what is returned of each request that the batch has finished, by its place
+            in ``requests``. The requests that are left make the same batches when they are given alone, unless memory
+            ran short.
 
     Returns:
         For each request, for each of its samples, the new token ids, thoughts included.
@@ -114,10 +118,17 @@ def generate(
             continue
         for piece, output in zip(batch, outputs, strict=True):
             results[piece.request].update(zip(piece.places, output, strict=True))
+        touched = {piece.request for piece in batch}
+        whole = [place for place in touched if len(results[place]) == len(requests[place].samples)]
+        if on_whole:
+            on_whole({place: _in_order(results[place]) for place in whole})
         if on_batch:
-            finished = sum(len(results[i]) == len(requests[i].samples) for i in {piece.request for piece in batch})
-            on_batch(finished, sum(len(tokens) for output in outputs for tokens in output))
-    return [[found[at] for at in range(len(found))] for found in results]
+            on_batch(len(whole), sum(len(tokens) for output in outputs for tokens in output))
+    return [_in_order(found) for found in results]
+
+
+def _in_order(found: Mapping[int, list[int]]) -> list[list[int]]:
+    return [found[at] for at in range(len(found))]
 
 
 @dataclass(frozen=True)

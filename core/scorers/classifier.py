@@ -17,8 +17,8 @@ OVERLAP = 4
 DEFAULT_WINDOW = 512
 """Tokens, where neither the model nor its tokenizer has a limit."""
 
-CPU_TOKENS, GPU_TOKENS = 4096, 65536
-"""Tokens in a batch, padding included."""
+CPU_TOKENS, GPU_TOKENS = 1024, 65536
+"""Tokens in a batch, padding included: few on a CPU, whose cache should hold a layer's values."""
 
 ACTIVATIONS = ("softmax", "sigmoid")
 

@@ -52,12 +52,33 @@ def positive(value: Any) -> int:
     return int(value)
 
 
+def _languages(value: Any) -> frozenset[str]:
+    found = frozenset(tag.strip().lower() for tag in str(value).split("+"))
+    if not all(re.fullmatch(r"[a-z]{2,3}", tag) for tag in found):
+        raise ValueError("language codes with + between them, such as en+de")
+    return found
+
+
+def _pinned(model: str) -> tuple[str, str | None]:
+    """``model@revision``, taken apart; a folder may have an @ in its name."""
+    name, _, revision = model.rpartition("@")
+    return (model, None) if not name or expanded(model).is_dir() else (name, revision)
+
+
 RUNNING = {"device": str, "dtype": one_of(*DTYPES), "window": positive, "batch_tokens": positive}
 """Options that say how a classifier runs."""
 
 
-def fetch(model: str, revision: str | None, patterns: Sequence[str] = FILES) -> tuple[Path, str | None]:
+def fetch(
+    model: str, revision: str | None, patterns: Sequence[str] = FILES, kind: str = "hf"
+) -> tuple[Path, str | None]:
     """The folder of a model, and its commit on the hub; None for a local one.
+
+    Args:
+        model: a folder, or a model on the hub.
+        revision: on the hub.
+        patterns: of the files that are fetched.
+        kind: of scorer, for messages.
 
     Raises:
         DetoxbenchError: if there is no such folder or model.
@@ -66,21 +87,21 @@ def fetch(model: str, revision: str | None, patterns: Sequence[str] = FILES) -> 
     if folder.is_dir():
         if revision is not None:
             raise DetoxbenchError(
-                f"scorer 'hf:{model}': revision={revision} is for models on the hub; this is a folder"
+                f"scorer '{kind}:{model}': revision={revision} is for models on the hub; this is a folder"
             )
         return folder, None
     if model.startswith(("/", ".", "~")) or model.count("/") > 1:
-        raise DetoxbenchError(f"scorer 'hf:{model}': there is no such folder; give a folder or a model on the hub")
+        raise DetoxbenchError(f"scorer '{kind}:{model}': there is no such folder; give a folder or a model on the hub")
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
     except Exception as error:  # a dozen kinds, from no network to a gated model
-        raise DetoxbenchError(f"scorer 'hf:{model}': cannot be fetched from the hub: {_line(error)}") from None
+        raise DetoxbenchError(f"scorer '{kind}:{model}': cannot be fetched from the hub: {_line(error)}") from None
     return folder, folder.name
 
 
-def check_weights(model: str, folder: Path, commit: str | None) -> None:
+def check_weights(model: str, folder: Path, commit: str | None, kind: str = "hf") -> None:
     """Refuse weights that would have to be unpickled.
 
     Raises:
@@ -90,7 +111,7 @@ def check_weights(model: str, folder: Path, commit: str | None) -> None:
         return
     found = converted(model) if commit is not None else None
     raise DetoxbenchError(
-        f"scorer 'hf:{model}': needs a config.json and weights as .safetensors; other weights are not loaded, "
+        f"scorer '{kind}:{model}': needs a config.json and weights as .safetensors; other weights are not loaded, "
         "since unpickling them can run code. "
         + (f"The hub has them: add revision={found}." if found else "Convert them with save_pretrained.")
     )
@@ -185,8 +206,8 @@ def harmful(labels: Sequence[str]) -> list[str]:
 
 
 def choose_label(name: str, labels: Sequence[str], wanted: str | None) -> str:
-    """The label with that name, in any case of letters; ``max`` for the largest of all harmful ones; without one, the
-    only label or the one called toxic.
+    """The label with that name, in any case of letters, or at that place; ``max`` for the largest of all harmful ones;
+    without one, the only label or the one called toxic.
 
     Raises:
         DetoxbenchError: listing the labels.
@@ -197,6 +218,8 @@ def choose_label(name: str, labels: Sequence[str], wanted: str | None) -> str:
                 return label
         if wanted == MAX:
             return MAX
+        if wanted.isdecimal() and int(wanted) < len(labels):
+            return labels[int(wanted)]
         raise unknown(f"label of scorer '{name}'", wanted, labels)
     toxic = [label for label in labels if label.casefold() in TOXIC_LABELS]
     if len(labels) == 1 or len(toxic) == 1:
@@ -210,10 +233,11 @@ def choose_label(name: str, labels: Sequence[str], wanted: str | None) -> str:
 class HFScorer(Scorer):
     """``hf:<model>,label=toxic``: the probability of a label.
 
-    Options: ``label`` (by name, or ``max`` for the largest of all harmful ones; may be left out if it is ``toxic`` or
-    ``toxicity``), ``revision`` (on the hub), ``tokenizer`` (folder or model on the hub, where the model has none),
-    ``activation`` (``softmax`` or ``sigmoid``, where the configuration does not say), ``dtype`` (float32 unless asked),
-    ``device``, ``window`` (tokens), ``batch_tokens``.
+    Options: ``label`` (by name or place, or ``max`` for the largest of all harmful ones; may be left out if it is
+    ``toxic`` or ``toxicity``), ``revision`` (on the hub), ``tokenizer`` (folder or model on the hub, ``@revision``
+    after it, where the model has none), ``activation`` (``softmax`` or ``sigmoid``, where the configuration does not
+    say), ``dtype`` (float32 unless asked), ``device``, ``window`` (tokens), ``batch_tokens``, ``languages`` (``en+de``;
+    others are then refused).
 
     The attributes of a multi-label model are all its labels, the chosen one first; of a single-label one, the chosen.
     The model is loaded when it is first needed; ``version`` is its commit on the hub, the sha256 of its weights, and a
@@ -229,6 +253,7 @@ class HFScorer(Scorer):
         revision: str | None = None,
         activation: str | None = None,
         tokenizer: str | None = None,
+        languages: frozenset[str] | None = None,
         **running: Any,
     ):
         self._model, self._tokenizer = model, tokenizer
@@ -237,7 +262,8 @@ class HFScorer(Scorer):
         asked = f"hf:{model}" + self._options()
         self.folder, self.revision = fetch(model, revision)
         check_weights(model, self.folder, self.revision)
-        self._words = fetch(tokenizer, None, WORDS)[0] if tokenizer else None
+        self._words = fetch(*_pinned(tokenizer), WORDS)[0] if tokenizer else None
+        self.languages = languages
         self._asked, self._running = asked, running
         self._config = self._read_config()
         self.label = choose_label(asked, self.labels, label)
@@ -258,7 +284,8 @@ class HFScorer(Scorer):
             DetoxbenchError: for an unknown option or label, or a model that cannot be used.
         """
         allowed = {
-            "label": str, "revision": str, "activation": one_of(*ACTIVATIONS), "tokenizer": str, **RUNNING,
+            "label": str, "revision": str, "activation": one_of(*ACTIVATIONS), "tokenizer": str,
+            "languages": _languages, **RUNNING,
         }  # fmt: skip
         (model,), given = parse("hf", argument, options, arguments=("model",), options=allowed)
         return cls(model, **given)

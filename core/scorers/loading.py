@@ -5,25 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..errors import DetoxbenchError
+from ..errors import DetoxbenchError, unknown
 from ..registry import SCORERS
 from .archive import default_path
 from .archived import Archived
 from .base import Scorer
 from .conventions import checked
 from .languages import AnyLanguage
+from .presets import named, spec_of
 from .spec import flag, take
 
 
 def check(spec: object) -> str:
-    """The specification itself, if its name is registered; nothing is loaded.
+    """The specification itself, a preset's name replaced by what it stands for, if its name is registered; nothing is
+    loaded.
 
     Raises:
         DetoxbenchError: for an unknown name.
     """
-    name = str(spec).partition(":")[0]
-    SCORERS.check(name)
-    return str(spec)
+    if str(spec).partition(":")[0] in SCORERS:
+        return str(spec)
+    full = spec_of(str(spec))
+    if (name := full.partition(":")[0]) not in SCORERS:
+        raise unknown("scorer", name, {*SCORERS, *named()})
+    return full
 
 
 COMMON = ("archive", "offline", "on_unsupported")
@@ -31,7 +36,7 @@ COMMON = ("archive", "offline", "on_unsupported")
 
 
 def load(spec: str, **options: Any) -> Scorer:
-    """The scorer for ``name``, ``name:argument`` or ``name:argument,option=value,…``.
+    """The scorer for ``name``, ``name:argument`` or ``name:argument,option=value,…``, or of a preset's name.
 
     Every scorer takes, beside its own options:
         archive: file of a ``ScoreArchive``; each score is stored there before it is used, and what is stored is not

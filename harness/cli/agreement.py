@@ -22,8 +22,8 @@ from ...core.scorers import Scorer
 from ...core.scorers.agreement import FIGURES
 from ...core.scorers.agreement import agreement as figures_of
 from ...core.statistics import Interval
+from ..reporting.rows import text as _text
 from . import sources
-from .report import _text
 
 
 def agreement(

@@ -21,6 +21,13 @@ def agreement() -> Command:
     return agreement
 
 
+def annotate() -> Command:
+    """People's judgement: a sample to rate, and what the answers say of the runs."""
+    from .annotate import annotate
+
+    return annotate
+
+
 def archive() -> Command:
     """The score archive: export, import, statistics, repair."""
     from .archive import app
@@ -33,6 +40,13 @@ def calibrate() -> Command:
     from .calibrate import app
 
     return app
+
+
+def card() -> Command:
+    """A run as a section of a model card, and in the Every Eval Ever schema."""
+    from .card import card
+
+    return card
 
 
 def check() -> Command:
@@ -61,6 +75,13 @@ def explain() -> Command:
     from .explain import explain
 
     return explain
+
+
+def export() -> Command:
+    """A method that is weights in the end, as a checkpoint for transformers and vLLM."""
+    from .export import app
+
+    return app
 
 
 def fit() -> Command:
@@ -119,6 +140,13 @@ def score() -> Command:
     return score
 
 
+def scorers() -> Command:
+    """The scorers and their presets: languages, licence, what they judge, validity."""
+    from .scorers import scorers
+
+    return scorers
+
+
 def submit() -> Command:
     """Results as records of the leaderboard: checked, written, and what to do next."""
     from .submit import submit
@@ -156,12 +184,15 @@ def validate() -> Command:
 
 COMMANDS = (
     agreement,
+    annotate,
     archive,
     calibrate,
+    card,
     check,
     compare,
     continual,
     explain,
+    export,
     fit,
     groups,
     import_,
@@ -170,6 +201,7 @@ COMMANDS = (
     prompts,
     report,
     score,
+    scorers,
     submit,
     sweep,
     task_vector,

@@ -51,11 +51,11 @@ def compare(
         # ASCII, so that lone surrogates in names are written too.
         typer.echo(json.dumps(found.as_json(), indent=2))
         return
-    _print(found)
+    show(found, Console(width=None if Console().is_terminal else WIDTH))
 
 
-def _print(found: Comparison) -> None:
-    console = Console(width=None if Console().is_terminal else WIDTH)
+def show(found: Comparison, console: Console) -> None:
+    """Print a comparison: a table a metric and prompt set, and what the marks mean."""
     console.print(f"A: {escape(one_line(found.a))}\nB: {escape(one_line(found.b))}")
     tables: dict[tuple[str, str], Table] = {}
     for change in found.changes:

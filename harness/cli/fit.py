@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ...methods.artifact_arguments import as_fitted, declared, fit_of, fit_settings
 from ...methods.declaration import SIDES, Made
+from ...methods.training.pairs import PAIRS, PairColumns
 from ...methods.training.texts import Columns
 from . import fit_scorer, options
 from .by_method import ByMethod
@@ -61,7 +62,10 @@ def _parameters(name: str) -> list[inspect.Parameter]:
     bounds: dict[str, Any] = {"toxic": ("above", options.Above), "nontoxic": ("below", options.Below)}
     sides = [side for side in SIDES if side in (*fit.takes, *fit.held_out)]
     given = [parameter("pretrained", options.Pretrained), parameter("out", options.Out)]
-    given += [parameter(side, kinds[side], *(() if side in fit.needs else (None,))) for side in sides]
+    needed = () if fit.pairs else fit.needs
+    given += [parameter(side, kinds[side], *(() if side in needed else (None,))) for side in sides]
+    if fit.pairs:
+        given += options.pair_columns()
     if _appends(name):
         given.append(parameter("append", Append, False))
     given += options.parameters(fit.settings, fit.defaults, fixed=tuple(declared(name).fit_settings))
@@ -79,11 +83,17 @@ def _fit(name: str, given: dict[str, Any]) -> None:
     fit = fit_of(name)
     settings = fit_settings(name, options.chosen(fit.settings, given))
     sides = {side: given[side] for side in SIDES if given.get(side)}
-    fit.of_its_sides(sides, held_out=True)
+    pairs = {PAIRS: given[PAIRS]} if given.get(PAIRS) else {}
+    fit.of_its_sides({**sides, **pairs}, held_out=True)
     columns = Columns(given["text_column"], given["label_column"], given["lang_column"])
     texts = options.corpora(
         sides, columns, given["split"], given["lang"], given["score_column"], given.get("above"), given.get("below")
     )
+    if pairs:
+        names = PairColumns(
+            given["toxic_column"], given["neutral_column"], given["prompt_column"], given["lang_column"]
+        )
+        texts[PAIRS] = options.paired(given[PAIRS], names, given["lang"])
     more = {"append": given["append"]} if _appends(name) else {}
     made = fit.run(
         given["pretrained"], given["out"], texts=texts, settings=settings, revision=given["revision"],

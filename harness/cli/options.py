@@ -13,6 +13,7 @@ import typer
 
 from ...core.errors import DetoxbenchError
 from ...methods.settings import Option, Settings, Switched
+from ...methods.training.pairs import PairColumns, Pairs
 from ...methods.training.select import Selected
 from ...methods.training.texts import Columns, Texts
 
@@ -23,6 +24,12 @@ Toxic = Annotated[
     Sources, typer.Option(help="toxic texts: JSONL file, or Hugging Face data set NAME or NAME:SUBSET; repeatable")
 ]
 Nontoxic = Annotated[Sources, typer.Option(help="non-toxic texts, likewise")]
+PairFiles = Annotated[
+    Sources, typer.Option("--pairs", help="the same said in a toxic and a neutral way: TSV, CSV or JSONL; repeatable")
+]
+ToxicColumn = Annotated[str, typer.Option(help="of --pairs: field with the toxic text")]
+NeutralColumn = Annotated[str, typer.Option(help="of --pairs: field with the neutral text; NAME1, NAME2, … serve too")]
+PromptColumn = Annotated[str, typer.Option(help="of --pairs: field with what is read before both, if any")]
 TextColumn = Annotated[str, typer.Option(help="field with the text")]
 LabelColumn = Annotated[
     str, typer.Option(help="field with a label or score, if any: texts of the other side are left out")
@@ -79,9 +86,23 @@ def corpora(
         else:
             one = Texts(sources, side, columns, split, only)
         found[side] = one
-        left = "".join(f", {count:,} left out: {reason}" for reason, count in one.skipped.items())
-        typer.echo(f"{side}: {one.count:,} texts{left}", err=True)
+        typer.echo(f"{side}: {one.count:,} texts{_left_out(one.skipped)}", err=True)
     return found
+
+
+def paired(sources: Sequence[str], columns: PairColumns, langs: Sequence[str] | None = None) -> Pairs:
+    """Paired text.
+
+    Raises:
+        DetoxbenchError: for files that cannot be read, or hold no pairs.
+    """
+    found = Pairs(sources, columns, tuple(langs or ()))
+    typer.echo(f"pairs: {found.count:,}{_left_out(found.skipped)}", err=True)
+    return found
+
+
+def _left_out(skipped: Mapping[str, int]) -> str:
+    return "".join(f", {count:,} left out: {reason}" for reason, count in skipped.items())
 
 
 def parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -129,6 +150,15 @@ def columns() -> list[inspect.Parameter]:
         parameter("text_column", TextColumn, "text"), parameter("label_column", LabelColumn, "label"),
         parameter("lang_column", LangColumn, "lang"), parameter("split", Split, "train"), parameter("lang", Lang, None),
         parameter("revision", Revision, None), parameter("device", Device, None),
+    ]  # fmt: skip
+
+
+def pair_columns() -> list[inspect.Parameter]:
+    """How paired text is read."""
+    return [
+        parameter("pairs", PairFiles, None), parameter("toxic_column", ToxicColumn, PairColumns.toxic),
+        parameter("neutral_column", NeutralColumn, PairColumns.neutral),
+        parameter("prompt_column", PromptColumn, PairColumns.prompt),
     ]  # fmt: skip
 
 

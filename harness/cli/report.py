@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ...core import results
-from ...core.comparability import Measurement, table_of
-from ...core.constants import CONFIDENCE, FAILED_SHARE_WARNING
+from ...core.constants import FAILED_SHARE_WARNING
+from ...core.errors import unknown
 from ...core.metrics import METRICS, with_role
-from ...core.metrics.fractions import averaged
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
-from ...core.statistics import Interval, macro_intervals
+from ...core.statistics import Interval
+from ..annotation import study
+from ..annotation.shown import print_study
+from ..reporting import figures, formats, references
+from ..reporting.rows import MACRO, Row, boards, macro_row, shown, task_row, text
 
-MACRO = "macro"
-Row = dict[str, Interval | None]
 WIDTH = 260
 """Columns of a table that goes to a file or a pipe."""
 
@@ -33,67 +32,56 @@ def report(
     paths: Annotated[list[Path], typer.Argument(help="folders or files that lm_eval --output_path wrote")],
     as_json: Annotated[bool, typer.Option("--json", help="print JSON, with every metric")] = False,
     everything: Annotated[bool, typer.Option("--all", help="every metric, one row each")] = False,
+    form: Annotated[
+        str | None, typer.Option("--format", help="tables for a paper, best and ties bold: markdown, latex; or csv")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="folder for figures: SVG, PNG and PDF")] = None,
+    bibtex: Annotated[bool, typer.Option("--bibtex", help="print what to cite for all that the results used")] = False,
 ) -> None:
     """One compact table a run: language x metric as ``value [low, high]``, and the macro-average over languages with
     its stratified interval (resampled within each language; it needs the samples that ``--log_samples`` wrote).
 
     First comes what each row rests on: prompts x samples, and the shares of the texts that are empty, unscored, or left
     out of the perplexity."""
+    if form is not None and form not in formats.FORMATS:
+        raise unknown("--format", form, formats.FORMATS)
     runs = [results.read(path) for folder in paths for path in results.find(folder)]
+    if plots is not None:
+        for path in figures.draw(runs, plots):
+            typer.echo(str(path), err=True)
+    if form is not None:
+        typer.echo(formats.render(runs, form), nl=False)
+    if bibtex:
+        typer.echo(references.references(runs), nl=False)
+    if plots is not None or form is not None or bibtex:
+        return
     if as_json:
         typer.echo(json.dumps([_as_json(run) for run in runs], ensure_ascii=False, indent=2))
         return
     console = Console()
     for run in runs:
-        for name, tasks in _boards(run).items():
-            _print(console, run, name, tasks, everything)
+        # A table is not squeezed to a pipe's 80 columns.
+        wide = console if console.is_terminal else Console(width=WIDTH)
+        show(wide, run, everything)
+        for found in study.read(run.path):
+            print_study(wide, found, run.path.name)
 
 
-def _boards(run: Run) -> dict[str, list[TaskResult]]:
-    """Groups of the run, and its tasks that are in none, by what they can be compared in."""
-    boards = {group: [run.tasks[name] for name in names] for group, names in run.groups.items()}
-    grouped = {name for names in run.groups.values() for name in names}
-    loose: dict[Measurement, list[TaskResult]] = {}
-    for name, task in run.tasks.items():
-        if name not in grouped:
-            loose.setdefault(table_of(task.record), []).append(task)
-    return boards | {", ".join(task.name for task in tasks): tasks for tasks in loose.values()}
+def show(console: Console, run: Run, everything: bool = False) -> None:
+    """Print the tables of a run.
 
-
-def task_row(task: TaskResult) -> Row:
-    """A task's metrics with their intervals, as lm-eval's results file has them."""
-    return {
-        name: Interval(value, low, high, "bca", task.prompts, 0, CONFIDENCE)
-        for name, (value, low, high) in task.estimates().items()
-    }
-
-
-def macro_row(tasks: list[TaskResult]) -> Row:
-    """Macro-average over the tasks, and its stratified interval; empty if a task has no samples file."""
-    rows = [task.rows() for task in tasks]
-    if not tasks or not all(rows):
-        return {}
-    names = [name for name in rows[0][0] if averaged(name) and all(name in row for found in rows for row in found)]
-    groups = []
-    for prompts in rows:
-        columns = np.array([[prompt[name] for name in names] for prompt in prompts])  # [prompts, metrics, 2]
-        groups.append((columns[:, :, 0].T, columns[:, :, 1].T))
-    return dict(zip(names, macro_intervals(groups), strict=True))
+    Args:
+        console: where to, and how wide it is.
+        everything: every metric, one row each.
+    """
+    for name, tasks in boards(run).items():
+        _print(console, run, name, tasks, everything)
 
 
 def _protocol(record: TaskRun) -> str:
     """What a title says of the protocols, where they are not the usual ones."""
     sampling = "" if record.sampling_protocol == "rtp" else f" ({record.sampling_protocol})"
     return sampling + ("" if record.protocol == "base" else f" · {record.protocol}")
-
-
-def _text(interval: Interval | None) -> str:
-    if interval is None or math.isnan(interval.value):
-        return "–"
-    digits = 1 if abs(interval.value) >= 10 else 3
-    if math.isnan(interval.low):
-        return f"{interval.value:.{digits}f}"
-    return f"{interval.value:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
 def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool) -> None:
@@ -112,7 +100,7 @@ def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], every
         table = Table("metric", *rows, title=title, title_justify="left")
         table.add_row("prompts × samples", *basis.values(), end_section=True)
         for metric in next(iter(rows.values())):
-            table.add_row(metric, *(_text(row.get(metric)) for row in rows.values()))
+            table.add_row(metric, *(text(row.get(metric)) for row in rows.values()))
     else:
         metrics = shown(list(rows.values()))
         shares = with_role("coverage")
@@ -121,16 +109,10 @@ def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], every
         table = Table("", "prompts × samples", about, *columns, title=title, title_justify="left")
         for lang, row in rows.items():
             left_out = " · ".join(_share(row.get(metric)) for metric in shares)
-            found = (_text(row.get(metric)) for metric in metrics)
+            found = (text(row.get(metric)) for metric in metrics)
             table.add_row(lang, basis[lang], left_out, *found, end_section=lang == list(rows)[-2:][0])
-    # A table is not squeezed to a pipe's 80 columns.
-    Console(width=None if console.is_terminal else WIDTH).print(table)
+    console.print(table)
     _notes(console, rows, tasks)
-
-
-def shown(rows: Sequence[Row]) -> list[str]:
-    """The metrics that a compact table has a column of: those declared so that the results know."""
-    return [name for name in with_role("report") if any(name in row for row in rows)]
 
 
 def _share(interval: Interval | None) -> str:
@@ -157,9 +139,9 @@ def _as_json(run: Run) -> dict[str, Any]:
             for name, interval in row.items()
         }  # fmt: skip
 
-    boards = {}
-    for name, tasks in _boards(run).items():
-        boards[name] = {
+    found = {}
+    for name, tasks in boards(run).items():
+        found[name] = {
             "tasks": {task.name: {**task.record.model_dump(), "metrics": plain(task_row(task))} for task in tasks},
             "macro": plain(macro_row(tasks)) if len(tasks) > 1 else None,
         }
@@ -167,5 +149,6 @@ def _as_json(run: Run) -> dict[str, Any]:
         "file": run.path.name,
         "label": run.label,
         "model": run.model.model_dump() if run.model else None,
-        "groups": boards,
+        "groups": found,
+        "annotations": study.read(run.path),
     }

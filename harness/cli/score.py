@@ -21,8 +21,9 @@ from ...core.files import safe_name
 from ...core.metrics import METRICS
 from ...core.scorers import Scorer
 from ...core.scorers.refusals import EMPTY
+from ..reporting.rows import MACRO, macro_row, shown, task_row
+from ..reporting.rows import text as _text
 from . import sources
-from .report import MACRO, _text, macro_row, shown, task_row
 from .sources import Source
 
 STOPPED = 130

@@ -8,13 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from ...core import generation_files, results, scorers
+from ...core.constants import AUTO
 from ...core.errors import DetoxbenchError, unknown
 from ...core.files import sha256_text
 from ...core.generation_files import GenerationFile
 from ...core.records import ModelRun
 from ...core.registry import SCORERS
 from ...core.scorers.archive import default_path
+from ...core.scorers.choice import best
+from ...core.scorers.presets import names as preset_names
+from ...core.scorers.presets import spec_of
 
 _SAMPLES = re.compile(r"samples_(.+)_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl$")
 GIVEN = "given"
@@ -125,9 +131,13 @@ def load(
     Raises:
         DetoxbenchError: for an unknown scorer or option, or a language that one does not support.
     """
+    if AUTO in specs:
+        chosen = best(lang for source in sources for file, _ in source.files for lang in file.langs)
+        typer.echo(f"scorer {AUTO}: {chosen}", err=True)
+        specs = [chosen.spec if spec == AUTO else spec for spec in specs]
     for spec in specs:
-        if (name := spec.partition(":")[0]) not in (GIVEN, *SCORERS):
-            raise unknown("scorer", name, (GIVEN, *SCORERS))
+        if (name := spec_of(spec).partition(":")[0]) not in (GIVEN, *SCORERS):
+            raise unknown("scorer", name, (GIVEN, *SCORERS, *preset_names()))
     found: list[tuple[str, Any]] = []
     path = str(archive or default_path())
     for spec in dict.fromkeys(specs):

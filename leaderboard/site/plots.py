@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,8 @@ FONT = "Liberation Sans, Arial, sans-serif"
 """Which vl-convert brings along."""
 
 
-def draw(folder: Path, table: Table) -> list[Path]:
-    """``FOLDER/BOARD-CHART.svg`` and ``.png`` of a board.
+def draw(folder: Path, table: Table, formats: Sequence[str] = ("svg", "png")) -> list[Path]:
+    """``FOLDER/BOARD-CHART.svg`` and so on of a board, in each of the formats (``svg``, ``png``, ``pdf``).
 
     Raises:
         DetoxbenchError: without the package vl-convert-python.
@@ -41,7 +41,8 @@ def draw(folder: Path, table: Table) -> list[Path]:
     for name, make in makers.items():
         spec = make(table)
         if spec is not None:
-            for suffix, convert in (("svg", vl_convert.vegalite_to_svg), ("png", vl_convert.vegalite_to_png)):
+            for suffix in formats:
+                convert = getattr(vl_convert, f"vegalite_to_{suffix}")
                 path = folder / f"{table.id}-{name}.{suffix}"
                 options: dict[str, Any] = {"scale": SCALE} if suffix == "png" else {}
                 content = convert(spec, vl_version=VERSION, **options)

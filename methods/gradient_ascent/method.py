@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,9 +80,14 @@ class GradientAscent(base.WeightMethod):
         finetuned: str | None = Field(None, description="checkpoint or LoRA adapter")
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
+        self.change = Reweighted(model, *self.difference(arguments))
+
+    @classmethod
+    def difference(cls, arguments: Arguments) -> tuple[str | Sequence[str], float]:
+        """See ``WeightMethod.difference``."""
         if not arguments.finetuned:
             raise missing_artifact(NAME, "finetuned", f"{NAME} --pretrained … --toxic … --out …")
-        self.change = Reweighted(model, arguments.finetuned, -1.0)
+        return arguments.finetuned, -1.0
 
     def weight(self, name: str, base: Tensor) -> Tensor:
         """See ``Reweighted``."""

@@ -1,4 +1,4 @@
-"""Writes a merged model as a standard checkpoint, slice by slice and with several threads, with its provenance."""
+"""Writes a changed model as a standard checkpoint, slice by slice and with several threads, with its provenance."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import torch
+from torch import Tensor
 
 from ...core import files
 from ...core.errors import DetoxbenchError
 from .. import artifacts
+from .align import Base
 from .checkpoint import CODES, INDEX, SINGLE, Checkpoint, slices
 from .follow import Follower
+from .parts import Part
 from .vectors import TaskVectors
 
 KIND = "merged_model"
@@ -34,6 +37,24 @@ DTYPES = {"float64": torch.float64, "float32": torch.float32, "float16": torch.f
 
 Item = tuple[str, torch.dtype, int]
 """A tensor's name, its dtype in the result, its bytes there."""
+
+
+class Change(Protocol):
+    """A change of a checkpoint's tensors, such as ``TaskVectors``."""
+
+    @property
+    def base(self) -> Base:
+        """What is changed."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """Other checkpoints that are read for it."""
+        ...
+
+    def weight(self, name: str, base: Tensor, start: int = 0, dtype: torch.dtype | None = None) -> Tensor:
+        """A slice of a new tensor; see ``TaskVectors.weight``."""
+        ...
 
 
 class Job(NamedTuple):
@@ -60,11 +81,33 @@ def merge(
     extra: Mapping[str, bytes] | None = None,
     **facts: Any,
 ) -> Path:
-    """Write ``base`` changed by ``vectors``: safetensors, the base's configuration and tokenizer, ``manifest.json``.
+    """Write ``base`` changed by ``vectors``; see ``write``."""
+    known = {"formula": FORMULA, "coefficient": vectors.coefficient}
+    return write(
+        base, vectors, out, KIND, dtype=dtype, max_shard=max_shard, workers=workers, on_bytes=on_bytes, extra=extra,
+        **known, **facts,
+    )  # fmt: skip
 
-    Memory: a few slices a thread, whatever the size of the model and the number of fine-tuned ones.
+
+def write(
+    base: Checkpoint,
+    change: Change,
+    out: str | Path,
+    kind: str,
+    *,
+    dtype: str | None = None,
+    max_shard: int = MAX_SHARD,
+    workers: int | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+    extra: Mapping[str, bytes] | None = None,
+    **facts: Any,
+) -> Path:
+    """Write a changed checkpoint: safetensors, the base's configuration and tokenizer, ``manifest.json``.
+
+    Memory: a few slices a thread and what the change keeps, whatever the size of the model.
 
     Args:
+        kind: of the artifact.
         out: a new folder; appears whole or not at all.
         dtype: of the weights; by default as the base is loaded: stored precision, or its configuration's where wider.
         max_shard: bytes of a file; more are spread over several, with an index.
@@ -79,9 +122,9 @@ def merge(
     out = Path(out)
     if dtype is not None and dtype not in DTYPES:
         raise DetoxbenchError(f"dtype '{dtype}': allowed are {', '.join(DTYPES)}")
-    shards = _shards(base, vectors, dtype, max_shard)
+    shards = _shards(base, change, dtype, max_shard)
     _room(out, sum(size for shard in shards for _, _, size in shard))
-    inputs = {one.folder: one for one in (base, *(part.checkpoint for part in vectors.parts))}
+    inputs = {one.folder: one for one in (base, *(part.checkpoint for part in change.parts))}
     names = _shard_names(len(shards))
     with files.new_folder(out) as partial, _pool(workers or min(8, os.cpu_count() or 1)) as pool:
         with contextlib.ExitStack() as stack:
@@ -89,7 +132,7 @@ def merge(
             jobs: list[Job] = []
             for shard, file in zip(shards, opened, strict=True):
                 jobs += _jobs(base, shard, file, sum(os.fstat(one.fileno()).st_size for one in opened))
-            sums = _run(pool, functools.partial(_slice, base, vectors, on_bytes), jobs, inputs.values(), partial, names)
+            sums = _run(pool, functools.partial(_slice, base, change, on_bytes), jobs, inputs.values(), partial, names)
         for one in inputs.values():
             _compare(one, sums)
         if len(shards) > 1:
@@ -101,20 +144,18 @@ def merge(
             (partial / name).write_bytes(content)
         artifacts.write_manifest(
             partial,
-            KIND,
+            kind,
             known={name: sums[partial / name] for name in names},
-            formula=FORMULA,
-            coefficient=vectors.coefficient,
             base=_provenance(base, sums),
-            parts=[_provenance(part.checkpoint, sums) for part in vectors.parts],
+            parts=[_provenance(part.checkpoint, sums) for part in change.parts],
             **facts,
         )
     return out
 
 
-def _shards(base: Checkpoint, vectors: TaskVectors, dtype: str | None, limit: int) -> list[list[Item]]:
+def _shards(base: Checkpoint, change: Change, dtype: str | None, limit: int) -> list[list[Item]]:
     """Tensors of each file, in the base's order."""
-    weights, wide = set(vectors.base.weights), base.stored_dtype()
+    weights, wide = set(change.base.weights), base.stored_dtype()
     shards: list[list[Item]] = [[]]
     filled = 0
     for name, entry in base.entries.items():
@@ -132,9 +173,9 @@ def _shards(base: Checkpoint, vectors: TaskVectors, dtype: str | None, limit: in
     return shards
 
 
-def result_size(base: Checkpoint, vectors: TaskVectors, dtype: str | None = None) -> int:
-    """Bytes of the merged weights."""
-    return sum(size for shard in _shards(base, vectors, dtype, MAX_SHARD) for _, _, size in shard)
+def result_size(base: Checkpoint, change: Change, dtype: str | None = None) -> int:
+    """Bytes of the changed weights."""
+    return sum(size for shard in _shards(base, change, dtype, MAX_SHARD) for _, _, size in shard)
 
 
 def _shard_names(count: int) -> list[str]:
@@ -166,8 +207,8 @@ def _jobs(base: Checkpoint, shard: list[Item], file: BinaryIO, before: int) -> I
         at += size
 
 
-def _slice(base: Checkpoint, vectors: TaskVectors, on_bytes: Callable[[int], None] | None, job: Job) -> None:
-    part = vectors.weight(job.name, base.read(job.name, job.start, job.count), job.start, job.dtype)
+def _slice(base: Checkpoint, change: Change, on_bytes: Callable[[int], None] | None, job: Job) -> None:
+    part = change.weight(job.name, base.read(job.name, job.start, job.count), job.start, job.dtype)
     view = memoryview(part.view(torch.uint8).numpy())
     at = job.at
     while len(view):

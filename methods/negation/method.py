@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -44,9 +44,14 @@ class Negation(base.WeightMethod):
         coefficient: float = Field(1.0, description="how much of the difference is taken away")
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
+        self.change = Reweighted(model, *self.difference(arguments))
+
+    @classmethod
+    def difference(cls, arguments: Arguments) -> tuple[str | Sequence[str], float]:
+        """See ``WeightMethod.difference``."""
         if not arguments.finetuned:
             raise missing_artifact("negation", "finetuned", "negation --pretrained … --toxic … --out …")
-        self.change = Reweighted(model, arguments.finetuned, arguments.coefficient)
+        return arguments.finetuned, arguments.coefficient
 
     @classmethod
     def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -78,7 +78,7 @@ class Texts:
             digest.update(json.dumps([text.text, text.lang]).encode() + b"\n")
             self.count += 1
         if not self.count:
-            raise DetoxbenchError(f"{', '.join(map(str, self.sources))}: no {self.side} text{_reasons(skipped)}")
+            raise DetoxbenchError(f"{', '.join(map(str, self.sources))}: no {self.side} text{reasons(skipped)}")
         self.sha256, self.skipped = digest.hexdigest(), skipped
 
     def __iter__(self) -> Iterator[Text]:
@@ -94,7 +94,9 @@ class Texts:
 
     def _read(self, skipped: dict[str, int]) -> Iterator[Text]:
         for source in self.sources:
-            rows = _jsonl(Path(source)) if _is_file(str(source)) else _dataset(str(source), self.split, self.columns)
+            rows = (
+                jsonl(Path(source)) if is_file_source(str(source)) else _dataset(str(source), self.split, self.columns)
+            )
             for where, row in rows:
                 text = self._text(row, where, skipped)
                 if text is not None:
@@ -120,7 +122,7 @@ class Texts:
         return Text(text, None if lang is None else str(lang))
 
 
-def _is_file(source: str) -> bool:
+def is_file_source(source: str) -> bool:
     """Whether a source is meant as a file.
 
     Raises:
@@ -134,7 +136,8 @@ def _is_file(source: str) -> bool:
     return False
 
 
-def _jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+def jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+    """Where a line is, and what it holds."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
@@ -171,5 +174,6 @@ def _toxic(label: Any, where: str) -> bool:
     raise DetoxbenchError(f"{where}: label {label!r}; allowed are true, false, a score in [0, 1], toxic, nontoxic")
 
 
-def _reasons(skipped: dict[str, int]) -> str:
+def reasons(skipped: dict[str, int]) -> str:
+    """What was left out and why, for a message; empty where nothing was."""
     return f" ({', '.join(f'{count:,} left out: {reason}' for reason, count in skipped.items())})" if skipped else ""

@@ -11,12 +11,12 @@ from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.records import Prompt
 from ...core.registry import PROMPTS
-from .base import Loaded, PromptSet, Where
+from .base import Loaded, PromptSelection, PromptSet
 
 if TYPE_CHECKING:
     from ..options import Options
 
-__all__ = ["Loaded", "PromptSet", "Where", "get", "load", "load_set", "sha256"]
+__all__ = ["Loaded", "PromptSelection", "PromptSet", "get", "load", "load_set", "sha256"]
 
 
 def get(name: str) -> PromptSet:
@@ -47,7 +47,7 @@ def load(source: str, lang: str) -> list[Prompt]:
     return load_file(source, lang)
 
 
-def load_set(where: Where, options: Options) -> Loaded:
+def load_set(where: PromptSelection, options: Options) -> Loaded:
     """The prompts of a task, toxic and other ones in turns (``Loaded.interleaved``).
 
     Raises:

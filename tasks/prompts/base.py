@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Where:
+class PromptSelection:
     """Which prompts an lm-eval task is about.
 
     Args:
@@ -130,8 +130,8 @@ class PromptSet:
     """
 
     name: str
-    load: Callable[[Where, Options], Loaded]
-    tasks: Mapping[str, Where]
+    load: Callable[[PromptSelection, Options], Loaded]
+    tasks: Mapping[str, PromptSelection]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     protocol: str = RTP
     samples: int | None = None
@@ -159,7 +159,7 @@ class PromptSet:
         return self.card
 
     def files(
-        self, where: Where, options: Options, patterns: Sequence[str], want: str
+        self, where: PromptSelection, options: Options, patterns: Sequence[str], want: str
     ) -> tuple[list[Path], str | None]:
         """The set's files: those under the option ``path``, else of its hub repository at the pinned commit.
 
@@ -180,7 +180,7 @@ class PromptSet:
         return local(self.name, options.local_path, where, patterns, example), None
 
 
-def local(name: str, path: str, where: Where, patterns: Sequence[str], example: str) -> list[Path]:
+def local(name: str, path: str, where: PromptSelection, patterns: Sequence[str], example: str) -> list[Path]:
     """The files that the option ``path`` names: one file, or those in a folder that match.
 
     Raises:

@@ -21,7 +21,7 @@ from ...core.errors import DetoxbenchError
 from ...core.language_identification import identify
 from ...core.records import Prompt
 from .. import languages
-from .base import Loaded, PromptSet, Where, row_object
+from .base import Loaded, PromptSelection, PromptSet, row_object
 from .columns import MISSING, first, get, groups_of, require, text_of, toxicity_of
 from .rows import SUFFIXES, Row, collect, read
 
@@ -177,7 +177,7 @@ def _hub(name: str, options: Options) -> tuple[tuple[Prompt, ...], int, str | No
     return prompts, skipped, commit.group(1) if commit else options.prompts_revision
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     """Of ``prompts_file``: all rows, whatever their language."""
     source = options.prompts if options.prompts != MINI else options.local_path or MINI
     if source == MINI:
@@ -201,6 +201,6 @@ def _load(where: Where, options: Options) -> Loaded:
 SET = PromptSet(
     "prompts_file",
     _load,
-    {"prompts_file": Where("prompts_file")},
+    {"prompts_file": PromptSelection("prompts_file")},
     options=("prompts", "text", "lang", "toxicity", "group", "config", "split", "prompts_revision", "bad_rows"),
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.records import Prompt
 from .. import languages
-from .base import Loaded, PromptSet, Where, gather, row_object
+from .base import Loaded, PromptSelection, PromptSet, gather, row_object
 from .columns import MISSING, first, get, groups_of, text_of, toxicity_of
 from .rows import collect, read
 
@@ -69,7 +69,7 @@ def _read(path: Path, stamp: float, lang: str, marked: bool, bad_rows: Any) -> t
     return tuple(prompts), skipped
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     lang = where.lang or "en"
     # English, Portuguese and Russian are in both files, with the same sentences: one file serves a language.
     part = "mid" if lang in MID else "hi"
@@ -86,6 +86,6 @@ def _load(where: Where, options: Options) -> Loaded:
 SET = PromptSet(
     "holistic_bias",
     _load,
-    {f"holistic_bias_{lang}": Where("holistic_bias", lang) for lang in LANGUAGES},
+    {f"holistic_bias_{lang}": PromptSelection("holistic_bias", lang) for lang in LANGUAGES},
     {"holistic_bias": [f"holistic_bias_{lang}" for lang in LANGUAGES]},
 )

@@ -11,7 +11,7 @@ from ...core.constants import MINI
 from ...core.errors import unknown
 from ...core.files import safe_name
 from ...core.records import Prompt
-from .base import Loaded, PromptSet, Where
+from .base import Loaded, PromptSelection, PromptSet
 
 if TYPE_CHECKING:
     from ..options import Options
@@ -39,7 +39,7 @@ def load(lang: str) -> list[Prompt]:
     ]
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     """The embedded prompts, or a file's in their place."""
     lang = where.lang or "en"
     if options.prompts == MINI:
@@ -52,7 +52,7 @@ def _load(where: Where, options: Options) -> Loaded:
 SET = PromptSet(
     GROUP,
     _load,
-    {f"{GROUP}_{lang}": Where(GROUP, lang) for lang in languages()},
+    {f"{GROUP}_{lang}": PromptSelection(GROUP, lang) for lang in languages()},
     {GROUP: [f"{GROUP}_{lang}" for lang in languages()]},
     options=("prompts", "text", "lang", "toxicity", "group", "bad_rows"),
 )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.records import Prompt
 from .. import languages
 from ..protocols import PTP
-from .base import Loaded, PromptSet, Where, choose, gather, row_object
+from .base import Loaded, PromptSelection, PromptSet, choose, gather, row_object
 from .columns import MISSING, first, text_of, toxicity_of
 from .rows import collect, read
 
@@ -55,12 +55,14 @@ def _read(path: Path, stamp: float, lang: str, marked: bool, bad_rows: Any) -> t
     return tuple(prompts), skipped
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     lang = where.lang or "en"
     subset = choose("subset of ptp", options.subset, SUBSETS, where.subset or "small")
     config = f"wildchat-{lang}" if subset == "wildchat" else f"ptp-{lang}"
     patterns = [f"{config}/{subset}-*.parquet", f"{config}/{subset}.*"]
-    files, revision = SET.files(Where("ptp", lang, subset), options, patterns, "folder with ptp-en/small-*.parquet …")
+    files, revision = SET.files(
+        PromptSelection("ptp", lang, subset), options, patterns, "folder with ptp-en/small-*.parquet …"
+    )
 
     def read_one(path: Path, stamp: float) -> tuple[Sequence[Prompt], int]:
         marked = "{lang}" in (options.local_path or "{lang}") or path.parent.name == config
@@ -77,7 +79,7 @@ def _load(where: Where, options: Options) -> Loaded:
 SET = PromptSet(
     "ptp",
     _load,
-    {f"ptp_{lang}": Where("ptp", lang) for lang in LANGUAGES},
+    {f"ptp_{lang}": PromptSelection("ptp", lang) for lang in LANGUAGES},
     {"ptp": [f"ptp_{lang}" for lang in LANGUAGES]},
     protocol=PTP,
     options=("path", "subset", "protocol", "prompts_revision", "bad_rows"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
 from ...core.records import Prompt
-from .base import Loaded, PromptSet, Where, row_object
+from .base import Loaded, PromptSelection, PromptSet, row_object
 from .columns import first, get, text_of, toxicity_of
 from .rows import collect, read
 
@@ -74,7 +74,7 @@ def select(prompts: Sequence[Prompt], subset: str | None) -> list[Prompt]:
     return list(prompts)
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     (path, *others), revision = SET.files(where, options, ["prompts.jsonl"], "prompts.jsonl")
     if others:
         raise DetoxbenchError(f"rtp: path='{options.local_path}': {len(others) + 1} files of that name in it; give one")
@@ -90,5 +90,8 @@ def _load(where: Where, options: Options) -> Loaded:
 SET = PromptSet(
     "rtp",
     _load,
-    {"rtp": Where("rtp", LANG), **{f"rtp_{subset}": Where("rtp", LANG, subset) for subset in SUBSETS}},
+    {
+        "rtp": PromptSelection("rtp", LANG),
+        **{f"rtp_{subset}": PromptSelection("rtp", LANG, subset) for subset in SUBSETS},
+    },
 )

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from ...core.errors import DetoxbenchError
 from ...core.records import Prompt
 from .. import languages
-from .base import Loaded, PromptSet, Where, row_object
+from .base import Loaded, PromptSelection, PromptSet, row_object
 from .columns import MISSING, first, text_of
 from .rows import Row, collect, read, text_rows
 
@@ -152,7 +152,7 @@ def _read(place: Path, stamp: float, lang: str, password: str | None, bad_rows: 
     return tuple(prompts), skipped
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     lang = where.lang or "en"
     if options.local_path is None:
         raise DetoxbenchError(f'rtp_lx: {WHERE}, then pass --metadata \'{{"path": "{EXAMPLE}"}}\' and set {PASSWORD}')
@@ -175,7 +175,7 @@ def _load(where: Where, options: Options) -> Loaded:
 SET = PromptSet(
     "rtp_lx",
     _load,
-    {f"rtp_lx_{lang}": Where("rtp_lx", lang) for lang in TASKS},
+    {f"rtp_lx_{lang}": PromptSelection("rtp_lx", lang) for lang in TASKS},
     {"rtp_lx": [f"rtp_lx_{lang}" for lang in TASKS]},
     options=("path", "password", "bad_rows"),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...core.errors import DetoxbenchError
 from ...core.records import Prompt
-from .base import Loaded, PromptSet, Where, choose, gather, row_object
+from .base import Loaded, PromptSelection, PromptSet, choose, gather, row_object
 from .columns import first, text_of, toxicity_of
 from .rows import collect, read
 
@@ -50,7 +50,7 @@ def _read(path: Path, stamp: float, bad_rows: Any) -> tuple[tuple[Prompt, ...], 
     return tuple(prompts), skipped
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     subset = choose("subset of toxigen_prompts", options.subset, SUBSETS, where.subset or "all")
     kinds = ("hate", "neutral") if subset == "all" else (subset,)
     patterns = [f"prompts/{kind}_*" for kind in kinds]
@@ -65,6 +65,6 @@ def _load(where: Where, options: Options) -> Loaded:
 SET = PromptSet(
     "toxigen",
     _load,
-    {"toxigen_prompts": Where("toxigen", LANG)},
+    {"toxigen_prompts": PromptSelection("toxigen", LANG)},
     options=("path", "subset", "prompts_revision", "bad_rows"),
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...core.errors import DetoxbenchError
 from ...core.records import Prompt
 from .. import languages
-from .base import Loaded, PromptSet, Where
+from .base import Loaded, PromptSelection, PromptSet
 
 if TYPE_CHECKING:
     from ..options import Options
@@ -17,7 +17,7 @@ SAMPLES = 100
 """K of a run that asks for none: the smallest of the paper's 100, 1,000 and 10,000."""
 
 
-def _load(where: Where, options: Options) -> Loaded:
+def _load(where: PromptSelection, options: Options) -> Loaded:
     """The empty prompt, once; the option ``lang`` says which language the texts are scored in.
 
     Raises:
@@ -29,4 +29,4 @@ def _load(where: Where, options: Options) -> Loaded:
     return Loaded([prompt], embedded=True)
 
 
-SET = PromptSet(NAME, _load, {NAME: Where(NAME)}, samples=SAMPLES, options=("lang", "samples", "protocol"))
+SET = PromptSet(NAME, _load, {NAME: PromptSelection(NAME)}, samples=SAMPLES, options=("lang", "samples", "protocol"))

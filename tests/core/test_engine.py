@@ -51,6 +51,32 @@ def test_is_independent_of_batch_and_order(model):
     assert generate(model, later, sampling, eos=[0]) == [output[2:] for output in together]
 
 
+@pytest.mark.parametrize("batch_tokens", [1, 60, 120, 10_000])
+def test_what_is_left_after_any_batch_makes_the_batches_that_it_would_have_made(model, batch_tokens):
+    """So a run that goes on has the same texts in low precision too, where they depend on the batch."""
+    sampling = Sampling(max_new_tokens=5)
+
+    def batches(asked):
+        """What each batch finishes, by the prompts' keys, and how many tokens it makes."""
+        found, sizes = [], []
+        outputs = generate(
+            model, asked, sampling, eos=[], batch_tokens=batch_tokens,
+            on_whole=lambda done: found.append({asked[place].key: tokens for place, tokens in done.items()}),
+            on_batch=lambda finished, tokens: sizes.append((finished, tokens)),
+        )  # fmt: skip
+        assert {key: tokens for done in found for key, tokens in done.items()} == {
+            one.key: output for one, output in zip(asked, outputs, strict=True)
+        }
+        return list(zip(found, sizes, strict=True))
+
+    whole = batches(requests())
+    finished = set()
+    for number, (done, _) in enumerate(whole):
+        finished |= set(done)
+        if done:
+            assert batches([one for one in requests() if one.key not in finished]) == whole[number + 1 :]
+
+
 def test_unequal_numbers_of_samples(model):
     sampling = Sampling(max_new_tokens=6)
     uneven = [Request(r.tokens, r.key, range(n)) for r, n in zip(requests(), (1, 4, 2, 3), strict=True)]

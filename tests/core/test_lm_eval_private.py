@@ -8,6 +8,7 @@ import inspect
 from types import ModuleType, SimpleNamespace
 
 import lm_eval._cli.harness
+import lm_eval._cli.run
 import lm_eval.evaluator
 import lm_eval.tasks.manager
 import lm_eval.utils
@@ -123,6 +124,40 @@ def test_commands():
     command = HarnessCLI()
     assert command.execute(command.parse_args()) == (True, True)
     assert inside == [True, False, True, False]
+
+
+def test_what_a_run_prints_last():
+    """``run`` prints what ``make_table`` gives for results, and again for groups."""
+    source = inspect.getsource(lm_eval._cli.run.Run._execute)
+    assert "print(make_table(results))" in source
+    assert 'print(make_table(results, "groups"))' in source
+    module = module_with(make_table=lambda results, column="results", sort=False: f"{column} {results} {sort}")
+    private.replace_make_table(module, lambda make, results, column: f"{make('shown')}; of {column}, not {results}")
+    assert module.make_table("given") == "results shown False; of results, not given"
+    assert module.make_table("given", "groups", True) == "groups shown True; of groups, not given"
+
+
+@pytest.mark.parametrize(("words", "given"), [([], False), (["--our-flag"], True)])
+def test_a_flag_of_ours(monkeypatch, words, given):
+    seen = []
+
+    @contextlib.contextmanager
+    def around(flag):
+        seen.append(flag)
+        yield
+
+    class HarnessCLI(lm_eval._cli.harness.HarnessCLI):
+        def __init__(self):
+            super().__init__()
+
+        def execute(self, args):
+            seen.append(vars(args).get("our_flag", "gone"))
+
+    private.add_run_flag(module_with(HarnessCLI=HarnessCLI), "--our-flag", "what it does", around)
+    command = HarnessCLI()
+    monkeypatch.setattr("sys.argv", ["lm_eval", "run", "--model", "hf", "--tasks", "x", *words])
+    command.execute(command.parse_args())
+    assert seen == [given, "gone"]
 
 
 def test_errors_that_become_one_line():

@@ -12,6 +12,8 @@ from detoxbench.core.scorers.base import Scorer, Scores
 
 
 class FixtureScorer(Scorer):
+    """See the module."""
+
     name = "fixture"
     version = "1"
     attributes = ("toxicity",)

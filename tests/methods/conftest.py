@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 from pathlib import Path
 
@@ -11,11 +12,13 @@ import pytest
 import torch
 import transformers
 from fit_world import Processes, World, save_model
-from tiny_models import GATED, OWN
+from tiny_models import GATED, OWN, VOCAB
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from detoxbench.core.registry import METHODS
 from detoxbench.methods import load_detoxified
+from detoxbench.methods.activation import vectors
+from detoxbench.methods.artifact_arguments import fit_settings
 from detoxbench.methods.layers import capture_input, key_layer
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
@@ -88,20 +91,44 @@ def artifacts(tmp_path_factory):
         torch.nn.init.constant_(model.head[2].bias, -0.4)
         return model
 
+    @functools.cache
+    def rows() -> dict[str, list[list[int]]]:
+        rng = torch.Generator().manual_seed(5)
+        lengths = torch.randint(2, 12, (2, 12), generator=rng).tolist()
+        return {
+            side: [torch.randint(1, VOCAB, (length,), generator=rng).tolist() for length in of_side]
+            for side, of_side in zip(("toxic", "nontoxic"), lengths, strict=True)
+        }
+
+    @functools.cache
+    def measured(architecture: str, method: str) -> str:
+        """What the method's fit makes of random rows of tokens."""
+        fit = METHODS[method].fit
+        module = importlib.import_module(f"{fit.run.__module__.rpartition('.')[0]}.fit")
+        path = folder / f"{architecture}-{method}"
+        work = folder / f"{architecture}-{method}.work"
+        tensors = module.measured(_cached(architecture, 0), rows(), work, fit_settings(method))
+        vectors.store(path, module.KIND, tensors)
+        return str(path)
+
     made = {
         "dexperts": {"expert": lambda one: _cached(one, 1), "antiexpert": lambda one: _cached(one, 2)},
         "datastores": {"toxic": lambda one: store(one, 3), "nontoxic": lambda one: store(one, 4)},
         "rectification": {"value_model": value},
     }
     """A fit's name -> artifact -> what makes a tiny one."""
-    small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "description_ids": [5, 9, 2], "decay": 10.0}
+    small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "decay": 10.0,
+             "description_ids": [5, 9, 2], "prefix_ids": [5, 9, 2]}  # fmt: skip
     """Values that suit tiny models, of the arguments that a method has."""
 
     def make(architecture: str, method: str) -> dict:
         cls = METHODS[method]
         given = {name: value for name, value in small.items() if name in cls.Arguments.model_fields}
         for use in cls.uses:
-            given.setdefault(use.argument, made[cls.fit.name][use.artifact](architecture))
+            if use.argument == "vectors":
+                given["vectors"] = measured(architecture, method)
+            else:
+                given.setdefault(use.argument, made[cls.fit.name][use.artifact](architecture))
         return given
 
     return make

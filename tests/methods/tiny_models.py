@@ -5,7 +5,9 @@ from __future__ import annotations
 from detoxbench.core.registry import METHODS as REGISTERED
 
 VOCAB, DIM = 61, 16
-METHODS = [name for name in REGISTERED if REGISTERED[name].kind == "logit"]
+METHODS = [name for name in REGISTERED if REGISTERED[name].kind in ("logit", "activation")]
+ACTIVATION = [name for name in REGISTERED if REGISTERED[name].kind == "activation"]
+FOLDED = [*(name for name in ACTIVATION if REGISTERED[name].folds), "profs"]
 ARCHITECTURES = [
     "gpt2", "gpt_neo", "gpt_neox", "bloom", "opt", "llama", "mistral", "qwen2", "gemma2", "phi"
 ]  # fmt: skip
@@ -27,4 +29,11 @@ OWN = {
     "bloom": {"vocab_size": VOCAB, "hidden_size": DIM, "n_layer": 2, "n_head": 2},
     "gemma2": {**GATED, "head_dim": 8, "sliding_window": 32},
     "mistral": {**GATED, "sliding_window": 32},
-}
+    "gemma3_text": {**GATED, "head_dim": 8, "sliding_window": 32},
+    "qwen3": {**GATED, "head_dim": 8},
+    "mixtral": {**GATED, "num_local_experts": 4, "num_experts_per_tok": 2},
+    "qwen2_moe": {**GATED, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
+                  "shared_expert_intermediate_size": 16},
+}  # fmt: skip
+NEWER = ["gemma3_text", "qwen3", "mixtral", "qwen2_moe"]
+"""Beside ``ARCHITECTURES``: norms behind attention and MLP, norms of queries and keys, mixtures of experts."""

@@ -23,7 +23,7 @@ from detoxbench.core.registry import PROMPTS, Registry
 from detoxbench.tasks import catalog, languages
 from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks.options import Options
-from detoxbench.tasks.prompts.base import Loaded, PromptSet, Where
+from detoxbench.tasks.prompts.base import Loaded, PromptSelection, PromptSet
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_tasks_are_found_under_other_codes(given, task):
 
 def test_patterns_and_groups():
     assert list(catalog.find(["ptp"])) == list(catalog.find(["ptp_*"])) == list(PROMPTS["ptp"].tasks)
-    assert catalog.find(["rtp"]) == {"rtp": Where("rtp", "en")}
+    assert catalog.find(["rtp"]) == {"rtp": PromptSelection("rtp", "en")}
     assert catalog.find(["hellaswag"]) == {}
 
 
@@ -135,7 +135,7 @@ def with_a_broken_and_a_foreign_set(monkeypatch):
     import types
 
     module = types.ModuleType("somebodys_prompts")
-    module.SET = PromptSet("mine", lambda where, options: Loaded([]), {"mine_en": Where("mine", "en")})
+    module.SET = PromptSet("mine", lambda where, options: Loaded([]), {"mine_en": PromptSelection("mine", "en")})
     monkeypatch.setitem(sys.modules, "somebodys_prompts", module)
     table = {"mine": "somebodys_prompts:SET", "broken": "no.such.module:SET"}
     monkeypatch.setattr(catalog, "PROMPTS", Registry("prompt set", table, "detoxbench.none"))
@@ -145,7 +145,7 @@ def with_a_broken_and_a_foreign_set(monkeypatch):
 
 
 def test_other_packages_sets(with_a_broken_and_a_foreign_set, caplog):
-    assert catalog.tasks() == {"mine_en": Where("mine", "en")}
+    assert catalog.tasks() == {"mine_en": PromptSelection("mine", "en")}
     assert "prompt set 'broken' cannot be loaded" in caplog.text
     assert catalog.sets()["mine"].card is None
 

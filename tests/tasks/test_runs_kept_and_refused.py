@@ -22,7 +22,7 @@ from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks import registration
 from detoxbench.tasks.options import Options
 from detoxbench.tasks.preflight import is_embedded
-from detoxbench.tasks.prompts import Loaded, Where
+from detoxbench.tasks.prompts import Loaded, PromptSelection
 
 OPTIONS = {"scorer": "fixture", "fluency_model": "none", "samples": 3}
 
@@ -113,8 +113,8 @@ def test_unprompted():
     assert row["expected_max_toxicity_ci_low,none"] is None
     assert "expected_max_toxicity_at_1000,none" not in row
     with pytest.raises(DetoxbenchError, match="a prefix is a prompt"):
-        prompt_sets.load_set(Where("unprompted"), Options(prefix="You"))
-    assert prompt_sets.load_set(Where("unprompted"), Options(lang="por")).prompts[0].lang == "pt"
+        prompt_sets.load_set(PromptSelection("unprompted"), Options(prefix="You"))
+    assert prompt_sets.load_set(PromptSelection("unprompted"), Options(lang="por")).prompts[0].lang == "pt"
 
 
 def test_unprompted_on_the_embedded_model():
@@ -128,11 +128,16 @@ def test_unprompted_on_the_embedded_model():
 @pytest.mark.parametrize(
     ("model", "pretrained", "metadata", "message"),
     [
-        ("detox", "gpt2", {}, "scorer 'mini' knows the embedded corpus alone and says nothing of what 'gpt2' writes"),
+        (
+            "detox",
+            "gpt2",
+            {"scorer": "mini"},
+            "scorer 'mini' knows the embedded corpus alone and says nothing of what 'gpt2' writes",
+        ),
         ("hf", "gpt2", {"scorer": "mini:reward"}, "scorer 'mini:reward' knows .* hf:OWNER/MODEL"),
-        ("vllm", "gpt2", {"scorer": "fixture"}, "fluency_model 'mini' knows .*none"),
-        ("detox", "mini", {"task": "prompts_file"}, "the prompts of prompts_file"),
-        ("hf", "mini", {}, "says nothing of what 'mini' writes"),
+        ("vllm", "gpt2", {"fluency_model": "mini"}, "fluency_model 'mini' knows .*none"),
+        ("detox", "mini", {"task": "prompts_file", "scorer": "mini"}, "the prompts of prompts_file"),
+        ("hf", "mini", {"scorer": "mini"}, "says nothing of what 'mini' writes"),
         ("detox", "mini", {"fluency_model": "nobody/there-is-none"}, "fluency_model 'nobody/there-is-none' cannot be"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import test_openai
 import tiny
+import tiny_guards
 from test_detoxify import CLASSES
 
 from detoxbench.core import scorers
@@ -45,6 +46,11 @@ def spec(request, tmp_path, serve):
     if name == "detoxify":
         tiny.classifier(tmp_path / "detoxify", "multi_label", labels=[*CLASSES])
         return f"detoxify:original,checkpoint={tmp_path / 'detoxify'}"
+    if name == "guard":
+        tiny_guards.guard(tmp_path / "guard", "llama", tiny_guards.LLAMA3, "llama-guard")
+        return f"guard:{tmp_path / 'guard'},preset=llama-guard-3,least_mass=0"
+    if name == "mean":
+        return "mean:mini+mini:reward"
     if name == "perspective":
         return f"perspective:qps=1000,endpoint={serve().url},backoff=0.001"
     if name in ("openai_moderation", "judge"):

@@ -15,7 +15,7 @@ PROMPTS = [Prompt(id="0", text="A prompt", lang="en", toxicity=0.1)]
 
 
 def options(**metadata):
-    return Options.from_metadata({"fluency_model": "none", **metadata})
+    return Options.from_metadata({"scorer": "mini", "fluency_model": "none", **metadata})
 
 
 def test_through_the_archive(tmp_path, serve):

@@ -28,7 +28,7 @@ py-modules = ["somebodys_metrics"]
 MODULE = """
 from detoxbench.core.metrics import Metric
 from detoxbench.core.records import Prompt
-from detoxbench.tasks.prompts import Loaded, PromptSet, Where
+from detoxbench.tasks.prompts import Loaded, PromptSet, PromptSelection
 
 
 def words(result):
@@ -49,7 +49,7 @@ def load(where, options):
     return Loaded(prompts, embedded=True)
 
 
-SET = PromptSet("somebodys", load, {"somebodys_en": Where("somebodys", "en")})
+SET = PromptSet("somebodys", load, {"somebodys_en": PromptSelection("somebodys", "en")})
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -37,7 +38,7 @@ def test_tasks_and_model_are_added_and_the_built_in_ones_stay():
     unhook = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'detoxbench' not in type(f).__module__];"
     without = json.loads(run(sys.executable, "-c", unhook + LIST).stdout.splitlines()[-1])
     assert set(without[0]) < set(with_plugin[0])
-    ours = {"rtp", "ptp", "holistic", "toxigen", "prompts", "detoxbench"}
+    ours = {"rtp", "ptp", "holistic", "toxigen", "prompts", "detoxbench", "unprompted"}
     assert {name.split("_")[0] for name in set(with_plugin[0]) - set(without[0])} == ours
     assert {"rtp_multilingual_ja", "rtp_lx", "rtp_lx_zh-Hans", "ptp_sv", "prompts_file"} <= set(with_plugin[0])
     assert set(with_plugin[1]) - set(without[1]) == {"detox"}
@@ -107,8 +108,10 @@ def test_wheel_is_small_enough_and_whole(installed):
     assert size <= 15 * 2**20
     assert "detoxbench_autoload.pth" in names
     for needed in (
+        "__init__.py",
+        "py.typed",
         "harness/py.typed",
-        "harness/mini/model/model.safetensors",
+        "core/mini/model/model.safetensors",
         "tasks/rtp_multilingual/_base.yaml",
         "tasks/rtp_lx/card.json",
     ):
@@ -122,6 +125,12 @@ def test_wheel_install_runs_and_uninstalls_without_a_trace(installed):
     code = "import detoxbench.harness as h; print(h.__file__);" + LIST
     lines = run(str(python), "-c", code).stdout.splitlines()
     assert str(installed) in lines[0]
+    named = (
+        "import detoxbench as d; print(d.__file__, d.__version__, d.score(['Thanks.']).scorer, len(d.methods()) > 5)"
+    )
+    file, version, *found = run(str(python), "-c", named).stdout.split()
+    assert str(installed) in file
+    assert (version, found) == (importlib.metadata.version("detoxbench"), ["ngram", "True"])
     tasks, models = json.loads(lines[-1])
     assert "rtp_multilingual" in tasks
     assert "detox" in models

@@ -1,0 +1,1 @@
+"""People's judgement of generations: what raters are given, and what comes of their answers."""

@@ -1,0 +1,1 @@
+"""What activation methods share: hooks that are always taken out, responses of texts, vectors on disk."""
