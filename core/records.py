@@ -279,7 +279,10 @@ class ModelRun(Record):
     Args:
         method_arguments: as given.
         effective_arguments: all of the method's, those left to their defaults included.
-        trained_with: scorers that the method's artifacts learned from.
+        trained_with: scorers that the method's artifacts learned from, or that it asks while it runs.
+        selection: of a method that chooses among whole continuations: how many were drawn and kept, the next-token
+            distributions that drawing them took (``forward_passes``), how many could not be judged (``unscored``), and
+            for how many samples none could (``undecided``).
         sampling: the object that the sampler got (``core/sampling/settings.py``), of the first task's requests.
         other_sampling: those of later requests that were drawn otherwise.
         seed: of the sampling noise.
@@ -293,6 +296,7 @@ class ModelRun(Record):
     method_arguments: Mapping[str, Any]
     effective_arguments: Mapping[str, Any] = {}
     trained_with: Sequence[str] = []
+    selection: Mapping[str, int] = {}
     sampling: Mapping[str, Any] = {}
     other_sampling: Sequence[Mapping[str, Any]] = []
     seed: int | None = None

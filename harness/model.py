@@ -26,6 +26,7 @@ from ..core.sampling.thinking import MAX_THINKING
 from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
+from ..methods.selection import forward_passes, select, to_draw
 from . import journal, model_arguments, run_identity
 from .progress import Progress
 from .responses import Responses
@@ -97,6 +98,7 @@ class DetoxLM(HFLM):
             self._loaded_with["arguments"] = completed
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
+            self.trained_with = sorted({*self.trained_with, *getattr(self._model, "guided_by", ())})
 
     def forget_run(self) -> None:
         """Count what is recorded of a run anew: one model may serve several."""
@@ -106,6 +108,7 @@ class DetoxLM(HFLM):
         self._drawn_seed: int | None = None
         self._cut: set[str] = set()
         self._cut_while_thinking = 0
+        self._selection: dict[str, int] = {}
 
     @property
     def max_length(self) -> int:
@@ -218,7 +221,8 @@ class DetoxLM(HFLM):
         responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
         self._note(sampling.record(), sampling.seed)
         with self._aligned(sampling):
-            outputs = self._run(rows, sampling, responses, disable_tqdm, [langs[row.text] for row in rows])
+            spoken = [langs[row.text] for row in rows]
+            outputs = self._drawn_by_method(rows, sampling, responses, disable_tqdm, spoken)
         texts = {
             (row.text, index): responses.text(row.tokens, tokens)
             for row, output in zip(rows, outputs, strict=True)
@@ -226,6 +230,29 @@ class DetoxLM(HFLM):
         }
         self._cut_while_thinking += responses.cut_while_thinking
         return [texts[sample] for sample in samples]
+
+    def _drawn_by_method(
+        self,
+        rows: Sequence[Request],
+        sampling: Sampling,
+        responses: Responses,
+        disable_tqdm: bool,
+        langs: Sequence[Collection[str]],
+    ) -> list[list[list[int]]]:
+        """The samples of each prompt; a selection method keeps some of more."""
+        selection = getattr(self.model, "selection", None)
+        if selection is None:
+            return self._run(rows, sampling, responses, disable_tqdm, langs)
+        wanted = [to_draw(row, selection.draws) for row in rows]
+        outputs = self._run(wanted, sampling, responses, disable_tqdm, langs)
+        stops = responses.stops if sampling.stop else None
+        passes = forward_passes(wanted, outputs, sampling, stops, self.max_thinking_toks if responses.thinking else 0)
+        judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
+        tags = [min(found, default=None) for found in langs]
+        found = select(selection, rows, outputs, judged.text, tags, passes)
+        for name, count in found.cost.items():
+            self._selection[name] = self._selection.get(name, 0) + count
+        return found.tokens
 
     def _run(
         self,
@@ -370,6 +397,7 @@ class DetoxLM(HFLM):
             method_arguments=self.method_arguments,
             effective_arguments=self.effective_arguments,
             trained_with=self.trained_with,
+            selection=self._selection,
             sampling=self._drawn[0] if self._drawn else {},
             other_sampling=self._drawn[1:],
             seed=seed if self._drawn_seed is None else self._drawn_seed,

@@ -142,7 +142,7 @@ def positions(model: Any, limit: int) -> int:
     """
     found = limit
     for stream in getattr(model, "streams", {}).values():
-        found = min(found, max_positions(stream.model.config, default=limit) - len(stream.prefix))
+        found = min(found, max_positions(stream.model.config, default=limit) - stream.room)
     return found
 
 

@@ -95,7 +95,7 @@ def as_fitted(method: str, folder: Path) -> dict[str, Any]:
     for use in declared(method).uses:
         value = _named(use, fit_of(method).artifact(use.artifact), folder)
         if value is not None and use.argument not in found:
-            found |= {use.argument: value, **use.when}
+            found |= {use.argument: value, **{name: one for name, one in use.when.items() if one is not None}}
     return found
 
 

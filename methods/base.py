@@ -1,9 +1,9 @@
-"""What a detoxification method is: four small kinds, what each declares, and the checking of its arguments.
+"""What a detoxification method is: a few small kinds, what each declares, and the checking of its arguments.
 
 A **logit** method changes next-token scores, an **activation** method hidden states at named places while the model
-runs, a **weight** method a model's parameters before it is used; a **prompt** method puts a text in front. ``none`` is
-the base model. Register one in ``core/registry.py``, or from
-another package through the entry-point group ``detoxbench.methods``.
+runs, a **weight** method a model's parameters before it is used; a **prompt** method puts a text in front, a
+**selection** method chooses among whole continuations. ``none`` is the base model. Register one in
+``core/registry.py``, or from another package through the entry-point group ``detoxbench.methods``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from .declaration import About, Artifact, Fit, Growth, Importer, Made, Mini, Use
 from .explanation import Neighbour
 
 __all__ = [
-    "About", "ActivationMethod", "Arguments", "Artifact", "Auxiliary", "Fit", "Growth", "Importer", "LogitMethod",
-    "Looking", "Made", "Method", "Mini", "Parts", "Place", "PromptMethod", "Streams", "Use", "WeightMethod",
+    "About", "ActivationMethod", "Arguments", "Artifact", "Auxiliary", "Chosen", "Fit", "Growth", "Importer",
+    "LogitMethod", "Looking", "Made", "Method", "Mini", "Parts", "Place", "PromptMethod", "SelectionMethod", "Streams",
+    "Use", "WeightMethod",
     "parse_arguments",
 ]  # fmt: skip
 
@@ -43,10 +44,13 @@ class Auxiliary:
     Args:
         model: called like a causal LM; its ``logits`` ``[batch, pos, vocab]`` are what the method sees.
         prefix: token ids that this model alone reads before the text.
+        proposals: where above 0, it is asked about so many of the base model's most probable tokens alone: it is called
+            with them as ``proposed`` ``[batch, kept, n]``, and its ``logits`` are ``[batch, kept, n]``.
     """
 
     model: nn.Module
     prefix: Sequence[int] = ()
+    proposals: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,14 @@ class Streams:
 
     Args:
         hidden: base-model key-layer states ``[rows, dim]``; None unless the method names a ``key_layer``.
-        outputs: auxiliary's name -> its output ``[rows, vocab]``, in its own precision.
+        outputs: auxiliary's name -> its output ``[rows, vocab]``, in its own precision; ``[rows, n]`` of one that is
+            asked about proposals.
+        proposed: such an auxiliary's name -> the tokens that it was asked about, int64 ``[rows, n]``.
     """
 
     hidden: Tensor | None = None
     outputs: Mapping[str, Tensor] = field(default_factory=dict)
+    proposed: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,7 @@ class Method:
         uses: the arguments that name artifacts.
         imports: how the authors' own artifacts come in; None where they do not.
         models, forwards: models in memory and forward passes a token, the base model's included; for estimates.
+        guided_by: names of the scorers that it asks while it runs, once it is made.
     """
 
     kind: ClassVar[str]
@@ -126,6 +134,7 @@ class Method:
     imports: ClassVar[Importer | None] = None
     models: ClassVar[int] = 1
     forwards: ClassVar[int] = 1
+    guided_by: Sequence[str] = ()
 
     @classmethod
     def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -224,6 +233,45 @@ class PromptMethod(Method):
     prefix: Sequence[int] = ()
 
     def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
+
+
+class SelectionMethod(Method):
+    """A choice among whole continuations, which the base model draws. Holds no state.
+
+    Attributes:
+        draws: continuations from which one is kept. Sample i of a prompt is chosen among its draws
+            ``i * draws, …, (i + 1) * draws - 1``.
+    """
+
+    kind: ClassVar[str] = "selection"
+    draws: int = 1
+
+    def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
+
+    def choose(self, groups: Sequence[Sequence[str]], prompts: Sequence[str], langs: Sequence[str | None]) -> Chosen:
+        """Of each group of ``draws`` continuations, the one that is kept.
+
+        Args:
+            groups: their texts.
+            prompts: ``[groups]`` what they continue.
+            langs: ``[groups]`` BCP-47 tags, None where it is not known.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a selection method chose.
+
+    Args:
+        kept: ``[groups]`` place of the one that is kept within its group.
+        unscored: continuations that could not be judged, of all.
+        undecided: groups none of whose continuations could be judged; their first one is kept.
+    """
+
+    kept: Sequence[int]
+    unscored: int = 0
+    undecided: int = 0
 
 
 def parse_arguments(name: str, method: type[Method], given: Mapping[str, Any]) -> Arguments:

@@ -68,7 +68,7 @@ class Use:
     Args:
         argument: its name.
         artifact: the artifact's.
-        when: values of other arguments under which it names this one; without, by default.
+        when: values of other arguments under which it names this one (None: not given); without, by default.
         many: it takes all of a numbered artifact, or the folder that holds them.
     """
 

@@ -43,7 +43,8 @@ def with_artifacts(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if any(name in given for name in artifact_arguments(method)):
         return given
     suited = {**declared(method).on_mini(given), **given}
-    return suited if declared(method).fit is None else {**naming(method, artifacts(method), suited), **suited}
+    wanted = any(all(suited.get(name) == value for name, value in use.when.items()) for use in declared(method).uses)
+    return {**naming(method, artifacts(method), suited), **suited} if wanted else suited
 
 
 def artifacts(method: str) -> Path:

@@ -36,6 +36,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         method: a logit method, or None.
         activation: an activation method, or None; it changes the base model alone, not what a logit method runs beside.
         prefix: token ids that the base model reads before every text.
+        selection: of the base model's continuations one is kept by it; scores are the base model's own.
         filtering: whether a method's ``filter_p`` applies; may be set at any time. Log-likelihood requests turn it off,
             since a truncated distribution gives most texts no likelihood at all.
     """
@@ -51,6 +52,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         *,
         activation: base.ActivationMethod | None = None,
         prefix: Sequence[int] = (),
+        selection: base.SelectionMethod | None = None,
         filtering: bool = True,
     ):
         chosen = attention_choices(model.config)
@@ -58,6 +60,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         restore_attention(model.config, chosen)
         self.base = model
         self.method = method
+        self.selection = selection
         self.activation = activation
         self.filtering = filtering
         self.nucleus: float | None = None
@@ -72,6 +75,7 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         self.auxiliaries = nn.ModuleDict({name: aux.model for name, aux in auxiliaries.items()})
         self.streams = {BASE: Stream(model, prefix)}
         self.streams |= {name: Stream(aux.model, aux.prefix) for name, aux in auxiliaries.items()}
+        self.proposals = {name: aux.proposals for name, aux in auxiliaries.items() if aux.proposals > 0}
         self.generation_config = copy.deepcopy(model.generation_config)
         self.generation_config.top_k = 0  # transformers' own default is a hidden top-k of 50
         self.eval()
@@ -84,9 +88,14 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         return self.nucleus is None or self.nucleus < 1.0
 
     @property
+    def guided_by(self) -> Sequence[str]:
+        """Names of the scorers that the method asks while it runs."""
+        return next((one.guided_by for one in (self.method, self.selection) if one is not None), ())
+
+    @property
     def prefix_room(self) -> int:
-        """Positions that prefixes take from the text, at most."""
-        return max(len(stream.prefix) for stream in self.streams.values())
+        """Positions that prefixes and proposed tokens take from the text, at most."""
+        return max(stream.room for stream in self.streams.values())
 
     @property
     def device(self) -> torch.device:
@@ -107,6 +116,20 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
 
     def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
         raise DetoxbenchError("a detoxified model is not saved: save the base model and the method's artifacts")
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """transformers' own, which knows nothing of a choice among whole continuations.
+
+        Raises:
+            DetoxbenchError: with a selection method.
+        """
+        if self.selection is not None:
+            raise DetoxbenchError(
+                "a selection method chooses among whole continuations, which transformers' generate does not: draw "
+                "them with core.sampling.generate and choose with methods.selection, as the lm-eval model does (beams "
+                "and other settings of transformers' own are not for it)"
+            )
+        return super().generate(*args, **kwargs)
 
     def new_cache(self) -> CompositeCache:
         """An empty cache for every stream."""
@@ -183,25 +206,34 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         watched = method is not None and method.key_layer is not None
         watch = capture_input(self.base.get_submodule(method.key_layer)) if watched else contextlib.nullcontext()
         outputs: dict[str, Tensor] = {}
+        proposed: dict[str, Tensor] = {}
         hidden = None
 
         def run(name: str, keep: int | Tensor) -> Tensor:
             cache = None if caches is None else caches.streams[name]
-            return self.streams[name].run(ids, mask, positions, cache, keep)
+            return self.streams[name].run(ids, mask, positions, cache, keep, proposed.get(name))
 
         for name in method.auxiliaries if method else ():
-            outputs[name] = run(name, keep)
+            if name not in self.proposals:
+                outputs[name] = run(name, keep)
         with self._steered(run), watch as captured:
             scores = run(BASE, keep)
+        for name, most in self.proposals.items():
+            proposed[name] = scores.topk(min(most, scores.shape[-1]), dim=-1).indices
+            outputs[name] = run(name, keep)
         if captured is not None:
             states = captured.states.reshape(len(ids), -1, captured.states.shape[-1])
             hidden = keep_positions(states[:, -ids.shape[1] :], keep)
         if method is None:
             return scores.float()
         batch, kept, vocab = scores.shape
-        flat = {name: output.to(scores.device).flatten(0, 1) for name, output in outputs.items()}
+        flat, asked = (
+            {name: found.to(scores.device).flatten(0, 1) for name, found in some.items()}
+            for some in (outputs, proposed)
+        )
         flat_hidden = None if hidden is None else hidden.to(scores.device).flatten(0, 1)
-        return self._in_parts(method, scores.flatten(0, 1), flat_hidden, flat).view(batch, kept, vocab)
+        streams = base.Streams(flat_hidden, flat, asked)
+        return self._in_parts(method, scores.flatten(0, 1), streams).view(batch, kept, vocab)
 
     @contextlib.contextmanager
     def _steered(self, run: Callable[[str, int | Tensor], Tensor]) -> Iterator[None]:
@@ -218,17 +250,16 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         with steering(self.base, activation, beside):
             yield
 
-    def _in_parts(
-        self, method: base.LogitMethod, scores: Tensor, hidden: Tensor | None, outputs: Mapping[str, Tensor]
-    ) -> Tensor:
+    def _in_parts(self, method: base.LogitMethod, scores: Tensor, streams: base.Streams) -> Tensor:
         """The method over ``[rows, vocab]``, so many rows at a time that its temporaries stay small."""
         size = max(1, BLOCK // scores.shape[-1])
         out = scores if scores.dtype == torch.float32 else scores.new_empty(scores.shape, dtype=torch.float32)
         for start in range(0, len(scores), size):
             rows = slice(start, start + size)
             seen = base.Streams(
-                hidden=None if hidden is None else hidden[rows],
-                outputs={name: output[rows] for name, output in outputs.items()},
+                hidden=None if streams.hidden is None else streams.hidden[rows],
+                outputs={name: output[rows] for name, output in streams.outputs.items()},
+                proposed={name: tokens[rows] for name, tokens in streams.proposed.items()},
             )
             part = self._scores(method, scores[rows].float(), seen)
             if len(part) == len(scores):
@@ -295,6 +326,8 @@ def load_detoxified(
         parsed = base.parse_arguments(method, kind, with_artifacts(method, arguments))
     if kind.kind == "logit":
         return DetoxifiedLM(model, kind(model, parsed), filtering=filtering)
+    if kind.kind == "selection":
+        return DetoxifiedLM(model, selection=kind(model, parsed), filtering=filtering)
     if kind.kind == "activation":
         return DetoxifiedLM(model, activation=kind(model, parsed))
     if kind.kind == "prompt":

@@ -15,7 +15,7 @@ from ..core.errors import DetoxbenchError
 from ..core.mini import model_folder
 from . import artifacts
 
-OTHER_KINDS = ("datastore", "value_model")
+OTHER_KINDS = ("datastore", "value_model", "reward_model", "probe")
 LOAD_ERRORS = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
 _CHOSEN: weakref.WeakKeyDictionary[PreTrainedModel, Any] = weakref.WeakKeyDictionary()
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model", "spiece.model")
@@ -117,6 +117,25 @@ def use_tokenizer(base: PreTrainedModel, tokenizer: Any) -> None:
     """Say which tokenizer a loaded model's text is encoded with; by default the one in its folder. A GGUF file, and a
     model with ``tokenizer=`` of its own, have another."""
     _CHOSEN[base] = tokenizer
+
+
+def tokenizer_of(base: PreTrainedModel, purpose: str) -> Any:
+    """The base model's own tokenizer.
+
+    Args:
+        purpose: what it is needed for, for messages.
+
+    Raises:
+        DetoxbenchError: where the model comes without one.
+    """
+    if (chosen := _CHOSEN.get(base)) is not None:
+        return chosen
+    try:
+        return AutoTokenizer.from_pretrained(base.name_or_path)
+    except LOAD_ERRORS as error:
+        raise DetoxbenchError(
+            f"{purpose} needs the base model's tokenizer, and '{base.name_or_path}' has none ({type(error).__name__})"
+        ) from error
 
 
 def encode(base: PreTrainedModel, text: str, argument: str) -> list[int]:

@@ -96,11 +96,23 @@ class Stream:
         self.prefix = tuple(prefix)
         self.accepts = accepted(model)
 
+    @property
+    def room(self) -> int:
+        """Positions that it takes beside the text: of its prefix, and of what the model itself puts around it."""
+        return len(self.prefix) + getattr(self.model, "room", 0)
+
     def new_cache(self) -> Cache:
-        return new_cache(self.model.config)
+        """An empty one: the model's own kind, where it has one."""
+        return self.model.new_cache() if hasattr(self.model, "new_cache") else new_cache(self.model.config)
 
     def run(
-        self, ids: Tensor, mask: Tensor | None, positions: Tensor, cache: Cache | None, keep: int | Tensor
+        self,
+        ids: Tensor,
+        mask: Tensor | None,
+        positions: Tensor,
+        cache: Cache | None,
+        keep: int | Tensor,
+        proposed: Tensor | None = None,
     ) -> Tensor:
         """Scores at the kept positions.
 
@@ -110,9 +122,10 @@ class Stream:
             positions: ``[batch, pos]`` counted from the first unmasked token of the text.
             cache: this stream's own, extended in place; None keeps nothing.
             keep: as in ``keep_positions``.
+            proposed: tokens ``[batch, kept, n]`` that the model is asked about; None asks about all.
 
         Returns:
-            ``[batch, kept, vocab]`` in the model's precision.
+            ``[batch, kept, vocab]`` in the model's precision, or ``[batch, kept, n]``.
         """
         count = ids.shape[1]
         if self.prefix:
@@ -123,6 +136,8 @@ class Stream:
             extra["position_ids"] = positions.to(device)
         if "logits_to_keep" in self.accepts:
             extra["logits_to_keep"] = keep
+        if proposed is not None:
+            extra["proposed"] = proposed.to(device)
         output = self.model(
             input_ids=ids.to(device), use_cache=cache is not None, return_dict=True,
             **cache_argument(self.accepts, cache), **extra,

@@ -27,6 +27,16 @@ def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
     Args:
         model: a causal LM, or peft's around one.
     """
+    found = body_output_and_rest(model)
+    if found is None:
+        return None
+    body, output, rest = found
+    return body, lambda states: rest(output(states))
+
+
+def body_output_and_rest(model: Any) -> tuple[nn.Module, Any, Head] | None:
+    """``body_and_head`` with the head in two: a linear layer, and what is done to each of its outputs alone (a cap, a
+    scale, or nothing)."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     output = inner.get_output_embeddings() if isinstance(inner, PreTrainedModel) else None
     if output is None or inner.base_model is inner:
@@ -34,13 +44,13 @@ def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
     config = inner.config.get_text_config()
     cap, scale = getattr(config, "final_logit_softcapping", None), getattr(config, "logit_scale", None)
     divisor = getattr(config, "logits_scaling", None)
-    candidates: list[Head] = [output]
+    candidates: list[Head] = [lambda scores: scores]
     if cap:
-        candidates.append(lambda states: torch.tanh(output(states) / cap) * cap)
+        candidates.append(lambda scores: torch.tanh(scores / cap) * cap)
     if isinstance(scale, (int, float)):
-        candidates.append(lambda states: output(states) * scale)
+        candidates.append(lambda scores: scores * scale)
     if isinstance(divisor, (int, float)) and divisor:
-        candidates.append(lambda states: output(states) / divisor)
+        candidates.append(lambda scores: scores / divisor)
     training = model.training
     model.eval()
     try:
@@ -49,14 +59,37 @@ def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
             wanted = inner(input_ids=ids, use_cache=False).logits
             states = inner.base_model(input_ids=ids, use_cache=False).last_hidden_state
             for candidate in candidates:
-                made = candidate(states)
+                made = candidate(output(states))
                 if made.shape == wanted.shape and torch.allclose(made.float(), wanted.float(), rtol=1e-4, atol=1e-5):
-                    return inner.base_model, candidate
+                    return inner.base_model, output, candidate
     except (AttributeError, TypeError, ValueError, RuntimeError, KeyError, IndexError):
         return None  # an architecture that wants more than token ids, or gives something else
     finally:
         model.train(training)
     return None
+
+
+def token_losses(head: Head, states: Tensor, labels: Tensor, vocab: int) -> Tensor:
+    """The negative log-likelihood in nats of each label, block by block: float32 ``[tokens]``.
+
+    Args:
+        head: see ``body_and_head``.
+        states: ``[tokens, dim]`` last hidden states before each label.
+        labels: token ids ``[tokens]``.
+        vocab: size of the vocabulary, that the size of a block follows from.
+    """
+
+    def block(states: Tensor, labels: Tensor) -> Tensor:
+        scores = head(states).float()
+        return nn.functional.cross_entropy(scores, labels.to(scores.device), reduction="none")
+
+    size = max(1, BLOCK // vocab)
+    parts = []
+    for start in range(0, len(states), size):
+        some = states[start : start + size], labels[start : start + size]
+        # Kept scores would add up to what is avoided: they are made again for the gradient.
+        parts.append(checkpoint(block, *some, use_reentrant=False) if torch.is_grad_enabled() else block(*some))
+    return torch.cat(parts) if parts else states.new_zeros(0, dtype=torch.float32)
 
 
 def total_loss(parts: tuple[nn.Module, Head], batch: Mapping[str, Tensor], vocab: int) -> tuple[Tensor, Tensor]:

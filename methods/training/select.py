@@ -105,7 +105,7 @@ class Selected:
             return "beyond the threshold", None
         lang = _column(row, self.lang)
         lang = None if lang is _MISSING or lang is None else str(lang)
-        return ("other language", None) if self.langs and lang not in self.langs else ("", Text(text, lang))
+        return ("other language", None) if self.langs and lang not in self.langs else ("", Text(text, lang, value))
 
 
 def _column(row: Any, path: str) -> Any:

@@ -23,10 +23,12 @@ class Text:
     Args:
         text: not empty.
         lang: BCP-47 tag, None where the source does not say.
+        score: how toxic it is, in [0, 1]; None where the source has no number.
     """
 
     text: str
     lang: str | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,8 @@ class Texts:
         if reason:
             skipped[reason] = skipped.get(reason, 0) + 1
             return None
-        return Text(text, None if lang is None else str(lang))
+        score = float(label) if isinstance(label, (int, float)) and not isinstance(label, bool) else None
+        return Text(text, None if lang is None else str(lang), score)
 
 
 def is_file_source(source: str) -> bool:

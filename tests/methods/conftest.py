@@ -19,9 +19,12 @@ from detoxbench.core.registry import METHODS
 from detoxbench.methods import load_detoxified
 from detoxbench.methods.activation import vectors
 from detoxbench.methods.artifact_arguments import fit_settings
+from detoxbench.methods.gedi.classes import ClassModel
 from detoxbench.methods.layers import capture_input, key_layer
+from detoxbench.methods.rad.reward_model import RewardModel
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
+from detoxbench.methods.sasa.probe import Probe
 
 transformers.logging.disable_progress_bar()
 GOLDENS = Path(__file__).parent.parent / "goldens"
@@ -91,6 +94,19 @@ def artifacts(tmp_path_factory):
         torch.nn.init.constant_(model.head[2].bias, -0.4)
         return model
 
+    def classes(architecture: str) -> ClassModel:
+        return ClassModel(_cached(architecture, 4), [7], [9], scale=1.3)
+
+    def reward(architecture: str) -> RewardModel:
+        torch.manual_seed(8)
+        model = RewardModel.from_causal_lm(_cached(architecture, 5)).eval()
+        torch.nn.init.normal_(model.head.weight, std=0.05)
+        return model
+
+    def probe(architecture: str) -> Probe:
+        direction = torch.randn(16, generator=torch.Generator().manual_seed(9))
+        return Probe(direction / direction.norm(), torch.zeros(16))
+
     @functools.cache
     def rows() -> dict[str, list[list[int]]]:
         rng = torch.Generator().manual_seed(5)
@@ -112,12 +128,15 @@ def artifacts(tmp_path_factory):
         return str(path)
 
     made = {
+        "sasa": {"probe": probe},
+        "rad": {"reward_model": reward},
+        "gedi": {"class_model": classes},
         "dexperts": {"expert": lambda one: _cached(one, 1), "antiexpert": lambda one: _cached(one, 2)},
         "datastores": {"toxic": lambda one: store(one, 3), "nontoxic": lambda one: store(one, 4)},
         "rectification": {"value_model": value},
     }
     """A fit's name -> artifact -> what makes a tiny one."""
-    small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "decay": 10.0,
+    small = {"alpha": 0.7, "k": 24, "temperature": 4.0, "epsilon": 0.2, "decay": 10.0, "omega": 1.5, "beta": 6.0,
              "description_ids": [5, 9, 2], "prefix_ids": [5, 9, 2]}  # fmt: skip
     """Values that suit tiny models, of the arguments that a method has."""
 

@@ -19,7 +19,7 @@ from detoxbench.methods.declaration import SIDES, Artifact
 
 KINDS = {
     "none": base.Method, "logit": base.LogitMethod, "activation": base.ActivationMethod, "weight": base.WeightMethod,
-    "prompt": base.PromptMethod,
+    "prompt": base.PromptMethod, "selection": base.SelectionMethod,
 }  # fmt: skip
 FITTED = [name for name in METHODS if METHODS[name].fit is not None]
 IMPORTED = [name for name in METHODS if METHODS[name].imports is not None]

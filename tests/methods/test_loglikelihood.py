@@ -13,8 +13,11 @@ from transformers import AutoTokenizer
 from detoxbench.core import mini
 from detoxbench.harness.model import DetoxLM
 from detoxbench.methods import load_detoxified
+from detoxbench.methods.gedi.classes import ClassModel
+from detoxbench.methods.rad.reward_model import RewardModel
 from detoxbench.methods.rectification.value_model import ValueModel
 from detoxbench.methods.retrieval.datastore import Datastore
+from detoxbench.methods.sasa.probe import Probe
 
 PAIRS = [("The weather", " is fine today"), ("", "Nobody knows"), ("One, two,", " three four five six")]
 TEXTS = ["A first sentence about a garden.", "Un deuxième texte.\nIt has two lines."]
@@ -37,6 +40,12 @@ def local(new_tiny, corpus, tmp_path_factory):
         "knn_lm": {"datastore": store, "k": 24},
         "rectification": {"value_model": ValueModel.from_causal_lm(models[3]).eval()},
         "self_debias": {"description": "A rude text: "},
+        "gedi": {"class_model": ClassModel(models[3], [7], [9]), "omega": 2.0},
+        "rad": {"reward_model": RewardModel.from_causal_lm(models[3]).eval(), "beta": 2.0},
+        "sasa": {
+            "probe": Probe(torch.ones(models[0].config.n_embd), torch.zeros(models[0].config.n_embd)),
+            "beta": 2.0,
+        },
     }
     return str(folder / "base"), arguments
 

@@ -9,7 +9,8 @@ METHODS = [name for name in REGISTERED if REGISTERED[name].kind in ("logit", "ac
 ACTIVATION = [name for name in REGISTERED if REGISTERED[name].kind == "activation"]
 FOLDED = [*(name for name in ACTIVATION if REGISTERED[name].folds), "profs"]
 ARCHITECTURES = [
-    "gpt2", "gpt_neo", "gpt_neox", "bloom", "opt", "llama", "mistral", "qwen2", "gemma2", "phi"
+    "gpt2", "gpt_neo", "gpt_neox", "bloom", "opt", "llama", "mistral", "qwen2", "gemma2", "phi",
+    "gemma3_text", "qwen3", "qwen3_moe",
 ]  # fmt: skip
 
 COMMON = {"vocab_size": VOCAB, "hidden_size": DIM, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -28,9 +29,10 @@ OWN = {
     "opt": {**COMMON, "ffn_dim": 32, "word_embed_proj_dim": DIM, "max_position_embeddings": 64},
     "bloom": {"vocab_size": VOCAB, "hidden_size": DIM, "n_layer": 2, "n_head": 2},
     "gemma2": {**GATED, "head_dim": 8, "sliding_window": 32},
-    "mistral": {**GATED, "sliding_window": 32},
     "gemma3_text": {**GATED, "head_dim": 8, "sliding_window": 32},
     "qwen3": {**GATED, "head_dim": 8},
+    "qwen3_moe": {**GATED, "head_dim": 8, "moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2},
+    "mistral": {**GATED, "sliding_window": 32},
     "mixtral": {**GATED, "num_local_experts": 4, "num_experts_per_tok": 2},
     "qwen2_moe": {**GATED, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 8,
                   "shared_expert_intermediate_size": 16},

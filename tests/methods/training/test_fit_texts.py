@@ -58,7 +58,7 @@ def test_a_data_set(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load)
     columns = Columns(text="comment", label="score")
     texts = Texts(["some/comments:en"], "toxic", columns, split="test")
-    assert list(texts) == [Text("a")]
+    assert list(texts) == [Text("a", score=0.9)]
     assert texts.record()["sources"] == ["some/comments:en"]
     with pytest.raises(DetoxbenchError, match="no column 'text': name the one with the text; it has comment, score"):
         Texts(["some/comments:en"], "toxic", split="test")
