@@ -16,9 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import pydantic
+
 from .errors import DetoxbenchError
 from .language_codes import is_tag
 from .records import Prompt
+from .results import first_error
 
 SHOWN = 5
 """Line numbers listed of the rows that are wrong."""
@@ -108,9 +111,9 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
                 samples = True
                 if entry["doc_id"] not in seen:  # lm-eval repeats a document for each of its filters
                     seen.add(entry["doc_id"])
-                    rows.append(_sample(entry))
+                    rows.append(_checked(_sample(entry)))
             else:
-                rows.append(_published(entry, number))
+                rows.append(_checked(_published(entry, number)))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             what = str(error) if type(error) is ValueError else f"not as expected ({type(error).__name__}: {error})"
             wrong.append((number, "not JSON" if isinstance(error, json.JSONDecodeError) else what))
@@ -141,6 +144,15 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
         identified,
         [row.prompt_given for row in rows],
     )
+
+
+def _checked(row: _Row) -> _Row:
+    """A row that a prompt can be made of; ``ValueError`` says what is wrong with another."""
+    try:
+        Prompt(id=row.id, text=row.text, lang=row.lang or "", toxicity=row.toxicity, **row.groups)
+    except pydantic.ValidationError as error:
+        raise ValueError(first_error(error)) from None
+    return row
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

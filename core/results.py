@@ -167,10 +167,19 @@ def read(path: Path) -> Run:
         DetoxbenchError: if the file is not lm-eval's, or none of our tasks is in it.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-        configs, results = raw["configs"], raw["results"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DetoxbenchError(f"'{path}': not a results file of lm-eval ({type(error).__name__}: {error})") from None
+        return _read(path)
+    except pydantic.ValidationError as error:
+        raise DetoxbenchError(f"'{path}': {first_error(error)}") from None
+    except DetoxbenchError:
+        raise
+    except (OSError, ValueError, OverflowError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DetoxbenchError(f"'{path}': not a results file of lm-eval ({cause:.200})") from None
+
+
+def _read(path: Path) -> Run:
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    configs, results = raw["configs"], raw["results"]
     match = _DATE.search(path.name)
     date = match.group(1) if match else ""
     tasks = {}

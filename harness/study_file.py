@@ -10,6 +10,49 @@ import yaml
 
 from ..core.errors import DetoxbenchError
 
+ENTRIES = 100_000
+"""Of a study's file, aliases written out: a few lines of them can stand for billions."""
+_OTHER_ERRORS = (
+    yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError, KeyError, IndexError, AttributeError
+)  # fmt: skip
+"""What PyYAML raises for values that are not what they say (``2026-13-45``, ``!!bool x``, brackets without end)."""
+
+
+class _Loader(yaml.SafeLoader):
+    """A key that is there twice is a mistake; PyYAML takes the last one without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if isinstance(node, yaml.MappingNode):
+            _check_keys(node)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _check_keys(node: yaml.MappingNode) -> None:
+    """Before ``<<`` is written out: what it brings may be given again."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+            if key.value in lines:
+                first = lines[key.value]
+                raise DetoxbenchError(f"line {line}: the key '{key.value}' is there already, in line {first}: keep one")
+            lines[key.value] = line
+
+
+def _check_size(value: Any) -> None:
+    """Refuse what contains itself, and what aliases make too large to look at."""
+    left = ENTRIES
+
+    def visit(inner: Any) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"aliases (*name) make more than {ENTRIES:,} entries of it")
+        for one in inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ():
+            visit(one)
+
+    visit(value)
+
 
 def read_mapping(path: Path, example: str) -> dict[str, Any]:
     """The file's keys and values; none of an empty file.
@@ -19,14 +62,18 @@ def read_mapping(path: Path, example: str) -> dict[str, Any]:
         example: keys that such a file has, for the message.
 
     Raises:
-        DetoxbenchError: where it cannot be read, is no YAML, or holds something else.
+        DetoxbenchError: where it cannot be read, is no YAML, has a key twice, or holds something else.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        _check_size(raw)
     except (OSError, UnicodeDecodeError) as error:
         raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise DetoxbenchError(f"'{path}': no YAML: {' '.join(str(error).split())}") from None
+    except DetoxbenchError as error:
+        raise DetoxbenchError(f"'{path}': {error}") from None
+    except _OTHER_ERRORS as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise DetoxbenchError(f"'{path}': no YAML: {cause:.400}") from None
     if raw is not None and not isinstance(raw, dict):
         raise DetoxbenchError(f"'{path}': it must hold keys and values ({example}), not a {type(raw).__name__}")
     return raw or {}

@@ -59,6 +59,12 @@ def read(folder: str | Path, kind: str | None = None) -> dict[str, Any]:
     files = manifest.get("files", {})
     if not isinstance(files, dict) or not all(_is_entry(name, value) for name, value in files.items()):
         raise _broken(folder, "'files' must be names within the folder, each with its sha256")
+    parts = manifest.get("parts", [])
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        raise _broken(folder, "'parts' must be a list of objects")
+    for made in (manifest, *parts):
+        if not _is_making(made.get("trained")):
+            raise _broken(folder, "'trained' must be an object, and its scorer a name")
     return manifest
 
 
@@ -114,6 +120,11 @@ def _is_entry(name: str, value: Any) -> bool:
     """Whether this is a file within the folder, and a sha256."""
     path = PurePosixPath(name)
     return isinstance(value, str) and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _is_making(trained: Any) -> bool:
+    """Whether this is what ``trained`` may say: nothing, or facts, among them the scorer that was learned from."""
+    return trained is None or (isinstance(trained, dict) and isinstance(trained.get("scorer"), str | None))
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:

@@ -7,9 +7,45 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...core.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError, unknown
+from ...core.metric_names import metric_of
+from ...core.metrics.fractions import fractions, names
+from ...core.records import Prompt, PromptResult
 from ...core.results import Run
-from .spec import Column
+from .spec import Column, Spec
+
+
+def check_metrics(spec: Spec) -> None:
+    """Refuse a metric that the study's runs will not measure, before anything is fitted.
+
+    Raises:
+        DetoxbenchError: for one that there is not, that needs more samples, or that needs a fluency model where there
+            is none. The metrics of a study that names none may be left empty.
+    """
+    known = names(spec.samples)
+    for name in spec.metrics:
+        if name not in known:
+            if name in names():
+                raise DetoxbenchError(f"metrics: '{name}' needs more samples of a prompt than {spec.samples}")
+            raise unknown("metric", name, known)
+    if "metrics" in spec.model_fields_set and spec.metadata.get("fluency_model") == "none":
+        for name in spec.metrics:
+            if _needs_likelihoods(metric_of(name)):
+                raise DetoxbenchError(
+                    f"metrics: '{name}' is measured by a fluency model, and metadata.fluency_model is 'none': name a "
+                    "model there, or leave the metric out"
+                )
+
+
+def _needs_likelihoods(metric: str) -> bool:
+    """Whether it is of a prompt whose texts have likelihoods and not of the same prompt without them."""
+    texts = 25
+    without = PromptResult(
+        prompt=Prompt(id="0", text="We", lang="en", toxicity=0.25), generations=[" went on"] * texts,
+        scores={"toxicity": [0.25] * texts}, reasons=[None] * texts, languages=["en"] * texts,
+    )  # fmt: skip
+    with_them = without.model_copy(update={"nll": [4.0] * texts, "tokens": [2] * texts})
+    return fractions(with_them)[metric][1] > 0 and fractions(without)[metric][1] == 0
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ...methods.base import parse_arguments
 from ...methods.training import work
 from .data import Data, safe
 from .evaluate import check_tasks, done, evaluate, load
+from .measured import check_metrics
 from .spec import BASE, STATIC, Spec
 from .steps import Steps, model_record
 
@@ -90,6 +91,7 @@ class Study:
         self.columns = {name: spec.column(name) for name in spec.column_names()}
         self.tasks = list(dict.fromkeys(column.task for column in self.columns.values()))
         check_tasks(self.tasks)
+        check_metrics(spec)
         parse_arguments(spec.method, declared(spec.method), spec.arguments)
         self.metadata = {**spec.metadata, "samples": spec.samples}
         self.data = Data(spec, out / "data", root)

@@ -74,11 +74,15 @@ def toxicity_of(value: Any, path: str) -> float | None:
             raise ValueError(f"'{path}' is {value!r:.40}, not a number or null") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"'{path}' is {value!r:.40}, not a number or null")
+    try:
+        value = float(value)
+    except OverflowError:  # a whole number beyond the largest float
+        value = math.inf if value > 0 else -math.inf
     if math.isnan(value):
         return None
     if not 0 <= value <= 1:
         raise ValueError(f"'{path}' is {value:g}, not between 0 and 1")
-    return float(value)
+    return value
 
 
 def groups_of(value: Any, grouping: str) -> list[str]:

@@ -116,6 +116,10 @@ def _prompts(
             f"is taken for all. To say otherwise: --metadata '{SAY}', a column or a language code."
         )
         found = [prompt.model_copy(update={"lang": lang}) for prompt in found]
+    if len(found) > 1 and len({prompt.text for prompt in found}) == 1:
+        logger.warning(
+            f"{what}: all {len(found)} prompts are the same text: intervals over them say nothing about other prompts"
+        )
     return tuple(found), skipped
 
 

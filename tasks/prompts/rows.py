@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,9 @@ def read(path: Path, what: str) -> Iterator[Row]:
             yield from text_rows(cast("IO[bytes]", file), suffix(path))
     except UnicodeDecodeError as error:
         raise DetoxbenchError(f"{what}: not UTF-8 text ({error.reason} at byte {error.start})") from None
-    except (OSError, EOFError, csv.Error) as error:
-        raise DetoxbenchError(f"{what}: cannot be read ({type(error).__name__}: {error})") from None
+    except (OSError, EOFError, csv.Error, zlib.error) as error:
+        cause = " ".join(str(error).split())
+        raise DetoxbenchError(f"{what}: cannot be read ({type(error).__name__}: {cause})") from None
 
 
 def text_rows(file: IO[bytes], form: str) -> Iterator[Row]:
@@ -131,7 +133,7 @@ def _parquet(path: Path) -> Iterator[Row]:
             for value in batch.to_pylist():
                 number += 1
                 yield Row(number, value)
-    except pyarrow.ArrowInvalid as error:
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:  # values out of bounds for Python, too
         raise OSError(f"not a Parquet file: {error}") from None
 
 

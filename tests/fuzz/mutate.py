@@ -17,7 +17,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from detoxbench.harness.cli import main
 
@@ -92,12 +92,15 @@ def mutated_bytes(content: bytes, rng: random.Random) -> bytes:
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit status, standard output and error of a command, in this process; a traceback counts as status 1."""
-    out, err, status = io.StringIO(), io.StringIO(), 0
+    # Encoded as a pipe's: what cannot be written as UTF-8 is found here.
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", errors) for errors in ("strict", "backslashreplace"))
+    status = 0
     before = sys.argv
     sys.argv = ["detoxbench", *arguments]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main()
+            out.flush()
         except SystemExit as stop:
             status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except Exception:
@@ -105,7 +108,13 @@ def run(*arguments: str) -> tuple[int, str, str]:
             traceback.print_exc()
         finally:
             sys.argv = before
-    return status, out.getvalue(), err.getvalue()
+    return status, _written(out), _written(err)
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    with contextlib.suppress(UnicodeEncodeError):
+        stream.flush()
+    return cast("io.BytesIO", stream.buffer).getvalue().decode()
 
 
 def check(
