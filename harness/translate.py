@@ -6,7 +6,6 @@ a killed run goes on; the output appears when it is whole. Texts that are the sa
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from tqdm import tqdm
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from ..core.errors import DetoxbenchError
-from ..core.files import write_lines, write_text
+from ..core.files import sha256_text, write_lines, write_text
 from ..core.language_codes import model_code
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16_384
@@ -257,4 +256,4 @@ class _Notes:
 
 
 def _key(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return sha256_text(text)[:32]

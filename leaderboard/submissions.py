@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import tempfile
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +18,7 @@ import numpy as np
 import pydantic
 
 from ..core.errors import DetoxbenchError
+from ..core.files import write_text
 from ..core.metrics.fractions import averaged
 from ..core.records import ModelRun, TaskRun
 from ..core.results import first_error
@@ -218,9 +217,6 @@ def append(folder: Path, records: Iterable[RunRecord]) -> list[Path]:
     for record in records:
         path = folder / f"{record.id}.json"
         if not path.exists():
-            with tempfile.NamedTemporaryFile("wb", dir=folder, prefix=".record-", delete=False) as file:
-                file.write(to_text(record).encode())
-            Path(file.name).chmod(0o644)
-            os.replace(file.name, path)
+            write_text(path, to_text(record))
             written.append(path)
     return written

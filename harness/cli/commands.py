@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ...core.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError, unknown
 
 Command = Callable[..., Any] | typer.Typer
 
@@ -201,6 +201,14 @@ class Lazy(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [_name(command) for command in COMMANDS]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0].replace("-", "_") if args else ""
+        if args and name in self.list_commands(ctx):
+            args = [name, *args[1:]]  # hyphens are as good
+        elif args and not args[0].startswith("-"):
+            raise unknown("command", args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         load = next((command for command in COMMANDS if _name(command) == cmd_name), None)

@@ -14,11 +14,12 @@ from rich.table import Table
 
 from ...core import results
 from ...core.constants import FAILED_SHARE_WARNING
-from ...core.errors import unknown
+from ...core.errors import DetoxbenchError, unknown
 from ...core.metrics import METRICS, with_role
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval
+from ...core.validation import validate_run
 from ..annotation import study
 from ..annotation.shown import print_study
 from ..reporting import figures, formats, references
@@ -45,7 +46,7 @@ def report(
     out of the perplexity."""
     if form is not None and form not in formats.FORMATS:
         raise unknown("--format", form, formats.FORMATS)
-    runs = [results.read(path) for folder in paths for path in results.find(folder)]
+    runs = _believed([results.read(path) for folder in paths for path in results.find(folder)])
     if plots is not None:
         for path in figures.draw(runs, plots):
             typer.echo(str(path), err=True)
@@ -65,6 +66,24 @@ def report(
         show(wide, run, everything)
         for found in study.read(run.path):
             print_study(wide, found, run.path.name)
+
+
+def _believed(runs: list[Run]) -> list[Run]:
+    """Those whose numbers are possible and are what their samples give; the others are named and left out.
+
+    Raises:
+        DetoxbenchError: if none is left.
+    """
+    found = []
+    for run in runs:
+        problems = validate_run(run)
+        for problem in problems:
+            typer.echo(f"left out: '{run.path}': {problem}", err=True)
+        if not problems:
+            found.append(run)
+    if runs and not found:
+        raise DetoxbenchError("no run to report: none of them can be believed")
+    return found
 
 
 def show(console: Console, run: Run, everything: bool = False) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.errors import missing_extra
+from ...core.files import write_bytes
 
 VERSION = "v6.4"
 """Of Vega-Lite in vl-convert."""
@@ -49,9 +49,7 @@ def draw(found: Mapping[str, Any], metric: str, folder: Path) -> list[Path]:
     for suffix, convert in (("svg", vl_convert.vegalite_to_svg), ("png", vl_convert.vegalite_to_png)):
         content = convert(chart, vl_version=VERSION, **({"scale": SCALE} if suffix == "png" else {}))
         path = folder / f"continual-{metric}.{suffix}"
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(partial, path)
+        write_bytes(path, content.encode() if isinstance(content, str) else content)
         written.append(path)
     return written
 

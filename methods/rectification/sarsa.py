@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ...core.files import replacing
 from ..training import work
 from .settings import Training
 from .value_model import ValueModel
@@ -192,12 +192,10 @@ class _State:
         tensors |= {f"target.{name}": tensor for name, tensor in self.target.state_dict().items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-        partial = self.path.with_suffix(".partial")
         facts = {"step": self.step, "losses": self.losses, **self.settings.recorded()}
-        save_file(
-            {name: t.detach().cpu().clone() for name, t in tensors.items()}, partial, {"state": json.dumps(facts)}
-        )
-        os.replace(partial, self.path)
+        held = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        with replacing(self.path) as partial:
+            save_file(held, partial, {"state": json.dumps(facts)})
 
     def _load(self, path: Path) -> None:
         with safe_open(path, "pt") as file:

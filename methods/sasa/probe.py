@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core import files
 from ...core.errors import DetoxbenchError
+from ...core.files import replacing
 from .. import artifacts
 from ..guidance.body import split
 from ..training import work
@@ -185,10 +185,10 @@ class _Moments:
 
     def _save(self) -> None:
         tensors = {"sums": self.sums, "second": self.second, "held_0": self.held[0], "held_1": self.held[1]}
-        partial = self.path.with_suffix(".partial")
         facts = {"count": self.count, "done": self.done}
-        save_file({name: one.contiguous() for name, one in tensors.items()}, partial, {"state": json.dumps(facts)})
-        os.replace(partial, self.path)
+        held = {name: one.contiguous() for name, one in tensors.items()}
+        with replacing(self.path) as partial:
+            save_file(held, partial, {"state": json.dumps(facts)})
 
 
 def _chunks(texts: Texts) -> Iterator[list[str]]:

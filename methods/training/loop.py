@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...core.errors import DetoxbenchError
+from ...core.files import replacing
 from .. import settings
 from . import progress, work
 
@@ -211,12 +211,10 @@ class _State:
         tensors |= {f"best.{name}": one for name, one in (self.kept or {}).items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
-        partial = self.path.with_suffix(".partial")
         facts = {"step": self.step, "best": self.best, "worse": self.worse}
-        save_file(
-            {name: t.detach().cpu().clone() for name, t in tensors.items()}, partial, {"state": json.dumps(facts)}
-        )
-        os.replace(partial, self.path)
+        held = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        with replacing(self.path) as partial:
+            save_file(held, partial, {"state": json.dumps(facts)})
 
     @torch.no_grad()
     def resume(self) -> None:
