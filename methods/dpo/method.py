@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,15 @@ class DPO(base.WeightMethod):
         strength: float = Field(1.0, ge=0, description="share of the change that is taken; 0 is the base model")
 
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
+        tuned, coefficient = self.difference(arguments)
+        self.change = Reweighted(model, tuned, coefficient) if arguments.strength > 0.0 else None
+
+    @classmethod
+    def difference(cls, arguments: Arguments) -> tuple[str | Sequence[str], float]:
+        """The tuned checkpoint, and how many times the difference from the base is taken away: less than no times."""
         if not arguments.finetuned:
             raise missing_artifact(NAME, "finetuned=…", f"{NAME} --pretrained … --pairs … --out …")
-        self.change = None
-        if arguments.strength > 0.0:
-            self.change = Reweighted(model, arguments.finetuned, -arguments.strength)
+        return arguments.finetuned, -arguments.strength
 
     def weight(self, name: str, base: Tensor) -> Tensor:
         """The base tensor plus its share of the change (``Reweighted.weight``)."""

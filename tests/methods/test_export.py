@@ -40,7 +40,7 @@ def test_it_is_the_method(tiny, artifacts, tmp_path, architecture, method):
     assert torch.equal(scores(AutoModelForCausalLM.from_pretrained(tmp_path / "off")), scores(base))
 
 
-@pytest.mark.parametrize("method", DIFFERENCES)
+@pytest.mark.parametrize("method", [*DIFFERENCES, "dpo"])
 def test_fine_tuned_checkpoints(world, tmp_path, save_tiny, method):
     tuned = str(save_tiny(tmp_path / "tuned", seed=5))
     path = export(world.model, method, tmp_path / "out", {"finetuned": tuned})
@@ -70,7 +70,7 @@ def test_the_command(world, tmp_path, save_tiny):
 
 
 def test_what_works_at_run_time_alone(world, tmp_path):
-    assert [name for name in REGISTERED if exportable(name)] == sorted([*DIFFERENCES, "aura", "profs"])
+    assert [name for name in REGISTERED if exportable(name)] == sorted([*DIFFERENCES, "aura", "dpo", "profs"])
     with pytest.raises(DetoxbenchError, match="method 'dexperts' works while the model runs"):
         export(world.model, "dexperts", tmp_path / "out")
     with pytest.raises(DetoxbenchError, match="'negation' needs finetuned"):

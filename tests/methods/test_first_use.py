@@ -144,7 +144,7 @@ def one_step(tmp_path_factory):
         for name in WEIGHTS:
             fit = METHODS[name].fit
             splits = {"splits": 2} if "splits" in fit.settings.model_fields and not METHODS[name].fit_settings else {}
-            few = {"max_steps": 1, **splits}
+            few = {**splits, **({"max_steps": 1} if "max_steps" in fit.settings.model_fields else {})}
             patch.setattr(METHODS[name], "fit", replace(fit, mini=Mini({**fit.mini.settings, **few})))
         yield cache
 
@@ -153,7 +153,8 @@ def one_step(tmp_path_factory):
 def test_fitted_once(one_step, method):
     changed = load_detoxified("mini", method)
     base = load_detoxified("mini")
-    assert not torch.equal(changed.get_input_embeddings().weight, base.get_input_embeddings().weight)
+    before, after = base.state_dict(), changed.state_dict()
+    assert any(not torch.equal(tensor, after[name]) for name, tensor in before.items())
     made = {path: path.stat().st_mtime_ns for path in one_step.rglob("*.safetensors")}
     again = load_detoxified("mini", method)
     assert {path: path.stat().st_mtime_ns for path in one_step.rglob("*.safetensors")} == made
