@@ -16,6 +16,7 @@ from .errors import DetoxbenchError
 from .files import local_name, sha256
 from .likelihood import Row, likelihoods
 from .mini import model_folder
+from .tokenizers import misfit
 from .transformers_private import commit
 
 
@@ -45,6 +46,8 @@ class FluencyModel:
                 f"fluency_model '{self.name}' cannot be loaded ({first}): give a folder, a model on the hub, "
                 f"'{MINI}', or 'none' to leave perplexity out"
             ) from error
+        if (why := misfit(tokenizer, model)) is not None:
+            raise DetoxbenchError(f"fluency_model '{self.name}': {why}; give a folder that has both")
         return tokenizer, model.to(self.device).eval()
 
     @cached_property

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DetoxbenchError, unknown
 from ..files import local_name, sha256_text
 from ..folders import expanded
+from ..tokenizers import misfit
 from .base import Scorer, Scores, check_language
 from .classifier import ACTIVATIONS, WindowedClassifier, files_sha256
 from .refusals import EMPTY
@@ -35,9 +36,6 @@ TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model",
     "sentencepiece.bpe.model",
 )  # fmt: skip
-LEAST_SHARE = 0.5
-"""Of the model's rows of embeddings that its tokenizer must know: rows are padded, but not by as much."""
-
 DTYPES = ("float32", "bfloat16", "float16")
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """What is fetched from the hub: no weights that would be unpickled, and no code."""
@@ -170,12 +168,8 @@ def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> t
         )
     if not encoder.is_fast:
         raise DetoxbenchError(f"scorer '{name}': has no fast tokenizer, which long texts are cut with")
-    rows, known = model.get_input_embeddings().weight.shape[0], max(encoder.get_vocab().values(), default=0) + 1
-    if not LEAST_SHARE * rows <= known <= rows:
-        raise DetoxbenchError(
-            f"scorer '{name}': the tokenizer knows {known:,} tokens and the model {rows:,}: it is another model's. "
-            "Name the right one with tokenizer=…"
-        )
+    if (why := misfit(encoder, model)) is not None:
+        raise DetoxbenchError(f"scorer '{name}': {why}. Name the right one with tokenizer=…")
     return model, encoder
 
 

@@ -19,6 +19,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from ...core import files
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
+from ...core.tokenizers import misfit
 from ...core.versions import installed
 from .. import artifacts
 from ..identity import ModelIdentity
@@ -125,6 +126,8 @@ def load_base(
     except LOAD_ERRORS as error:
         cause = str(error).strip().splitlines() or [type(error).__name__]
         raise DetoxbenchError(f"base model '{pretrained}' has no tokenizer that can be loaded: {cause[0]}") from error
+    if (why := misfit(tokenizer, model)) is not None:
+        raise DetoxbenchError(f"base model '{pretrained}': {why}; put the model's tokenizer files into its folder")
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 

@@ -17,6 +17,7 @@ from transformers import (
 )
 
 from detoxbench.core import fluency, likelihood
+from detoxbench.core.errors import DetoxbenchError
 
 LIMIT = 128
 PROMPT = "The neighbour said that the weather was good and that"
@@ -212,3 +213,11 @@ def test_a_folder_is_called_alike_on_two_machines(judge, tmp_path):
     assert fluency.FluencyModel(str(copy), "cpu").label == ours.label
     assert str(Path(ours.name).parent) not in ours.label
     assert fluency.load("mini").label == "mini"
+
+
+@pytest.mark.parametrize("judge", ["llama"], indirect=True)
+def test_a_folder_without_a_tokenizer_is_refused(judge, tmp_path):
+    """transformers makes one up, to which every text is the same."""
+    judge[2].save_pretrained(tmp_path / "bare")
+    with pytest.raises(DetoxbenchError, match=r"fluency_model '.*bare'.*token"):
+        fluency.FluencyModel(str(tmp_path / "bare"), "cpu").score(["a"], [" b"])
