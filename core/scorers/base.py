@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ class Scorer(ABC):
         durable: answers cost quota or money, so that ``load`` puts an archive in front unless told not to.
         composite: made of another scorer, which gets the archive in its place.
         all_at_once: wants all texts in one call, since it forms requests of them itself.
+        card: what is known of it, as JSON has it: ``validity`` (language -> label set -> figures), ``sources`` that it
+            was fitted on; empty where nothing is.
     """
 
     name: str
@@ -89,6 +92,12 @@ class Scorer(ABC):
     durable: bool = False
     composite: bool = False
     all_at_once: bool = False
+    card: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def validity(self) -> Mapping[str, Any]:
+        """Language -> label set -> figures against people's labels, on texts that it was not fitted on."""
+        return self.card.get("validity", {})
 
     @classmethod
     def from_spec(cls, argument: str, **options: Any) -> Scorer:

@@ -8,7 +8,7 @@ stands in the card beside the weights, and in ``validity``. Weights of hashes sa
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -69,11 +69,6 @@ class NgramScorer(Scorer):
     def version(self) -> str:  # type: ignore[override]
         """sha256 of the weights."""
         return f"sha256:{sha256(self.folder / WEIGHTS)}"
-
-    @property
-    def validity(self) -> Mapping[str, Any]:
-        """Language -> figures on texts that it was not fitted on, as its card has them."""
-        return self.card.get("validity", {})
 
     @cached_property
     def _weights(self) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from .base import OnScored, Save, Scorer, Scores
 
@@ -65,6 +66,14 @@ class Wrapper(Scorer):
     @property
     def all_at_once(self) -> bool:  # type: ignore[override]
         return self.scorer.all_at_once
+
+    @property
+    def card(self) -> Mapping[str, Any]:  # type: ignore[override]
+        return self.scorer.card
+
+    @property
+    def validity(self) -> Mapping[str, Any]:
+        return self.scorer.validity
 
     @property
     def missing(self) -> Mapping[tuple[str, bytes], str]:

@@ -105,7 +105,7 @@ def _load(specs: Sequence[str], archive: str, offline: bool) -> list[Any]:
         for spec in dict.fromkeys(specs)
     ]
     for one in loaded:
-        getattr(one, "ready", lambda: None)()
+        one.ready()
     return loaded
 
 
@@ -127,7 +127,7 @@ def _chosen(texts: Sequence[LabelledText], part: str | None, limit: int | None) 
 
 
 def _warn_of_training(scorer: Any, labels_name: str, part: str | None) -> None:
-    sources = [one.get("name") for one in (getattr(scorer, "card", None) or {}).get("sources", ())]
+    sources = [one.get("name") for one in scorer.card.get("sources", ())]
     if labels_name in sources and part != "test":
         typer.echo(
             f"warning: {scorer.name} was fitted on '{labels_name}': only --part test is new to it; these figures are "

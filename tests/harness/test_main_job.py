@@ -31,7 +31,7 @@ def test_every_language_and_the_group(job):
     run, shown = job
     assert {task.record.lang for task in run.tasks.values()} == LANGUAGES
     assert set(run.groups) == {"rtp_multilingual"}
-    assert "|rtp_multilingual (mini)" in shown
+    assert "rtp_multilingual: K=25, scorer mini" in shown
     assert "tokens/s" in shown
     assert "_ci_low" not in shown
 

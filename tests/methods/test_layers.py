@@ -19,6 +19,7 @@ NORMS = {
     "bloom": "transformer.h.1.post_attention_layernorm",
     "opt": "model.decoder.layers.1.final_layer_norm",
     "gemma2": "model.layers.1.pre_feedforward_layernorm",
+    "gemma3_text": "model.layers.1.pre_feedforward_layernorm",
     "phi": "model.layers.1.input_layernorm",
 }
 LAYERS = {
