@@ -125,7 +125,8 @@ def test_wheel_install_runs_and_uninstalls_without_a_trace(installed):
     code = "import detoxbench.harness as h; print(h.__file__);" + LIST
     lines = run(str(python), "-c", code).stdout.splitlines()
     assert str(installed) in lines[0]
-    named = "import detoxbench as d; print(d.__file__, d.__version__, d.score(['Thanks.']).scorer, len(d.methods()) > 5, sep='\\n')"
+    facts = "d.__file__, d.__version__, d.score(['Thanks.']).scorer, len(d.methods()) > 5"
+    named = f"import detoxbench as d; print({facts}, sep='\\n')"
     file, version, *found = run(str(python), "-c", named).stdout.splitlines()
     assert str(installed) in file
     assert (version, found) == (importlib.metadata.version("detoxbench"), ["ngram", "True"])
