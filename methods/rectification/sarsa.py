@@ -122,7 +122,7 @@ def train(
     Args:
         model: fresh, from ``ValueModel.from_causal_lm``.
         trajectories: in any order.
-        settings: see there.
+        settings: epochs, learning rate, discount, Polyak averaging and trace of SARSA(lambda).
         folder: where checkpoints lie; None keeps none.
         checkpoint_steps: a killed training repeats at most so many steps.
 

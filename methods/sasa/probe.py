@@ -116,7 +116,7 @@ def fit(
         pretrained: base model: folder, hub name or ``mini``.
         out: its folder.
         toxic, nontoxic: texts of the two sides.
-        settings: see there.
+        settings: batch size, length limit, and the share of texts that it is judged by.
         revision, device: of the base model.
 
     Raises:

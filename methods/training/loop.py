@@ -83,8 +83,8 @@ def train(
         model: those of its parameters that require a gradient are trained.
         rows: what ``loss`` takes some of.
         loss: of the model as it stands; called with and without gradients.
-        settings: see there.
-        how: see there.
+        settings: epochs, batch size, learning rate and its warm-up, weight decay, seed.
+        how: optimizer, early stopping, checkpoints.
         folder: where checkpoints lie; None keeps none.
         held_out: rows on which the loss is measured after each epoch; with ``patience``, the best epoch's parameters
             are kept.
