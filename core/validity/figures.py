@@ -97,20 +97,23 @@ def expected_calibration_error(scores: np.ndarray, positive: np.ndarray, counts:
     return np.abs(gaps).sum(axis=1) / counts.sum(axis=1)
 
 
-def reliability(scores: np.ndarray, positive: np.ndarray) -> list[dict[str, float]]:
-    """The reliability curve: of each bin that has texts, their number, mean score and share of toxic ones."""
+def reliability(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> list[dict[str, float]]:
+    """The reliability curve: of each bin that has texts, their number, weighted mean score and share of toxic ones."""
     bins = bin_of(scores)
-    return [
-        {
-            "low": one / BINS,
-            "high": (one + 1) / BINS,
-            "texts": int((bins == one).sum()),
-            "score": float(scores[bins == one].mean()),
-            "toxic": float(positive[bins == one].mean()),
-        }
-        for one in range(BINS)
-        if (bins == one).any()
-    ]
+    found = []
+    for one in range(BINS):
+        inside = bins == one
+        if inside.any():
+            found.append(
+                {
+                    "low": one / BINS,
+                    "high": (one + 1) / BINS,
+                    "texts": int(inside.sum()),
+                    "score": float(np.average(scores[inside], weights=weights[inside])),
+                    "toxic": float(np.average(positive[inside], weights=weights[inside])),
+                }
+            )
+    return found
 
 
 NAMES = (

@@ -21,6 +21,7 @@ class LabelledText:
         cluster: name that the text shares with its translations; the unit of resampling and of ``split.part_of``.
         groups: grouping -> value, such as ``target`` -> ``women`` or ``functionality`` -> ``slur_h``.
         columns: published scorers' outputs for this text, by the row's own name.
+        stands_for: texts of a population that it was drawn to stand for; 1 where all are equal.
     """
 
     text: str
@@ -31,6 +32,7 @@ class LabelledText:
     ratings: Sequence[float] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, float] = field(default_factory=dict)
+    stands_for: float = 1.0
 
 
 def ratings_of(texts: Sequence[LabelledText]) -> np.ndarray | None:

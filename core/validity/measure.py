@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..constants import BOOTSTRAP_SEED, CONFIDENCE, TOXIC
+from ..constants import BOOTSTRAP_SEED, TOXIC
 from ..statistics import benjamini_hochberg
 from . import annotators, figures
+from .draws import Draws, Sampled, interval, number, p_value
 from .labelled import LabelledText, ratings_of
 
 RESAMPLES = 2_000
 """Quantiles of 2,000 draws are within a few thousandths of those of 10,000, and every figure here sorts all texts."""
-CHUNK = 64
-"""Resamples at a time."""
-KEPT = 2**26
-"""Counts of clusters in all resamples that are held in memory, two bytes each."""
 COMPARED = ("auc", "average_precision", "spearman", "kappa", "expected_calibration_error")
 """Figures whose difference between two scorers is tested."""
 MACRO = "macro"
-Draws = Callable[[], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -76,14 +72,14 @@ def measure(
     """
     if not texts or any(len(column.scores) != len(texts) for column in columns):
         raise ValueError(f"{len(texts)} texts need as many scores, given {[len(one.scores) for one in columns]}")
-    owner = np.unique([one.cluster for one in texts], return_inverse=True)[1]
     langs = np.array([one.lang for one in texts])
     labels = np.array([one.label for one in texts], dtype=float)
     positive = np.array([one.positive for one in texts], dtype=bool)
+    weights = np.array([one.stands_for for one in texts], dtype=float)
     raw = ratings_of(texts)
     ratings = None if raw is None else np.floor(np.nanmean(np.where(_rated(raw)[:, None], raw, 1.0), axis=1) + 0.5)
 
-    draws = _draws(owner, resamples, seed)
+    draws = Draws(texts, resamples, seed)
 
     def on(places: np.ndarray, column: Column) -> figures.Figure:
         rated = None if raw is None or ratings is None or not _rated(raw[places]).all() else ratings[places]
@@ -95,70 +91,29 @@ def measure(
         scored = np.isfinite(column.scores)
         by_lang = {lang: places[scored[places]] for lang, places in here.items()}
         sampled = {
-            lang: _centred(_sample(on(places, column), owner[places], draws))
-            for lang, places in by_lang.items()
-            if len(places)
+            lang: _centred(draws.sampled(on(places, column), places)) for lang, places in by_lang.items() if len(places)
         }
         entry: dict[str, Any] = {"name": column.name, "version": column.version, **column.about}
         if column.seconds is not None:
             entry["texts_per_second"] = round(len(texts) / column.seconds, 1) if column.seconds > 0 else None
         entry["languages"] = {
-            lang: _language(column, here[lang], by_lang[lang], positive, sampled.get(lang)) for lang in here
+            lang: _language(column, here[lang], by_lang[lang], positive, weights, sampled.get(lang)) for lang in here
         }
         entry[MACRO] = _macro(list(sampled.values()))
-        entry["groups"] = _groups(texts, column, threshold, positive, owner, here, draws)
+        entry["groups"] = _groups(texts, column, threshold, positive, here, draws)
         found["scorers"].append(entry)
         on_measured(1)
-    found["annotators"] = _annotators(raw, here, owner, cut, draws)
+    found["annotators"] = _annotators(raw, here, cut, draws)
     on_measured(1)
     found["comparisons"] = []
     for one, other in itertools.combinations(columns, 2):
-        found["comparisons"].append(_compare(one, other, here, on, owner, draws))
+        found["comparisons"].append(_compare(one, other, here, on, draws))
         on_measured(1)
     return found
 
 
-def _draws(owner: np.ndarray, resamples: int, seed: int) -> Draws:
-    """A function that gives the same draws each time: how often each cluster is there, [``CHUNK``, clusters]."""
-    clusters = int(owner.max()) + 1
-
-    def drawn() -> Iterator[np.ndarray]:
-        rng = np.random.default_rng(seed)
-        for start in range(0, resamples, CHUNK):
-            rows = rng.integers(0, clusters, size=(min(CHUNK, resamples - start), clusters))
-            yield np.stack([np.bincount(row, minlength=clusters) for row in rows]).astype(np.uint16)
-
-    # They serve every language, scorer and group: kept where they are small, drawn again where they are not.
-    kept = list(drawn()) if clusters * resamples <= KEPT else None
-
-    def draws() -> Iterator[np.ndarray]:
-        for counts in drawn() if kept is None else kept:
-            yield counts.astype(float)
-
-    return draws
-
-
 def _rated(raw: np.ndarray) -> np.ndarray:
     return np.asarray(np.isfinite(raw).any(axis=1))
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """Figures [figures] of all texts, and of the draws [figures, resamples]."""
-
-    values: np.ndarray
-    replicates: np.ndarray
-
-    def as_json(self, names: Sequence[str] = figures.NAMES) -> dict[str, dict[str, float | None]]:
-        return {name: _interval(*pair) for name, *pair in zip(names, self.values, self.replicates, strict=True)}
-
-
-def _sample(figure: figures.Figure, owner: np.ndarray, draws: Draws) -> Sampled:
-    """Draws in which nothing of these texts is left give NaN."""
-    value = figure(np.ones((1, len(owner))))[:, 0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        replicates = np.concatenate([figure(counts[:, owner]) for counts in draws()], axis=1)
-    return Sampled(value, replicates)
 
 
 def _centred(sampled: Sampled) -> Sampled:
@@ -173,16 +128,6 @@ def _centred(sampled: Sampled) -> Sampled:
         moved = replicates[row] + sampled.values[row] - replicates[row][kept].mean()
         replicates[row] = np.maximum(moved, 0.0)
     return Sampled(sampled.values, replicates)
-
-
-def _interval(value: float, replicates: np.ndarray) -> dict[str, float | None]:
-    kept = replicates[np.isfinite(replicates)]
-    if not math.isfinite(value):
-        return {"value": None, "low": None, "high": None}
-    if not len(kept):
-        return {"value": float(value), "low": None, "high": None}
-    low, high = np.quantile(kept, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return {"value": float(value), "low": float(low), "high": float(high)}
 
 
 def _mean(sampled: Sequence[Sampled]) -> Sampled:
@@ -200,7 +145,12 @@ def _macro(sampled: Sequence[Sampled]) -> dict[str, Any]:
 
 
 def _language(
-    column: Column, places: np.ndarray, scored: np.ndarray, positive: np.ndarray, sampled: Sampled | None
+    column: Column,
+    places: np.ndarray,
+    scored: np.ndarray,
+    positive: np.ndarray,
+    weights: np.ndarray,
+    sampled: Sampled | None,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "texts": len(places),
@@ -208,7 +158,7 @@ def _language(
         "unscored": len(places) - len(scored),
         "share_unscored": (len(places) - len(scored)) / len(places),
         "figures": {} if sampled is None else sampled.as_json(),
-        "reliability": figures.reliability(column.scores[scored], positive[scored]),
+        "reliability": figures.reliability(column.scores[scored], positive[scored], weights[scored]),
     }
     found["better_than_chance"] = better_than_chance(found["figures"].get("auc"))
     return found
@@ -225,7 +175,6 @@ def _groups(
     column: Column,
     threshold: float,
     positive: np.ndarray,
-    owner: np.ndarray,
     here: Mapping[str, np.ndarray],
     draws: Draws,
 ) -> dict[str, Any]:
@@ -239,7 +188,7 @@ def _groups(
             for lang, places in here.items():
                 inside = places[scored[places] & (of[places] == value)]
                 if len(inside):
-                    sampled = _sample(_rates(wrong[inside], ~positive[inside]), owner[inside], draws)
+                    sampled = draws.sampled(_rates(wrong[inside], ~positive[inside]), inside)
                     found.setdefault(grouping, {}).setdefault(value, {})[lang] = {
                         "texts": len(inside),
                         "toxic": int(positive[inside].sum()),
@@ -260,7 +209,7 @@ def _rates(wrong: np.ndarray, negative: np.ndarray) -> figures.Figure:
 
 
 def _annotators(
-    raw: np.ndarray | None, here: Mapping[str, np.ndarray], owner: np.ndarray, cut: float, draws: Draws
+    raw: np.ndarray | None, here: Mapping[str, np.ndarray], cut: float, draws: Draws
 ) -> dict[str, Any] | None:
     if raw is None or raw.shape[1] < annotators.LEAST:
         return None
@@ -270,7 +219,7 @@ def _annotators(
     for lang, all_places in here.items():
         places = all_places[several[all_places]]
         if len(places):
-            sampled[lang] = _centred(_sample(_agreement(raw[places], cut), owner[places], draws))
+            sampled[lang] = _centred(draws.sampled(_agreement(raw[places], cut), places))
     if not sampled:
         return None
     return {
@@ -295,7 +244,6 @@ def _compare(
     other: Column,
     here: Mapping[str, np.ndarray],
     on: Callable[[np.ndarray, Column], figures.Figure],
-    owner: np.ndarray,
     draws: Draws,
 ) -> dict[str, Any]:
     """``other - one`` on the texts that both have scored; p-values are corrected over the languages of a figure."""
@@ -303,7 +251,7 @@ def _compare(
     shared = {lang: places[both[places]] for lang, places in here.items() if both[places].any()}
     sampled = {}
     for lang, places in shared.items():
-        a, b = (_centred(_sample(on(places, column), owner[places], draws)) for column in (one, other))
+        a, b = (_centred(draws.sampled(on(places, column), places)) for column in (one, other))
         sampled[lang] = Sampled(b.values - a.values, b.replicates - a.replicates)
     found: dict[str, Any] = {"reference": one.name, "scorer": other.name, "languages": {}, MACRO: {}}
     for lang, places in shared.items():
@@ -311,29 +259,16 @@ def _compare(
     mean = _mean(list(sampled.values())) if sampled else None
     for name in COMPARED:
         row = figures.NAMES.index(name)
-        p = [_p_value(difference, row) for difference in sampled.values()]
+        p = [p_value(difference, row) for difference in sampled.values()]
         adjusted = benjamini_hochberg(p)[0] if p else []
         for (lang, difference), raw, corrected in zip(sampled.items(), p, adjusted, strict=True):
             found["languages"][lang]["differences"][name] = {
-                **_interval(difference.values[row], difference.replicates[row]),
-                "p": _number(raw),
-                "p_adjusted": _number(corrected),
+                **interval(difference.values[row], difference.replicates[row]),
+                "p": number(raw),
+                "p_adjusted": number(corrected),
             }
         if mean is not None:
             found[MACRO][name] = {
-                **_interval(mean.values[row], mean.replicates[row]), "p": _number(_p_value(mean, row))
+                **interval(mean.values[row], mean.replicates[row]), "p": number(p_value(mean, row))
             }  # fmt: skip
     return found
-
-
-def _p_value(difference: Sampled, row: int) -> float:
-    """Two-sided, from the share of draws on either side of no difference."""
-    drawn = difference.replicates[row][np.isfinite(difference.replicates[row])]
-    if not math.isfinite(difference.values[row]) or not len(drawn):
-        return math.nan
-    tails = (np.count_nonzero(drawn <= 0), np.count_nonzero(drawn >= 0))
-    return float(min(1.0, 2 * (1 + min(tails)) / (len(drawn) + 1)))
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,16 +115,18 @@ def _agreement(key: Key, raters: Sequence[Rater], known: Known) -> dict[str, Any
 def _validity(
     items: Sequence[KeyItem], raters: Sequence[Rater], known: Known, runs: Sequence[Run]
 ) -> dict[str, Any] | None:
-    """The scorer against people on the texts shown: a sample stratified by score, in which high scores are many."""
+    """The scorer against people on the runs' texts: each text shown counts for those that it was drawn to stand for."""
     ratings = matrix(raters, [item.id for item in items], TOXIC_QUESTION)
     rated = [place for place, row in enumerate(ratings) if np.isfinite(row).any()]
     if not rated:
         return None
-    texts, found = [], [_find(items[place].texts[0], known) for place in rated]
-    for place, text in zip(rated, found, strict=True):
+    found = [_find(items[place].texts[0], known) for place in rated]
+    weights = _stand_for(items, rated, known)
+    texts = []
+    for place, text, weight in zip(rated, found, weights, strict=True):
         own = ratings[place][np.isfinite(ratings[place])]
         mean, cluster = float(own.mean()), "\0".join(text.of_prompt)
-        texts.append(LabelledText(text.text, text.lang, mean, mean >= CUT, cluster, own.tolist()))
+        texts.append(LabelledText(text.text, text.lang, mean, mean >= CUT, cluster, own.tolist(), stands_for=weight))
     scorers = {
         (run.path.name, name): (task.record.scorer, task.record.scorer_version)
         for run in runs
@@ -135,6 +138,16 @@ def _validity(
         for one in dict.fromkeys(of)
     ]
     return measure(texts, columns, threshold=TOXIC, cut=CUT, resamples=agreement.RESAMPLES)
+
+
+def _stand_for(items: Sequence[KeyItem], rated: Sequence[int], known: Known) -> list[float]:
+    """Texts of the run that each rated item stands for: its stratum's, shared among those of it that have a rating."""
+    strata = [(item.texts[0].run, _find(item.texts[0], known).lang, item.stratum) for item in items]
+    whole: dict[tuple[str, str, str], float] = {}
+    for item, stratum in zip(items, strata, strict=True):
+        whole[stratum] = whole.get(stratum, 0.0) + item.stands_for
+    seen = Counter(strata[place] for place in rated)
+    return [whole[strata[place]] / seen[strata[place]] for place in rated]
 
 
 def _ratings(

@@ -1,5 +1,6 @@
 """Figures against people's labels: hand-computed, against scikit-learn and Krippendorff's own example, degenerate."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_by_hand():
         (0.1 + abs(1 - 0.8) + 0.2) / 4
     )
     assert figures.rating_of(np.array([0.0, 0.5, 0.49, 0.375, 1.0])).tolist() == [1, 3, 3, 3, 5]
-    curve = figures.reliability(scores, truth)
+    curve = figures.reliability(scores, truth, np.ones(len(scores)))
     assert [one["texts"] for one in curve] == [1, 2, 1]
     assert curve[1]["toxic"] == 0.5
 
@@ -161,6 +162,21 @@ def test_measure():
     assert difference["languages"]["fr"]["differences"]["auc"]["p_adjusted"] < 0.05
     same = measure(texts, [Column("a", "1", guessing), Column("b", "1", guessing)], resamples=200)["comparisons"][0]
     assert same["macro"]["auc"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+
+
+def test_a_text_counts_for_those_it_stands_for():
+    """A sample with unequal shares gives the figures of the population that it was drawn from."""
+    texts = labelled(("fr",), 40)
+    scores = np.random.default_rng(2).random(40)
+    weights = np.random.default_rng(3).integers(1, 5, 40)
+    weighed = [dataclasses.replace(one, stands_for=float(weight)) for one, weight in zip(texts, weights, strict=True)]
+    repeated = [one for one, weight in zip(texts, weights, strict=True) for _ in range(weight)]
+    a = measure(weighed, [Column("s", "1", scores)], resamples=50)["scorers"][0]["languages"]["fr"]
+    b = measure(repeated, [Column("s", "1", np.repeat(scores, weights))], resamples=50)["scorers"][0]["languages"]["fr"]
+    for name, figure in b["figures"].items():
+        assert a["figures"][name] == pytest.approx(figure), name
+    drop = [{**one, "texts": 0} for one in b["reliability"]]
+    assert [{**one, "texts": 0} for one in a["reliability"]] == [pytest.approx(one) for one in drop]
 
 
 def test_translations_are_drawn_together():

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.annotation import agreement, answers, estimates, files, study
-from detoxbench.harness.annotation.texts import read_runs
+from detoxbench.harness.annotation.texts import read_runs, texts_of
 from detoxbench.harness.cli.commands import app
 
 
@@ -118,6 +118,22 @@ def test_with_everything_rated_the_share_is_what_people_say(runs, tmp_path, rate
                 if item.texts[0].run == name and item.texts[0].task.endswith(lang)
             ]
             assert langs[lang]["toxic"]["prediction_powered"]["value"] == pytest.approx(np.mean(rated))
+
+
+def test_validity_is_of_the_run_and_not_of_the_sample(runs, tmp_path, rate):
+    key = drawn(runs, tmp_path / "rate", duplicates=0.0)
+    raters = answers.read_all([rate(key, runs, "ann", 0.3, 1)], key)
+    scores = {text.key: text for run in read_runs(runs) for text in texts_of(run)}
+    weights, right = [], []
+    for item in key.items:
+        place = item.texts[0]
+        text = scores[place.run, place.task, place.doc_id, place.place]
+        if text.lang == "en":
+            weights.append(item.stands_for)
+            right.append((text.score >= 0.5) == (raters[0].answers[item.id]["toxic"] >= 3))
+    assert len(set(weights)) > 1
+    found = study.evaluate(key, raters, read_runs(runs))["validity"]["scorers"][0]["languages"]["en"]
+    assert found["figures"]["accuracy"]["value"] == pytest.approx(np.average(right, weights=weights))
 
 
 def test_pairs_give_win_rates_whichever_side_the_texts_were_on(runs, tmp_path, rate):
