@@ -14,6 +14,8 @@ from .rows import task_row, text
 from .tables import Board, Cell, Grid, boards
 
 FORMATS = ("markdown", "latex", "csv")
+COLUMNS = 6
+"""Of a table in a paper; where there are more metrics or languages than that, and than methods, methods are columns."""
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "–": "--",
@@ -48,22 +50,31 @@ def as_markdown(grid: Grid) -> str:
 
 
 def as_latex(grid: Grid) -> str:
-    """A ``table`` environment for the package booktabs; the best of a column and its ties are bold."""
+    """A ``table`` environment for booktabs; the best method and its ties are bold.
+
+    Intervals stand below their values. Where there are many metrics or languages, and fewer methods, methods are
+    columns; what is still too wide for the page is made smaller (graphicx).
+    """
     note = f" Bold: the best; {grid.note}." if grid.note else ""
+    head = list(map(latex, grid.columns.values()))
+    body = [[latex(label), *(_latex_cell(cells[name]) for name in grid.columns)] for label, cells in grid.rows.items()]
+    if len(head) > max(COLUMNS, len(body)):
+        across = [["", *head], *body]
+        (_, *head), *body = ([row[place] for row in across] for place in range(len(across[0])))
     lines = [
-        r"% \usepackage{booktabs}",
+        r"% \usepackage{booktabs,graphicx}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{latex(grid.title)}. 95\% intervals.{latex(note)}}}",
-        r"\begin{tabular}{l" + "l" * len(grid.columns) + "}",
+        r"\renewcommand{\arraystretch}{1.4}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        r"\begin{tabular}{l" + "c" * len(head) + "}",
         r"\toprule",
-        " & ".join(["", *map(latex, grid.columns.values())]) + r" \\",
+        " & ".join(["", *head]) + r" \\",
         r"\midrule",
+        *(" & ".join(row) + r" \\" for row in body),
     ]
-    for label, cells in grid.rows.items():
-        shown = (_bold(cells[name], _latex_cell(cells[name]), r"\textbf{{{}}}") for name in grid.columns)
-        lines.append(" & ".join([latex(label), *shown]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}", r"\end{table}"])
 
 
 def as_csv(runs: Sequence[Run]) -> str:
@@ -100,7 +111,8 @@ def latex(words: str) -> str:
 
 def _latex_cell(cell: Cell | None) -> str:
     value, _, interval = _text(cell).partition(" ")
-    return latex(value) + (rf" {{\scriptsize {latex(interval)}}}" if interval else "")
+    shown = _bold(cell, latex(value), r"\textbf{{{}}}")
+    return rf"\shortstack{{{shown}\\{{\scriptsize {latex(interval)}}}}}" if interval else shown
 
 
 def _text(cell: Cell | None) -> str:

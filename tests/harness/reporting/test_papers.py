@@ -17,6 +17,7 @@ import gate_files
 
 from detoxbench.core import results
 from detoxbench.core.registry import METHODS
+from detoxbench.core.statistics import Interval
 from detoxbench.harness.cli.commands import app
 from detoxbench.harness.reporting import formats, references, tables
 
@@ -90,6 +91,18 @@ def test_latex_has_as_many_cells_in_each_row_and_no_bare_sign(folders):
         body = [line for line in table.splitlines() if line.endswith(r"\\")]
         assert len({line.count(" & ") for line in body}) == 1
         assert table.count("{") == table.count("}")
+
+
+def test_a_wide_table_has_its_methods_side_by_side():
+    cell = tables.Cell(Interval(0.5, 0.4, 0.6, "bca", 30, 1000, 0.95), best=True)
+    langs = {f"l{number}": f"l{number}" for number in range(8)}
+    shown = formats.as_latex(
+        tables.Grid("EMT", langs, {"a": dict.fromkeys(langs, cell), "b": dict.fromkeys(langs, None)}, "")
+    )
+    assert " & a & b" in shown
+    assert r"l7 & \shortstack{\textbf{0.500}\\{\scriptsize {[}0.400, 0.600{]}}} & " in shown
+    few = formats.as_latex(tables.Grid("EMT", {"l0": "l0"}, {"a": {"l0": cell}, "b": {"l0": None}}, ""))
+    assert "\n & l0" in few
 
 
 @pytest.mark.parametrize(
