@@ -217,6 +217,14 @@ def intervals() -> dict[str, Any]:
     }
 
 
+def order_methods(chart: dict[str, Any], names: Sequence[str]) -> None:
+    """Give the methods of ``tradeoff`` their order; with one domain, colours and shapes have one legend."""
+    for layer in chart["layer"]:
+        for channel in ("color", "shape"):
+            if channel in layer["encoding"]:
+                layer["encoding"][channel] = {**layer["encoding"][channel], "scale": {"domain": list(names)}}
+
+
 def order_series(chart: dict[str, Any], names: Sequence[str]) -> None:
     """Give the series of ``intervals`` their order: the first in the colour that stands out, the second muted."""
     colours = [{"expr": "config_less"}, {"expr": "config_muted"}][: len(names)]

@@ -51,9 +51,10 @@ def draw(folder: Path, table: Table, formats: Sequence[str] = ("svg", "png")) ->
     return written
 
 
-def _finish(table: Table, spec: dict[str, Any], width: int = WIDTH) -> dict[str, Any]:
+def _finish(table: Table, spec: dict[str, Any], width: int = WIDTH, subtitle: str = "") -> dict[str, Any]:
     words = "Embedded models only, nothing about real ones · " if table.mini else ""
-    title = {"text": "".join(sign for sign in words + table.title if sign.isprintable())[:150], "offset": 16}
+    title = {"text": "".join(sign for sign in words + table.title if sign.isprintable())[:150], "offset": 16,
+             **({"subtitle": subtitle, "subtitlePadding": 6} if subtitle else {})}  # fmt: skip
     return {**spec, "title": title, "width": width, "background": LIGHT["paper"], "padding": 16,
             "config": config(LIGHT, FONT)}  # fmt: skip
 
@@ -77,15 +78,16 @@ def _whole(row: Row, metric: str) -> tuple[float, float, float] | None:
 
 
 def ranking(table: Table) -> dict[str, Any] | None:
-    """Every ranked run's ``PRIMARY`` with its interval, best first."""
+    """Every run's ``PRIMARY`` with its interval, best first; those without a rank (limited ones) bear no number."""
     found = []
     for row in table.rows:
         estimate, rank = _whole(row, PRIMARY), row.ranks[MACRO]
-        if estimate and rank is not None:
+        if estimate:
             value, low, high = estimate
-            found.append({"label": f"{rank}. {label(table, row)}", "series": SERIES[row.method == BASE],
+            name = label(table, row)
+            found.append({"label": name if rank is None else f"{rank}. {name}", "series": SERIES[row.method == BASE],
                           "value": value, "low": low, "high": high, "rank": rank})  # fmt: skip
-    rows = sorted(found, key=lambda row: (row["rank"], row["value"]))[:MOST]
+    rows = sorted(found, key=lambda row: (row["rank"] is None, row["rank"] or 0, row["value"]))[:MOST]
     if not rows:
         return None
     chart = charts.intervals()
@@ -110,7 +112,9 @@ def tradeoff(table: Table) -> dict[str, Any] | None:
             })  # fmt: skip
     if not rows:
         return None
-    return _finish(table, charts.filled(charts.tradeoff(), rows, xTitle=_title(PRIMARY), yTitle=_title(COST)))
+    chart = charts.tradeoff()
+    charts.order_methods(chart, list(dict.fromkeys(str(row["method"]) for row in rows)))
+    return _finish(table, charts.filled(chart, rows, xTitle=_title(PRIMARY), yTitle=_title(COST)))
 
 
 def languages(table: Table) -> dict[str, Any] | None:
@@ -127,4 +131,5 @@ def languages(table: Table) -> dict[str, Any] | None:
     if not rows:
         return None
     reach = charts.reach_of([row["change"] for row in rows])
-    return _finish(table, charts.filled(charts.heatmap(), rows, reach=reach), width=52 * (len(table.languages) + 1))
+    about = f"{_title(PRIMARY)}: change against the same model without a method. A dot and bold: significant"
+    return _finish(table, charts.filled(charts.heatmap(), rows, reach=reach), 52 * (len(table.languages) + 1), about)

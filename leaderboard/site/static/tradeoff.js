@@ -75,9 +75,14 @@
       await detoxbench.chart(byId("chart"), "tradeoff", kept, { xTitle: view.title(index, x), yTitle: view.title(index, y) }, {
         click: (datum) => { if (datum.id) location.href = `run.html#id=${datum.id}`; },
         change: (spec) => {
+          // With one domain, colours and shapes have one legend.
+          const domain = [...new Set(kept.map((point) => point.method))];
           for (const { encoding } of spec.layer) {
             if (log) encoding.y.scale.type = "log";
-            for (const channel of ["color", "shape"]) if (encoding[channel] && innerWidth < 640) encoding[channel].legend.columns = 2;
+            for (const channel of ["color", "shape"].filter((name) => encoding[name])) {
+              encoding[channel].scale = { domain };
+              if (innerWidth < 640) encoding[channel].legend.columns = 2;
+            }
           }
           return spec;
         },
