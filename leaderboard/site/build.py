@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import DetoxbenchError
+from ..rankings import stabilities
 from ..reading import Samples
 from ..submissions import RunRecord, slim
+from ..validity.records import ValidityRecord
 from . import cards, catalog, charts, continual, data, downloads, pages
 from .metrics import PAIRED
 from .replacing import replaced_folder
@@ -38,6 +40,7 @@ def build(
     methods: Sequence[cards.Card | Mapping[str, Any]] = (),
     scorers: Sequence[cards.Card | Mapping[str, Any]] = (),
     url: str = "",
+    validity: Sequence[ValidityRecord] = (),
 ) -> list[Table]:
     """Write the site; a site that an earlier build left in ``out`` is replaced as a whole.
 
@@ -50,6 +53,7 @@ def build(
         studies: what ``detoxbench continual`` wrote.
         methods, scorers: what is known of them beside their numbers, as ``cards.Card`` or its fields.
         url: where the site will be, for previews of links to it.
+        validity: published, of scorers: a page of its own, and marks on every page.
 
     Returns:
         The boards.
@@ -64,17 +68,18 @@ def build(
     shown = continual.view(studies)
     with replaced_folder(out) as partial:
         with uncollected():
-            found = tables([slim(record, PAIRED) for record in records])
+            found = tables([slim(record, PAIRED) for record in records], validity)
+            stability = stabilities(records)
             facts = {
                 "version": _version(), "built": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
                 "runs": sum(len(table.rows) for table in found),
             }  # fmt: skip
-            entries = catalog.entries(found, *known)
+            entries = catalog.entries(found, *known, validity)
             drawn = [path for table in found for path in draw(partial / "plots", table)] if draw is not None else []
             _write_data(partial, found, samples or {}, each, facts, entries)
         pictures = [path.relative_to(partial).as_posix() for path in drawn]
         address = url if not url or url.endswith("/") else url + "/"
-        pages.write(partial, pages.Content(found, entries, shown, facts, address, pictures))
+        pages.write(partial, pages.Content(found, entries, shown, facts, address, pictures, validity, stability))
         (partial / MARK).write_text(json.dumps(facts) + "\n", encoding="utf-8")
         (partial / ".nojekyll").touch()
     return found
