@@ -31,6 +31,7 @@ class Stability:
         prompt_set, metric: what was ranked.
         a, b: the scorers, name and version.
         runs: labels of those that both have judged.
+        ids: of their records, under a and under b.
         languages: language -> agreement.
         macro: of the unweighted mean over languages.
         left_out: runs that only one of the two has judged, or not in all languages and on all prompts.
@@ -41,6 +42,7 @@ class Stability:
     a: ScorerKey
     b: ScorerKey
     runs: tuple[str, ...]
+    ids: tuple[tuple[str, str], ...]
     languages: Mapping[str, RankAgreement]
     macro: RankAgreement
     left_out: int
@@ -67,8 +69,8 @@ def _plain(found: RankAgreement) -> dict[str, Any]:
 def stabilities(records: Iterable[RunRecord], metric: str = PRIMARY) -> list[Stability]:
     """Every two scorers that have judged the same runs, at least one run of them.
 
-    Runs are the same if model, method, its arguments, sampling and seed are, and everything that was measured alike but
-    for the scorer. That the texts are the same too follows from these where a run was scored again
+    Runs are the same if model, method, its arguments, sampling and seed are, and everything was measured alike but for
+    scorer and fluency model. That the texts are the same too follows from these where a run was scored again
     (``detoxbench score``), and nearly so where it was sampled again.
     """
     groups: dict[tuple[Any, ...], dict[ScorerKey, dict[str, RunRecord]]] = {}
@@ -88,7 +90,7 @@ def stabilities(records: Iterable[RunRecord], metric: str = PRIMARY) -> list[Sta
 
 
 def _without_scorer(measurement: Measurement) -> Measurement:
-    return replace(measurement, scorer="", scorer_version="", attributes="")
+    return replace(measurement, scorer="", scorer_version="", attributes="", fluency_model=None, fluency_version=None)
 
 
 def _identity(record: RunRecord) -> str:
@@ -124,6 +126,7 @@ def _stability(
     first = one[shared[0]].tasks[0].run
     return Stability(
         first.prompt_set, metric, a, b, tuple(one[shared[place]].label for place in full),
+        tuple((one[shared[place]].id, other[shared[place]].id) for place in full),
         {lang: rank_agreement([pair]) for lang, pair in groups.items()},
         rank_agreement(list(groups.values())), left_out,
     )  # fmt: skip

@@ -46,7 +46,9 @@ def build(
     ] = None,
     scorers: Annotated[
         list[Path] | None,
-        typer.Option(help="reports of detoxbench validate, or folders of them, beside those that come along; repeatable"),
+        typer.Option(
+            help="reports of detoxbench validate, or folders of them, beside those that come along; repeatable"
+        ),
     ] = None,
     url: Annotated[str, typer.Option(help="where the site will be, for previews of links to it")] = "",
     plots: Annotated[bool, typer.Option("--plots", help="also write the charts as SVG and PNG, in OUT/plots")] = False,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from ...core.data_overlap import trained_on
 from ...core.files import safe_name
-from . import figures, models, scorers
 from ..validity.records import ValidityRecord
+from . import figures, models, scorers
 from .cards import Card
 from .metrics import PRIMARY, SIDES, describe
 from .static_tables import Prerendered, best, standings
@@ -102,18 +102,20 @@ def _metrics(found: Sequence[Table]) -> Iterator[Entry]:
         )
 
 
-def _scorers(
-    found: Sequence[Table], cards: Mapping[str, Card], validity: Sequence[ValidityRecord]
-) -> Iterator[Entry]:
+def _scorers(found: Sequence[Table], cards: Mapping[str, Card], validity: Sequence[ValidityRecord]) -> Iterator[Entry]:
     judged = [scorer for record in validity for scorer in record.scorers]
     for name in dict.fromkeys([*(table.board.measurement.scorer for table in found), *(one.name for one in judged)]):
         card = cards.get(name) or cards.get(name.partition(":")[0])
         boards = [table for table in found if table.board.measurement.scorer == name]
         facts = {
-            "Version": ", ".join(dict.fromkeys([
-                *(table.board.measurement.scorer_version for table in boards),
-                *(one.version for one in judged if one.name == name),
-            ])),
+            "Version": ", ".join(
+                dict.fromkeys(
+                    [
+                        *(table.board.measurement.scorer_version for table in boards),
+                        *(one.version for one in judged if one.name == name),
+                    ]
+                )
+            ),
             "Scores": ", ".join(dict.fromkeys(table.board.measurement.attributes for table in boards)),
             "Licence": card.licence if card else "",
             "Learned from": ", ".join(trained_on(name)),

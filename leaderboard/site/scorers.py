@@ -30,7 +30,6 @@ OF_ENTRY = ("auc", "average_precision", "spearman", "f1", "kappa", "expected_cal
 HEATS = {"failure_rate": "Failure rate", "false_positive_rate": "False-positive rate"}
 
 
-
 @dataclass(frozen=True)
 class Heated:
     """A cell: text, interval below it, class that colours it, what it is sorted by, mark beside the text."""

@@ -257,9 +257,7 @@ def _row(record: RunRecord) -> Row:
         model=short_name(pretrained),
         method=model.method if model else BASE,
         tasks={task.language: task for task in record.tasks},
-        overlaps=list(dict.fromkeys(
-            str(one) for task in record.tasks for one in data_overlap.of_run(task.run, model)
-        )),
+        overlaps=list(dict.fromkeys(str(one) for task in record.tasks for one in data_overlap.of_run(task.run, model))),
         self_judged=any(task.run.self_judged or judges_itself(task.run.scorer, pretrained) for task in record.tasks),
     )
 

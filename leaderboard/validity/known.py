@@ -69,9 +69,7 @@ def entries(
     ]
 
 
-def validity(
-    records: Iterable[ValidityRecord], name: str, version: str, langs: Sequence[str]
-) -> dict[str, Validity]:
+def validity(records: Iterable[ValidityRecord], name: str, version: str, langs: Sequence[str]) -> dict[str, Validity]:
     """Language -> what is known of the scorer there; of several label sets the one on which it does worst.
 
     Args:

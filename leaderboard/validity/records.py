@@ -140,13 +140,13 @@ class Scorer(Strict):
     attribute: Name | None = None
     published: Name | None = None
     scale: tuple[Number, Number] | None = None
-    reasons: dict[Words, Count] = {}
+    reasons: dict[Words, Count] = pydantic.Field(default_factory=dict)
     licence: Words = ""
-    trained_on: list[Name] = []
+    trained_on: list[Name] = pydantic.Field(default_factory=list)
     texts_per_second: Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)] | None = None
     languages: dict[Name, Language]
     macro: Macro
-    groups: dict[Name, dict[Name, dict[Name, Group]]] = {}
+    groups: dict[Name, dict[Name, dict[Name, Group]]] = pydantic.Field(default_factory=dict)
 
     @pydantic.model_validator(mode="after")
     def _mean(self) -> Scorer:
@@ -200,7 +200,7 @@ class ValidityRecord(Strict):
     languages: list[Name]
     scorers: Annotated[list[Scorer], pydantic.Field(min_length=1)]
     annotators: Annotators | None
-    comparisons: list[dict[str, Any]] = []
+    comparisons: list[dict[str, Any]] = pydantic.Field(default_factory=list)
 
     @pydantic.model_validator(mode="after")
     def _plain(self) -> ValidityRecord:
@@ -263,6 +263,14 @@ def _rounded(value: Any) -> Any:
 def is_report(content: Any) -> bool:
     """Whether JSON calls itself a report of ``detoxbench validate``."""
     return isinstance(content, Mapping) and content.get("kind") == "detoxbench.validity"
+
+
+def is_report_file(path: Path) -> bool:
+    """Whether a file's JSON calls itself a report of ``detoxbench validate``."""
+    try:
+        return path.is_file() and path.suffix == ".json" and is_report(json.loads(path.read_bytes()))
+    except ValueError:
+        return False
 
 
 def to_text(record: ValidityRecord) -> str:
