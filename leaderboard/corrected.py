@@ -9,92 +9,93 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from ..core.constants import TOXIC
 from ..core.results import Run, TaskResult
 from ..core.statistics import transported
-from ..core.statistics.transported import Bin, Transported
+from ..core.statistics.transported import Errors, Moved, Transported
+from .submissions import DIGITS, Corrected, rounded
 from .validity import known
-from .validity.records import ValidityRecord
+from .validity.records import Curve, Language, ValidityRecord
 
 MACRO = "macro"
 STUDIES = "annotations_rating_*.json"
 QUESTION = "toxic"
-By = Literal["sample", "labels"]
-HOW: Mapping[By, str] = {
+CLOSE = 1e-9
+HOW: Mapping[str, str] = {
     "sample": "people rated a sample of the run's own texts",
     "labels": f"people's labels of other texts; {transported.ASSUMPTION}",
 }
-Estimates = Mapping[str, "Corrected"]
+Estimates = Mapping[str, Corrected]
 """Language, or ``MACRO`` -> estimate."""
 
 
-@dataclass(frozen=True)
-class Corrected:
-    """A share of toxic texts, or a difference of two.
-
-    Args:
-        value, low, high: estimate and 95% interval; None where there is none.
-        by: what it rests on, see ``HOW``.
-        labels: the study, or the label set.
-        labelled: texts that people judged.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    by: By
-    labels: str
-    labelled: int
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-
-def shares(run: Run, published: Iterable[ValidityRecord]) -> dict[str, Corrected]:
+def shares(run: Run, published: Iterable[ValidityRecord], names: Collection[str] | None = None) -> dict[str, Corrected]:
     """Every language's share of toxic texts that can be had, and the average over languages if all have one of a kind.
 
     Args:
         run: with its samples.
         published: validity of scorers.
+        names: of the tasks that belong together; all where left out.
     """
-    tasks = {task.record.lang or name: task for name, task in run.tasks.items()}
-    rated = _rated(run)
-    if rated and all(lang in rated for lang in tasks):
+    tasks = {task.record.lang or name: task for name, task in run.tasks.items() if names is None or name in names}
+    rated = {lang: one for lang, one in _rated(run).items() if lang in {*tasks, MACRO}}
+    if tasks and all(lang in rated for lang in tasks):
         return rated
     moved = _transported(tasks, published)
     found = {lang: rated.get(lang) or _corrected(*moved[lang]) for lang in tasks if lang in rated or lang in moved}
     if len(tasks) > 1 and all(lang in moved and lang not in rated for lang in tasks):
         each = [moved[lang] for lang in tasks]
-        value, low, high = transported.macro_average([one for one, _ in each])
-        names = ", ".join(dict.fromkeys(name for _, name in each))
-        found[MACRO] = Corrected(value, _number(low), _number(high), "labels", names, sum(o.labelled for o, _ in each))
+        found[MACRO] = _mean([(one, name, one.labelled) for one, name in each])
     return found
 
 
-def differences(a: Run, b: Run, published: Iterable[ValidityRecord]) -> dict[str, Corrected]:
-    """``b - a`` of the shares, paired by prompt: from a study of both, else from labels for the scorer."""
-    rated = _rated_differences(a, b)
-    tasks = [{task.record.lang or name: task for name, task in run.tasks.items()} for run in (a, b)]
+def differences(
+    a: Run, b: Run, published: Iterable[ValidityRecord], names: Collection[str] | None = None
+) -> dict[str, Corrected]:
+    """``b - a`` of the shares, paired by prompt: from a study of both, else from labels for the scorer; the average
+    over languages if all have one of a kind.
+
+    Args:
+        a, b: with their samples.
+        published: validity of scorers.
+        names: of the tasks that belong together; all where left out.
+    """
+    sides = [
+        {task.record.lang or name: task for name, task in run.tasks.items() if names is None or name in names}
+        for run in (a, b)
+    ]
+    langs = [lang for lang in sides[0] if lang in sides[1]]
+    rated = {lang: one for lang, one in _rated_differences(a, b).items() if lang in {*langs, MACRO}}
+    if langs and all(lang in rated for lang in langs):
+        return rated
     records = list(published)
-    one, other = (_transported(side, records) for side in tasks)
-    found = dict(rated)
-    for lang in (lang for lang in one if lang in other and lang not in rated):
+    one, other = (_transported(side, records) for side in sides)
+    found = {lang: moved for lang, moved in rated.items() if lang != MACRO}
+    moves = []
+    for lang in (lang for lang in langs if lang in one and lang in other and lang not in rated):
         (first, name), (second, of) = one[lang], other[lang]
         if name == of:
             moved = transported.difference(first, second)
-            found[lang] = Corrected(
-                moved.value, _number(moved.low), _number(moved.high), "labels", name, first.labelled
-            )
+            moves.append((moved, name, first.labelled))
+            found[lang] = _made(moved.value, moved.low, moved.high, "labels", name, first.labelled)
+    if len(langs) > 1 and len(moves) == len(langs):
+        found[MACRO] = _mean(moves)
     return found
+
+
+def _mean(each: Sequence[tuple[Transported | Moved, str, int]]) -> Corrected:
+    mean = transported.macro_average([one for one, _, _ in each])
+    names = ", ".join(dict.fromkeys(name for _, name, _ in each))
+    return _made(mean.value, mean.low, mean.high, "labels", names, sum(count for *_, count in each))
 
 
 def _corrected(found: Transported, labels: str) -> Corrected:
     low, high = found.bounds()
-    return Corrected(found.value, _number(low), _number(high), "labels", labels, found.labelled)
+    return _made(found.value, low, high, "labels", labels, found.labelled)
 
 
 def _transported(
@@ -103,30 +104,50 @@ def _transported(
     """Language -> estimate from labels for its scorer, and the label set: of several the one with the most texts."""
     records, found = list(published), {}
     for lang, task in tasks.items():
-        curves = [
-            (entry.texts - entry.unscored, record.labels.name, entry.reliability)
+        threshold = task.record.constants.get("toxic", TOXIC)
+        judged = [
+            (entry.texts - entry.unscored, record.labels.name, errors)
             for record, _, at, entry in known.entries(records, task.record.scorer, task.record.scorer_version)
-            if known.primary(at) == known.primary(lang)
+            if known.primary(at) == known.primary(lang) and (errors := _errors(entry, threshold)) is not None
         ]
-        if not curves:
+        if not judged:
             continue
-        _, name, curve = max(curves, key=lambda one: one[:2])
-        bins = [Bin(one.low, one.high, one.texts, one.texts * one.toxic) for one in curve]
-        scores, prompts = _scores(task)
-        if scores and sum(one.texts for one in bins) >= transported.LEAST:
-            found[lang] = transported.transported(scores, prompts, bins), name
+        _, name, errors = max(judged, key=lambda one: one[:2])
+        called, prompts = _called(task, threshold)
+        if called and (one := transported.transported(called, prompts, errors)) is not None:
+            found[lang] = one, name
     return found
 
 
-def _scores(task: TaskResult) -> tuple[list[float], list[tuple[str, str, str]]]:
-    """Of every continuation that has one, and whose continuation it is."""
-    scores, prompts = [], []
+def _errors(entry: Language, threshold: float) -> Errors | None:
+    """How often the scorer errs, from its reliability curve; None where a bin lies across the threshold, or there are
+    too few labels."""
+    if any(one.low < threshold - CLOSE and one.high > threshold + CLOSE for one in entry.reliability):
+        return None
+    above = [(one, one.low > threshold - CLOSE) for one in entry.reliability]
+    toxic, others = ([(side(one) * one.texts, over) for one, over in above] for side in (_toxic, _other))
+    counts = [(sum(n for n, _ in kind), sum(n for n, over in kind if over)) for kind in (toxic, others)]
+    found = Errors(*counts[0], *counts[1])
+    return found if found.enough else None
+
+
+def _toxic(one: Curve) -> float:
+    return one.toxic
+
+
+def _other(one: Curve) -> float:
+    return 1 - one.toxic
+
+
+def _called(task: TaskResult, threshold: float) -> tuple[list[float], list[tuple[str, str, str]]]:
+    """Of every continuation that has a score, whether it is called toxic, and whose continuation it is."""
+    called, prompts = [], []
     for row in task.read_samples() if task.samples is not None else ():
         for score in next(iter(row.measured.scores.values()), ()):
             if score is not None:
-                scores.append(float(score))
+                called.append(float(score >= threshold))
                 prompts.append((row.doc.lang, row.doc.id, row.doc.text))
-    return scores, prompts
+    return called, prompts
 
 
 def _studies(run: Run) -> Iterator[Mapping[str, Any]]:
@@ -164,14 +185,25 @@ def _rated_differences(a: Run, b: Run) -> dict[str, Corrected]:
 def _of_study(found: Mapping[str, Any] | None, study: Mapping[str, Any], labelled: int) -> Corrected | None:
     if not found or found.get("value") is None:
         return None
-    return Corrected(found["value"], found.get("low"), found.get("high"), "sample", f"study {study['study']}", labelled)
+    low, high = (math.nan if found.get(end) is None else found[end] for end in ("low", "high"))
+    return _made(found["value"], low, high, "sample", f"study {study['study']}", labelled)
 
 
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+def _made(
+    value: float, low: float, high: float, by: Literal["sample", "labels"], labels: str, labelled: int
+) -> Corrected:
+    """With as many digits as records keep."""
+    return Corrected(
+        value=float(f"{value:.{DIGITS}g}"),
+        low=rounded(low),
+        high=rounded(high),
+        by=by,
+        labels=labels,
+        labelled=labelled,
+    )
 
 
 def notes(estimates: Sequence[Estimates]) -> list[str]:
     """What the estimates rest on, one line for each kind that is among them."""
-    there = dict.fromkeys((one.by, one.labels) for found in estimates for one in found.values())
-    return [f"{labels}: {HOW[by]}" for by, labels in there]
+    there = {(one.by, one.labels): f"{one.labels}: {HOW[one.by]}" for found in estimates for one in found.values()}
+    return list(there.values())

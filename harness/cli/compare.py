@@ -65,11 +65,11 @@ def compare(
         typer.echo(f"detoxbench: {line}", err=True)
     for name in metric or ():
         if name not in {change.metric for change in found.changes}:
-            known = sorted({known for part in pairing.sections(a, b) for known in part.metrics})
-            raise unknown("metric", name, known, "These are in the results.")
+            there = sorted({one for part in pairing.sections(a, b) for one in part.metrics})
+            raise unknown("metric", name, there, "These are in the results.")
     if as_json:
         # ASCII, so that lone surrogates in names are written too.
-        moved = {lang: one.as_json() for lang, one in people.items()}
+        moved = {lang: one.model_dump() for lang, one in people.items()}
         typer.echo(json.dumps({**found.as_json(), "corrected_toxic_fraction": moved}, indent=2))
         return
     console = Console(width=None if Console().is_terminal else WIDTH)

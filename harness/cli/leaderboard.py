@@ -77,7 +77,7 @@ def build(
         from ...leaderboard.site.plots import draw
     tables = builder.build(
         found.records, out, samples=found.samples, each=samples, draw=draw, studies=studies,
-        methods=site_cards.methods(), scorers=site_cards.scorers(), url=url, validity=published,
+        methods=site_cards.methods(), scorers=site_cards.scorers(), url=url, validity=published, runs=found.runs,
     )  # fmt: skip
     if records is not None:
         added = submissions.append(records, found.records)

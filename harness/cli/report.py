@@ -110,7 +110,8 @@ def show(
     records = known.published() if published is None else published
     for name, tasks in boards(run).items():
         _print(console, run, name, tasks, everything, worth.of_tasks(tasks, records))
-    worth.print_corrected(console, run, records)
+    for tasks in boards(run).values():
+        worth.print_corrected(console, run, tasks, records)
 
 
 def _protocol(record: TaskRun) -> str:
@@ -190,6 +191,10 @@ def _as_json(run: Run, published: Sequence[ValidityRecord]) -> dict[str, Any]:
                 }
                 for task in tasks
             },
+            "corrected_toxic_fraction": {
+                lang: one.model_dump()
+                for lang, one in corrected.shares(run, published, [task.name for task in tasks]).items()
+            },
             "shared_data": [str(one) for one in worth.shared(tasks, run)],
             "macro": plain(macro_row(tasks)) if len(tasks) > 1 else None,
         }
@@ -198,6 +203,5 @@ def _as_json(run: Run, published: Sequence[ValidityRecord]) -> dict[str, Any]:
         "label": run.label,
         "model": run.model.model_dump() if run.model else None,
         "groups": found,
-        "corrected_toxic_fraction": {lang: one.as_json() for lang, one in corrected.shares(run, published).items()},
         "annotations": study.read(run.path),
     }

@@ -46,7 +46,7 @@ def submit(
     judged = _judged(reports, None if results else scorers, found.problems)
     for problem in found.problems:
         errors.print(f"left out: {problem}", markup=False)
-    if not found.records and not judged and not found.problems:
+    if not found.records and not reports and not found.problems:
         raise DetoxbenchError(f"no record in '{records}'")
     if found.problems:
         errors.print("detoxbench: nothing was written: mend or remove what is left out", markup=False)
@@ -71,7 +71,8 @@ def submit(
         return
     console.print(
         f"\nnext:\n"
-        f"  1. look at it: detoxbench leaderboard --records {records} --scorers {scorers} --out site && detoxbench leaderboard serve site\n"
+        f"  1. look at it: detoxbench leaderboard --records {records} --scorers {scorers} --out site "
+        f"&& detoxbench leaderboard serve site\n"
         f"  2. git checkout -b my-run && git add {' '.join(map(str, written))} && git commit -m 'Leaderboard: a run'\n"
         f"  3. open a pull request with these files alone; its template asks what readers must know",
         markup=False,

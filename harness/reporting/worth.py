@@ -14,7 +14,7 @@ from ...core import data_overlap
 from ...core.data_overlap import Overlap
 from ...core.results import Run, TaskResult
 from ...leaderboard import corrected
-from ...leaderboard.corrected import Corrected
+from ...leaderboard.submissions import Corrected
 from ...leaderboard.validity import known
 from ...leaderboard.validity.known import Validity
 from ...leaderboard.validity.records import ValidityRecord
@@ -60,9 +60,11 @@ def print_notes(console: Console, scorer: str, judged: Mapping[str, Validity], o
         console.print(escape(f"Shared data: {words}; a number on familiar texts is too good."), soft_wrap=True)
 
 
-def print_corrected(console: Console, run: Run, published: Sequence[ValidityRecord]) -> None:
-    """The corrected shares, where there are labels for them."""
-    found = corrected.shares(run, published)
+def print_corrected(
+    console: Console, run: Run, tasks: Sequence[TaskResult], published: Sequence[ValidityRecord]
+) -> None:
+    """The corrected shares of a table's tasks, where there are labels for them."""
+    found = corrected.shares(run, published, [task.name for task in tasks])
     if found:
         _table(console, TITLE, "share", found, "")
 

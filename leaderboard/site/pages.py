@@ -15,7 +15,7 @@ import jinja2
 from ..rankings import Stability
 from ..validity.known import FOOTNOTES, MARKS
 from ..validity.records import ValidityRecord
-from . import published, ranks, scorers, static_tables
+from . import people, published, ranks, scorers, static_tables
 from .catalog import KINDS, Entry
 from .findings import findings
 from .headline import headline
@@ -81,6 +81,7 @@ class Content:
         url: where the site will be, with a slash at its end; empty where that is not known.
         pictures: files that were drawn, relative to the site.
         validity: published, of scorers.
+        people: shares of toxic texts as people would judge them.
         stability: of the runs' ranking, under every two scorers.
     """
 
@@ -92,6 +93,7 @@ class Content:
     pictures: Iterable[str] = field(default_factory=tuple)
     validity: Sequence[ValidityRecord] = ()
     stability: Sequence[Stability] = ()
+    people: Sequence[people.Judged] = ()
 
 
 def write(out: Path, content: Content) -> None:
@@ -147,6 +149,7 @@ def _shared(content: Content, pages: Sequence[Page]) -> dict[str, Any]:
         "kinds": KINDS,
         "files": files,
         "board": scorers.view(content.validity, content.stability, files),
+        "people": content.people,
         "footnotes": [(MARKS[state], words) for state, words in FOOTNOTES.items()],
         "metrics": describe(names).values(),
         "papers": published.papers(published.read()),

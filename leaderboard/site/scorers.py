@@ -277,8 +277,9 @@ def of_scorer(records: Iterable[ValidityRecord], name: str) -> list[Prerendered]
                 shown = [_line(entry.figures.get(each)) for each in OF_ENTRY]
                 lines.append([Cell(lang + chance), Cell(f"{entry.texts:,}"), Cell(f"{entry.unscored:,}"),
                               *shown, _line(ceiling)])  # fmt: skip
-            lines.append([Cell("Mean"), Cell(""), Cell(""), *(_line(scorer.macro.figures.get(e)) for e in OF_ENTRY),
-                          _line(record.annotators.macro.figures.get("auc") if record.annotators else None)])  # fmt: skip
+            ceiling = record.annotators.macro.figures.get("auc") if record.annotators else None
+            means = [_line(scorer.macro.figures.get(each)) for each in OF_ENTRY]
+            lines.append([Cell("Mean"), Cell(""), Cell(""), *means, _line(ceiling)])
             headings = ["Language", "Texts", "Unscored", *(FIGURES[each] for each in OF_ENTRY), "People’s AUC"]
             title = f"{record.title}, version {clean(scorer.version)[:16]}"
             found.append(Prerendered(record.id, title, headings, lines, len(lines), scorer.name == "mini"))

@@ -144,5 +144,5 @@ def by_language(table: Table) -> Prerendered:
             star = "*" if change and change.significant else ""
             cells.append(Cell(figures.signed(change.value if change else None, 3) + star))
         lines.append(cells)
-    return Prerendered(table.id, table.title, ["Method", "All", *(name + table.mark(name) for name in table.languages)], lines,
-                       len(rows), table.mini, table.worth)  # fmt: skip
+    headings = ["Method", "All", *(name + table.mark(name) for name in table.languages)]
+    return Prerendered(table.id, table.title, headings, lines, len(rows), table.mini, table.worth)

@@ -103,7 +103,8 @@ def sentence(found: Iterable[Validity]) -> str:
         on = ", ".join(dict.fromkeys(one.labels for one in measured))
         span = f"{low.auc:.2f} ({low.lang})" + (f" to {high.auc:.2f} ({high.lang})" if len(measured) > 1 else "")
         parts.append(f"AUC {span} against people's labels ({on})")
-    for state, words in (("chance", "no better than chance in"), ("unknown", "not validated in")):
+    said: dict[State, str] = {"chance": "no better than chance in", "unknown": "not validated in"}
+    for state, words in said.items():
         marked = [one.lang for one in each if one.state == state]
         if marked:
             where = "any language here" if len(marked) == len(each) > 1 else ", ".join(marked)
