@@ -69,7 +69,8 @@ def _unlike(found: Sequence[Stability], read: Sequence[tuple[RunRecord, Samples]
 def _show(console: Console, found: Stability) -> None:
     scorers = " and ".join(f"{name} ({version[:12]})" for name, version in (found.a, found.b))
     title = f"{found.metric.replace('_', ' ')} · prompts {found.prompt_set} · {scorers} · {len(found.runs)} runs"
-    table = Table("", "tau-b [95%]", "prompts", title=escape(one_line(title)), title_justify="left")
+    console.print(escape(one_line(title)), highlight=False, soft_wrap=True)
+    table = Table("", "tau-b [95%]", "prompts")
     for lang, one in {**found.languages, "macro": found.macro}.items():
         table.add_row(escape(lang), _text(one), f"{one.prompts:,}")
     console.print(table)

@@ -76,7 +76,8 @@ def print_differences(console: Console, found: Mapping[str, Corrected]) -> None:
 
 
 def _table(console: Console, title: str, what: str, found: Mapping[str, Corrected], sign: str) -> None:
-    table = Table("", f"{what} [95%]", "labelled texts", "labels", title=title, title_justify="left")
+    console.print(title, highlight=False, soft_wrap=True)
+    table = Table("", f"{what} [95%]", "labelled texts", "labels")
     for lang, one in found.items():
         table.add_row(escape(lang), _cell(one, sign), f"{one.labelled:,}", escape(one.labels))
     console.print(table)

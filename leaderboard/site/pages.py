@@ -59,7 +59,7 @@ PAGES = (
     Page("compare", "Compare", "Compare",
          (*VEGA, *SHARED, "static/packing.js", "static/statistics.js", "static/compare.js")),
     Page("catalog", "Methods, models, metrics, scorers", "Methods"),
-    Page("scorers", "Scorers", "Scorers", ("static/sortable.js",)),
+    Page("scorers", "Scorers", "Scorers", ("static/scorers.js",)),
     Page("published", "Published numbers", "Published"),
     Page("contribute", "Add a run", "Add a run"),
     Page("about", "About", "About"),

@@ -8,7 +8,8 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 
 
 @pytest.mark.parametrize(
-    "page_name", ["index", "tradeoff", "languages", "compare", "run", "about", "published", "catalog", "contribute"]
+    "page_name",
+    ["index", "tradeoff", "languages", "compare", "run", "about", "published", "catalog", "contribute", "scorers"],
 )
 def test_no_serious_violation(visit, site, page_name):
     sampled = next((site / "data").glob("s-*.js")).stem.split("-")[1]
