@@ -40,6 +40,8 @@ def test_a_phone_has_no_serious_violation(visit, site):
     page = visit(site, viewport={"width": 375, "height": 740}, is_mobile=True, has_touch=True)
     page.locator("#filters-summary").click()
     assert serious(page) == []
+    page = visit(site, "scorers.html", viewport={"width": 375, "height": 740}, is_mobile=True, has_touch=True)
+    assert serious(page) == []
 
 
 def serious(page):
