@@ -242,6 +242,7 @@ class TaskRun(Record):
         constants: thresholds and cut-offs in force.
         self_judged: whether the method that made the texts learned from this very scorer: its numbers then say how
             well it learned, not how toxic the texts are.
+        scorer_data: names of the data sets that the scorer learned from, as far as is known.
         seconds: wall time of generation, scoring and fluency where known.
     """
 
@@ -270,6 +271,7 @@ class TaskRun(Record):
     constants: Mapping[str, float]
     failed_scores: int = 0
     self_judged: bool = False
+    scorer_data: Sequence[str] = []
     seconds: Mapping[str, float] = {}
 
 
@@ -280,6 +282,7 @@ class ModelRun(Record):
         method_arguments: as given.
         effective_arguments: all of the method's, those left to their defaults included.
         trained_with: scorers that the method's artifacts learned from, or that it asks while it runs.
+        trained_on: names of the data sets that the method's artifacts were fitted on, as their manifests say.
         selection: of a method that chooses among whole continuations: how many were drawn and kept, the next-token
             distributions that drawing them took (``forward_passes``), how many could not be judged (``unscored``), and
             for how many samples none could (``undecided``).
@@ -296,6 +299,7 @@ class ModelRun(Record):
     method_arguments: Mapping[str, Any]
     effective_arguments: Mapping[str, Any] = {}
     trained_with: Sequence[str] = []
+    trained_on: Sequence[str] = []
     selection: Mapping[str, int] = {}
     sampling: Mapping[str, Any] = {}
     other_sampling: Sequence[Mapping[str, Any]] = []

@@ -87,6 +87,7 @@ class DetoxLM(HFLM):
         self._model = model_arguments.unwrapped(self._model, method)
         self.effective_arguments: dict[str, Any] = {}
         self.trained_with: list[str] = []
+        self.trained_on: list[str] = []
         self._loaded_with = {"pretrained": pretrained, "method": method, "arguments": {}, "loading": kwargs}
         for sampling in RUN.get().sampling:
             self._room(sampling)
@@ -95,6 +96,7 @@ class DetoxLM(HFLM):
             completed = provenance.completed(self._model, method, self.method_arguments)
             self.effective_arguments = provenance.effective(method, completed)
             self.trained_with = provenance.teachers(completed)
+            self.trained_on = provenance.data(completed)
             self._loaded_with["arguments"] = completed
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
@@ -397,6 +399,7 @@ class DetoxLM(HFLM):
             method_arguments=self.method_arguments,
             effective_arguments=self.effective_arguments,
             trained_with=self.trained_with,
+            trained_on=self.trained_on,
             selection=self._selection,
             sampling=self._drawn[0] if self._drawn else {},
             other_sampling=self._drawn[1:],

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.data_overlap import trained_on
 from ..core.errors import DetoxbenchError
 from ..core.scorers.progress import score_all
 from ..core.validity.labelled import LabelledText
@@ -101,5 +102,10 @@ def scored(scorer: Any, texts: Sequence[LabelledText], on_scored: Callable[[int]
         seconds += time.perf_counter() - start
         values[places] = found.values[scorer.attributes[0]]
         reasons.update(reason for reason in found.reasons if reason is not None)
-    about = {"attribute": scorer.attributes[0], "reasons": dict(reasons.most_common())}
+    about = {
+        "attribute": scorer.attributes[0],
+        "reasons": dict(reasons.most_common()),
+        "licence": str(scorer.card.get("licence") or ""),
+        "trained_on": trained_on(scorer.name, scorer.card),
+    }
     return Column(scorer.name, scorer.version, values, None if archived else seconds, about)

@@ -14,7 +14,7 @@ from ..core.metric_names import on_subset
 from ..core.records import SampleRow
 from ..core.results import first_error
 from ..core.validation import validate_run
-from . import validation
+from . import corrected, validation
 from .submissions import DIGITS, Column, RunRecord, TaskRecord, averages, bounded, digest, rounded, to_text
 
 Samples = Mapping[str, Sequence[SampleRow]]
@@ -91,5 +91,6 @@ def _record(run: results.Run, tasks: list[TaskRecord]) -> RunRecord:
         tasks=tasks,
         macro={name: bounded(interval) for name, interval in found.items()},
         degenerate=results.degenerate(found),
+        corrected=corrected.shares(run, (), [task.name for task in tasks]),
     )
     return record.model_copy(update={"id": digest(to_text(record).encode())})

@@ -103,6 +103,25 @@ class TaskRecord(Strict):
         return self
 
 
+class Corrected(Strict):
+    """A share of toxic texts as people would judge it, or a difference of two; see ``leaderboard/corrected.py``.
+
+    Args:
+        value, low, high: estimate and 95% interval; None where there is none. A prediction-powered value may lie a
+            little outside 0 and 1.
+        by: ``sample``, people rated a sample of the run's own texts; ``labels``, other texts.
+        labels: the study, or the label set.
+        labelled: texts that people judged.
+    """
+
+    value: Annotated[float, pydantic.Field(ge=-1, le=2, allow_inf_nan=False)]
+    low: Annotated[float, pydantic.Field(ge=-1, le=1)] | None
+    high: Annotated[float, pydantic.Field(ge=-1, le=1)] | None
+    by: Literal["sample", "labels"]
+    labels: Annotated[str, pydantic.Field(max_length=200)]
+    labelled: Annotated[int, pydantic.Field(ge=0)]
+
+
 class RunRecord(Strict):
     """A model under a method, on some tasks.
 
@@ -114,6 +133,7 @@ class RunRecord(Strict):
         tasks: at least one.
         macro: metric -> macro-average over the tasks; empty if a task kept no samples.
         degenerate: metric -> why its macro-average has a value and no interval.
+        corrected: language, or ``macro`` -> share of toxic texts as people judge it, where a sample was rated.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -124,10 +144,13 @@ class RunRecord(Strict):
     tasks: Annotated[list[TaskRecord], pydantic.Field(min_length=1)]
     macro: dict[str, Estimate] = {}
     degenerate: dict[str, str] = {}
+    corrected: dict[str, Corrected] = {}
 
     @pydantic.model_validator(mode="after")
     def _one_task_a_language(self) -> RunRecord:
         languages = [task.language for task in self.tasks]
+        if unknown := set(self.corrected) - {*languages, "macro"}:
+            raise ValueError(f"corrected shares of a language that it has not: {min(unknown)[:40]!r}")
         if len(set(languages)) != len(languages):
             raise ValueError("a language is there twice")
         return self

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
+from ..core import data_overlap
 from ..core.errors import DetoxbenchError
 from ..core.folders import cache_folder
 from ..core.registry import METHODS
@@ -44,19 +45,29 @@ def teachers(arguments: Mapping[str, Any]) -> list[str]:
     Args:
         arguments: of the method; those that name a folder with a manifest of ours are looked into.
     """
-    found: set[str] = set()
+    return sorted({
+        trained["scorer"]
+        for manifest in _manifests(arguments)
+        for trained in (manifest.get("trained"), *(part.get("trained") for part in manifest.get("parts", ())))
+        if trained and trained.get("scorer")
+    })  # fmt: skip
+
+
+def data(arguments: Mapping[str, Any]) -> list[str]:
+    """Names of the data sets that a method's artifacts were fitted on, as their manifests say.
+
+    Args:
+        arguments: as in ``teachers``.
+    """
+    return sorted({name for manifest in _manifests(arguments) for name in data_overlap.sources(manifest)})
+
+
+def _manifests(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for value in arguments.values():
         for one in value if isinstance(value, list | tuple) else [value]:
             folder = getattr(one, "path", one)
             if isinstance(folder, Path | str):
-                found |= _teachers(Path(folder))
-    return sorted(found)
-
-
-def _teachers(folder: Path) -> set[str]:
-    try:
-        manifest = artifacts.read(folder)
-    except DetoxbenchError:
-        return set()  # no artifact of ours; what is wrong with one, loading says
-    made = [manifest.get("trained"), *(part.get("trained") for part in manifest.get("parts", ()))]
-    return {trained["scorer"] for trained in made if trained and trained.get("scorer")}
+                try:
+                    yield artifacts.read(Path(folder))
+                except DetoxbenchError:
+                    continue  # no artifact of ours; what is wrong with one, loading says

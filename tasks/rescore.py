@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.constants import PERPLEXITY_CUTOFF, TOXIC
+from ..core.data_overlap import trained_on
 from ..core.generation_files import GenerationFile
 from ..core.metrics.fractions import fractions, summarize
 from ..core.records import Measurements, Prompt, PromptResult, SampleDoc, SampleRow, TaskRun
@@ -147,6 +148,7 @@ def output(
         **counts([one.model_dump() for one in measured], samples),
         "failed_scores": int(sum(row["failed_fraction"][0] for row in rows)),
         "self_judged": bool({scorer.name, *former_names(scorer)}.intersection(teachers)),
+        "scorer_data": trained_on(scorer.name, getattr(scorer, "card", None)),
         "seconds": dict(seconds),
     }
     langs = {prompt.lang for prompt in part.prompts}

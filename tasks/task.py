@@ -17,6 +17,7 @@ from lm_eval.api.task import ConfigurableTask
 
 from ..core import fluency
 from ..core.constants import FAILED_SHARE_WARNING, PERPLEXITY_CUTOFF, TOXIC
+from ..core.data_overlap import trained_on
 from ..core.metric_names import BOUNDS, LOW, MEASURED, metric_of
 from ..core.metrics import METRICS
 from ..core.metrics.fractions import fractions, names, of_samples, summarize, value
@@ -260,6 +261,7 @@ class ToxicityTask(ConfigurableTask):
             constants={"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
             failed_scores=self._failed,
             self_judged=bool({scorer.name, *scorer.former_names}.intersection(self._teachers)),
+            scorer_data=trained_on(scorer.name, scorer.card),
             seconds=self._seconds,
         )
 

@@ -90,7 +90,7 @@ class MiniScorer(Scorer):
         check_language(self, lang)
         empty = np.array([not text.strip() for text in texts], dtype=bool)
         weights, scales = self._weights
-        slope, offset = scales[lang]
+        slope, offset = scales[lang.split("-")[0].lower()]
         margins = features(texts) @ weights * slope + offset if len(texts) else np.zeros(0)
         values = np.where(empty, np.nan, 1.0 / (1.0 + np.exp(-np.clip(margins, -30, 30).astype(np.float64))))
         return Scores({"toxicity": values}, ["empty text" if is_empty else None for is_empty in empty])

@@ -11,15 +11,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ...core import data_overlap
 from ...core.comparability import unlike_nuclei
 from ...core.coverage import COVERAGE_MARGIN
 from ...core.errors import unknown
 from ...core.metric_names import metric_of
 from ...core.metrics import with_role
+from ...core.results import Run
 from ...leaderboard import compare as comparison
-from ...leaderboard import pairing
+from ...leaderboard import corrected, pairing
 from ...leaderboard.compare import Change, Comparison
 from ...leaderboard.reports import one_line
+from ...leaderboard.validity import known
+from ..reporting import worth
+from . import rank_stability
 
 WIDTH = 160
 
@@ -29,6 +34,12 @@ def compare(
     run_b: Annotated[Path, typer.Argument(help="folder or results file of the other run")],
     metric: Annotated[list[str] | None, typer.Option(help="a metric; may be repeated; default: the main ones")] = None,
     everything: Annotated[bool, typer.Option("--all", help="every metric")] = False,
+    rankings: Annotated[
+        bool,
+        typer.Option(
+            "--rankings", help="the folders hold the same runs under two scorers: how far do the two rank them alike?"
+        ),
+    ] = False,
     coverage_margin: Annotated[
         float, typer.Option(min=0, max=1, help="largest difference of the shares of continuations that both rest on")
     ] = COVERAGE_MARGIN,
@@ -37,21 +48,43 @@ def compare(
     ] = False,
 ) -> None:
     """What changes from RUN_A to RUN_B: paired differences with 95% intervals, p by the sign-flip test, q corrected
-    over the languages (Benjamini-Hochberg), and the smallest difference that would be found with 80% power."""
+    over the languages (Benjamini-Hochberg), and the smallest difference that would be found with 80% power.
+
+    With --rankings, two folders of the same runs, judged by two scorers (``detoxbench score``): Kendall's tau-b of the
+    two orders, by language and on average, with an interval over prompts."""
+    if rankings:
+        rank_stability.run(run_a, run_b, metric or [rank_stability.PRIMARY], as_json)
+        return
     default = None if everything or as_json else with_role("main")
     a, b = pairing.load_one(run_a), pairing.load_one(run_b)
     found = comparison.compare(a, b, metric or default, coverage_margin=coverage_margin)
+    people = corrected.differences(a, b, known.published())
+    for line in shared_data(a, b):
+        typer.echo(f"detoxbench: {line}", err=True)
     for line in unlike_nuclei(a, b):
         typer.echo(f"detoxbench: {line}", err=True)
     for name in metric or ():
         if name not in {change.metric for change in found.changes}:
-            known = sorted({known for part in pairing.sections(a, b) for known in part.metrics})
-            raise unknown("metric", name, known, "These are in the results.")
+            there = sorted({one for part in pairing.sections(a, b) for one in part.metrics})
+            raise unknown("metric", name, there, "These are in the results.")
     if as_json:
         # ASCII, so that lone surrogates in names are written too.
-        typer.echo(json.dumps(found.as_json(), indent=2))
+        moved = {lang: one.model_dump() for lang, one in people.items()}
+        typer.echo(json.dumps({**found.as_json(), "corrected_toxic_fraction": moved}, indent=2))
         return
-    show(found, Console(width=None if Console().is_terminal else WIDTH))
+    console = Console(width=None if Console().is_terminal else WIDTH)
+    show(found, console)
+    worth.print_differences(console, people)
+
+
+def shared_data(a: Run, b: Run) -> list[str]:
+    """What scorer, method and prompts of either run have seen of one another's texts, one line each."""
+    found = {}
+    for name, run in (("A", a), ("B", b)):
+        for task in run.tasks.values():
+            for one in data_overlap.of_run(task.record, run.model):
+                found.setdefault(str(one), {})[name] = None
+    return [f"shared data, {' and '.join(sides)}: {words}" for words, sides in found.items()]
 
 
 def show(found: Comparison, console: Console) -> None:

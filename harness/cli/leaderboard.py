@@ -44,6 +44,12 @@ def build(
     continual: Annotated[
         list[Path] | None, typer.Option(help="continual.json of a study, or its folder: a page of its own; repeatable")
     ] = None,
+    scorers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="reports of detoxbench validate, or folders of them, beside those that come along; repeatable"
+        ),
+    ] = None,
     url: Annotated[str, typer.Option(help="where the site will be, for previews of links to it")] = "",
     plots: Annotated[bool, typer.Option("--plots", help="also write the charts as SVG and PNG, in OUT/plots")] = False,
 ) -> None:
@@ -52,9 +58,11 @@ def build(
     from ...leaderboard.site import build as builder
     from ...leaderboard.site import continual as studies_of
     from ...leaderboard.site import sources
+    from ...leaderboard.validity import known
     from . import site_cards
 
     studies = studies_of.read(continual or [])
+    published = known.published(scorers or ())
     console, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
     if not results and records is None:
         raise DetoxbenchError("nothing to show: give folders of results, or --records FOLDER")
@@ -69,7 +77,7 @@ def build(
         from ...leaderboard.site.plots import draw
     tables = builder.build(
         found.records, out, samples=found.samples, each=samples, draw=draw, studies=studies,
-        methods=site_cards.methods(), scorers=site_cards.scorers(), url=url,
+        methods=site_cards.methods(), scorers=site_cards.scorers(), url=url, validity=published, runs=found.runs,
     )  # fmt: skip
     if records is not None:
         added = submissions.append(records, found.records)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,9 +21,13 @@ from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval
 from ...core.validation import validate_run
+from ...leaderboard import corrected
+from ...leaderboard.validity import known
+from ...leaderboard.validity.known import Validity
+from ...leaderboard.validity.records import ValidityRecord
 from ..annotation import study
 from ..annotation.shown import print_study
-from ..reporting import figures, formats, references
+from ..reporting import figures, formats, references, worth
 from ..reporting.rows import MACRO, Row, boards, macro_row, shown, task_row, text
 
 WIDTH = 260
@@ -37,16 +42,22 @@ def report(
         str | None, typer.Option("--format", help="tables for a paper, best and ties bold: markdown, latex; or csv")
     ] = None,
     plots: Annotated[Path | None, typer.Option(help="folder for figures: SVG, PNG and PDF")] = None,
+    validity: Annotated[
+        list[Path] | None,
+        typer.Option(help="reports of detoxbench validate, beside the published ones that come along; repeatable"),
+    ] = None,
     bibtex: Annotated[bool, typer.Option("--bibtex", help="print what to cite for all that the results used")] = False,
 ) -> None:
     """One compact table a run: language x metric as ``value [low, high]``, and the macro-average over languages with
     its stratified interval (resampled within each language; it needs the samples that ``--log_samples`` wrote).
 
     First comes what each row rests on: prompts x samples, and the shares of the texts that are empty, unscored, or left
-    out of the perplexity."""
+    out of the perplexity. A language in which the scorer is no better than chance, or not validated, is marked. Where
+    people have labelled texts that the scorer has scored, the share of toxic texts comes corrected, too."""
     if form is not None and form not in formats.FORMATS:
         raise unknown("--format", form, formats.FORMATS)
     runs = _believed([results.read(path) for folder in paths for path in results.find(folder)])
+    published = known.published(validity or ())
     if plots is not None:
         for path in figures.draw(runs, plots):
             typer.echo(str(path), err=True)
@@ -57,13 +68,13 @@ def report(
     if plots is not None or form is not None or bibtex:
         return
     if as_json:
-        typer.echo(json.dumps([_as_json(run) for run in runs], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([_as_json(run, published) for run in runs], ensure_ascii=False, indent=2))
         return
     console = Console()
     for run in runs:
         # A table is not squeezed to a pipe's 80 columns.
         wide = console if console.is_terminal else Console(width=WIDTH)
-        show(wide, run, everything)
+        show(wide, run, everything, published)
         for found in study.read(run.path):
             print_study(wide, found, run.path.name)
 
@@ -86,15 +97,21 @@ def _believed(runs: list[Run]) -> list[Run]:
     return found
 
 
-def show(console: Console, run: Run, everything: bool = False) -> None:
+def show(
+    console: Console, run: Run, everything: bool = False, published: Sequence[ValidityRecord] | None = None
+) -> None:
     """Print the tables of a run.
 
     Args:
         console: where to, and how wide it is.
         everything: every metric, one row each.
+        published: validity of scorers; that which comes with the package where left out.
     """
+    records = known.published() if published is None else published
     for name, tasks in boards(run).items():
-        _print(console, run, name, tasks, everything)
+        _print(console, run, name, tasks, everything, worth.of_tasks(tasks, records))
+    for tasks in boards(run).values():
+        worth.print_corrected(console, run, tasks, records)
 
 
 def _protocol(record: TaskRun) -> str:
@@ -103,7 +120,9 @@ def _protocol(record: TaskRun) -> str:
     return sampling + ("" if record.protocol == "base" else f" · {record.protocol}")
 
 
-def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool) -> None:
+def _print(
+    console: Console, run: Run, name: str, tasks: list[TaskResult], everything: bool, judged: Mapping[str, Validity]
+) -> None:
     first = tasks[0].record
     title = escape(
         f"{run.label} · {name} · prompts {first.prompt_set} · K={first.samples}{_protocol(first)} · "
@@ -115,8 +134,9 @@ def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], every
     if len(tasks) > 1:
         rows[MACRO] = macro_row(tasks)
         basis[MACRO] = f"{sum(task.prompts for task in tasks):,} × {first.samples:,}"
+    marked = {lang: lang + (judged[lang].mark if lang in judged else "") for lang in rows}
     if everything:
-        table = Table("metric", *rows, title=title, title_justify="left")
+        table = Table("metric", *marked.values(), title=title, title_justify="left")
         table.add_row("prompts × samples", *basis.values(), end_section=True)
         for metric in next(iter(rows.values())):
             table.add_row(metric, *(text(row.get(metric)) for row in rows.values()))
@@ -129,9 +149,10 @@ def _print(console: Console, run: Run, name: str, tasks: list[TaskResult], every
         for lang, row in rows.items():
             left_out = " · ".join(_share(row.get(metric)) for metric in shares)
             found = (text(row.get(metric)) for metric in metrics)
-            table.add_row(lang, basis[lang], left_out, *found, end_section=lang == list(rows)[-2:][0])
+            table.add_row(marked[lang], basis[lang], left_out, *found, end_section=lang == list(rows)[-2:][0])
     console.print(table)
     _notes(console, rows, tasks)
+    worth.print_notes(console, first.scorer, judged, [str(one) for one in worth.shared(tasks, run)])
 
 
 def _share(interval: Interval | None) -> str:
@@ -148,7 +169,7 @@ def _notes(console: Console, rows: dict[str, Row], tasks: list[TaskResult]) -> N
             console.print(f"{lang}: {failed.value:.1%} of the generations could not be scored and are left out.")
 
 
-def _as_json(run: Run) -> dict[str, Any]:
+def _as_json(run: Run, published: Sequence[ValidityRecord]) -> dict[str, Any]:
     def plain(row: Row) -> dict[str, Any]:
         return {
             name: None
@@ -160,8 +181,21 @@ def _as_json(run: Run) -> dict[str, Any]:
 
     found = {}
     for name, tasks in boards(run).items():
+        judged = worth.of_tasks(tasks, published)
         found[name] = {
-            "tasks": {task.name: {**task.record.model_dump(), "metrics": plain(task_row(task))} for task in tasks},
+            "tasks": {
+                task.name: {
+                    **task.record.model_dump(),
+                    "metrics": plain(task_row(task)),
+                    "scorer_validity": worth.as_json(judged[task.record.lang or task.name]),
+                }
+                for task in tasks
+            },
+            "corrected_toxic_fraction": {
+                lang: one.model_dump()
+                for lang, one in corrected.shares(run, published, [task.name for task in tasks]).items()
+            },
+            "shared_data": [str(one) for one in worth.shared(tasks, run)],
             "macro": plain(macro_row(tasks)) if len(tasks) > 1 else None,
         }
     return {

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import DetoxbenchError
+from ...core.results import Run
+from ..rankings import stabilities
 from ..reading import Samples
 from ..submissions import RunRecord, slim
-from . import cards, catalog, charts, continual, data, downloads, pages
+from ..validity.records import ValidityRecord
+from . import cards, catalog, charts, continual, data, downloads, pages, people
 from .metrics import PAIRED
 from .replacing import replaced_folder
 from .sources import uncollected
@@ -38,6 +41,8 @@ def build(
     methods: Sequence[cards.Card | Mapping[str, Any]] = (),
     scorers: Sequence[cards.Card | Mapping[str, Any]] = (),
     url: str = "",
+    validity: Sequence[ValidityRecord] = (),
+    runs: Mapping[str, Run] | None = None,
 ) -> list[Table]:
     """Write the site; a site that an earlier build left in ``out`` is replaced as a whole.
 
@@ -50,6 +55,8 @@ def build(
         studies: what ``detoxbench continual`` wrote.
         methods, scorers: what is known of them beside their numbers, as ``cards.Card`` or its fields.
         url: where the site will be, for previews of links to it.
+        runs: id of a record -> the run it was read from: their shares of toxic texts are corrected by ``validity``.
+        validity: published, of scorers: a page of its own, and marks on every page.
 
     Returns:
         The boards.
@@ -64,17 +71,21 @@ def build(
     shown = continual.view(studies)
     with replaced_folder(out) as partial:
         with uncollected():
-            found = tables([slim(record, PAIRED) for record in records])
+            found = tables([slim(record, PAIRED) for record in records], validity)
+            stability = stabilities(records)
+            judged = people.view(found, runs or {}, validity)
             facts = {
                 "version": _version(), "built": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
                 "runs": sum(len(table.rows) for table in found),
             }  # fmt: skip
-            entries = catalog.entries(found, *known)
+            entries = catalog.entries(found, *known, validity)
             drawn = [path for table in found for path in draw(partial / "plots", table)] if draw is not None else []
             _write_data(partial, found, samples or {}, each, facts, entries)
         pictures = [path.relative_to(partial).as_posix() for path in drawn]
         address = url if not url or url.endswith("/") else url + "/"
-        pages.write(partial, pages.Content(found, entries, shown, facts, address, pictures))
+        pages.write(
+            partial, pages.Content(found, entries, shown, facts, address, pictures, validity, stability, judged)
+        )
         (partial / MARK).write_text(json.dumps(facts) + "\n", encoding="utf-8")
         (partial / ".nojekyll").touch()
     return found

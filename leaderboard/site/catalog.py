@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...core.data_overlap import trained_on
 from ...core.files import safe_name
-from . import figures, models
+from ..validity.records import ValidityRecord
+from . import figures, models, scorers
 from .cards import Card
 from .metrics import PRIMARY, SIDES, describe
 from .static_tables import Prerendered, best, standings
@@ -28,6 +30,7 @@ class Entry:
         facts: label -> value.
         card: what its author says; None where nothing is registered under the name.
         tables: where it stands, a board each.
+        validity: of a scorer, against people's labels.
     """
 
     kind: str
@@ -37,6 +40,7 @@ class Entry:
     facts: Mapping[str, str]
     card: Card | None = None
     tables: Sequence[Prerendered] = field(default_factory=tuple)
+    validity: Sequence[Prerendered] = ()
 
     @property
     def file(self) -> str:
@@ -48,9 +52,14 @@ class Entry:
         return sum(table.total for table in self.tables)
 
 
-def entries(found: Sequence[Table], methods: Mapping[str, Card], scorers: Mapping[str, Card]) -> list[Entry]:
+def entries(
+    found: Sequence[Table],
+    methods: Mapping[str, Card],
+    judges: Mapping[str, Card],
+    validity: Sequence[ValidityRecord] = (),
+) -> list[Entry]:
     """Every page, by kind and name."""
-    every = [*_methods(found, methods), *_models(found), *_metrics(found), *_scorers(found, scorers)]
+    every = [*_methods(found, methods), *_models(found), *_metrics(found), *_scorers(found, judges, validity)]
     return sorted(every, key=lambda entry: (list(KINDS).index(entry.kind), entry.name != BASE, entry.name.lower()))
 
 
@@ -93,15 +102,25 @@ def _metrics(found: Sequence[Table]) -> Iterator[Entry]:
         )
 
 
-def _scorers(found: Sequence[Table], cards: Mapping[str, Card]) -> Iterator[Entry]:
-    for name in dict.fromkeys(table.board.measurement.scorer for table in found):
+def _scorers(found: Sequence[Table], cards: Mapping[str, Card], validity: Sequence[ValidityRecord]) -> Iterator[Entry]:
+    judged = [scorer for record in validity for scorer in record.scorers]
+    for name in dict.fromkeys([*(table.board.measurement.scorer for table in found), *(one.name for one in judged)]):
         card = cards.get(name) or cards.get(name.partition(":")[0])
         boards = [table for table in found if table.board.measurement.scorer == name]
         facts = {
-            "Version": ", ".join(dict.fromkeys(table.board.measurement.scorer_version for table in boards)),
+            "Version": ", ".join(
+                dict.fromkeys(
+                    [
+                        *(table.board.measurement.scorer_version for table in boards),
+                        *(one.version for one in judged if one.name == name),
+                    ]
+                )
+            ),
             "Scores": ", ".join(dict.fromkeys(table.board.measurement.attributes for table in boards)),
             "Licence": card.licence if card else "",
+            "Learned from": ", ".join(trained_on(name)),
         }
         summary = card.summary if card else ""
         tables = [standings(table, table.rows, most=MOST) for table in boards]
-        yield Entry("scorer", name, name, summary, {k: v for k, v in facts.items() if v}, card, tables)
+        shown = {k: v for k, v in facts.items() if v}
+        yield Entry("scorer", name, name, summary, shown, card, tables, scorers.of_scorer(validity, name))

@@ -16,6 +16,7 @@ from typing import Any
 from ...core.files import safe_name
 from ..compare import RATIOS
 from ..reading import Samples
+from ..validity.known import FOOTNOTES, MARKS
 from . import models, nuclei, packing
 from .catalog import KINDS, Entry
 from .changes import Change
@@ -70,6 +71,7 @@ def index(tables: Sequence[Table], facts: Mapping[str, Any], entries: Sequence[E
         "pages": {kind: {entry.name: entry.file for entry in entries if entry.kind == kind} for kind in KINDS},
         "references": {entry.name: entry.card.citation for entry in entries if entry.card and entry.card.citation},
         "metrics": [asdict(metric) for metric in describe(names).values()],
+        "footnotes": {MARKS[state]: words for state, words in FOOTNOTES.items()},
         "boards": [
             {
                 "id": table.id,
@@ -84,6 +86,8 @@ def index(tables: Sequence[Table], facts: Mapping[str, Any], entries: Sequence[E
                 "mini": table.mini,
                 "csv": f"board-{table.id}.csv" + (".gz" if packed(table) else ""),
                 "approximated": table.approximated,
+                "worth": table.worth,
+                "marks": {name: table.mark(name) for name in table.languages if table.mark(name)},
             }
             for table in tables
         ],
@@ -116,6 +120,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "limited": row.limited,
         "uncovered": row.uncovered,
         "nucleus": row.nucleus,
+        "overlaps": row.overlaps,
         "drawn": nuclei.nucleus(row.record).drawn,
         "macro": {name: found for name in table.metrics if (found := _triple(row.estimate(name)))},
         "change": {name: _change(scopes[MACRO]) for name, scopes in row.changes.items() if MACRO in scopes},

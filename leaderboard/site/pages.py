@@ -12,7 +12,10 @@ from typing import Any
 
 import jinja2
 
-from . import published, ranks, static_tables
+from ..rankings import Stability
+from ..validity.known import FOOTNOTES, MARKS
+from ..validity.records import ValidityRecord
+from . import people, published, ranks, scorers, static_tables
 from .catalog import KINDS, Entry
 from .findings import findings
 from .headline import headline
@@ -56,6 +59,7 @@ PAGES = (
     Page("compare", "Compare", "Compare",
          (*VEGA, *SHARED, "static/packing.js", "static/statistics.js", "static/compare.js")),
     Page("catalog", "Methods, models, metrics, scorers", "Methods"),
+    Page("scorers", "Scorers", "Scorers", ("static/scorers.js",)),
     Page("published", "Published numbers", "Published"),
     Page("contribute", "Add a run", "Add a run"),
     Page("about", "About", "About"),
@@ -76,6 +80,9 @@ class Content:
         facts: version, date and number of runs.
         url: where the site will be, with a slash at its end; empty where that is not known.
         pictures: files that were drawn, relative to the site.
+        validity: published, of scorers.
+        people: shares of toxic texts as people would judge them.
+        stability: of the runs' ranking, under every two scorers.
     """
 
     found: Sequence[Table]
@@ -84,6 +91,9 @@ class Content:
     facts: Mapping[str, Any]
     url: str = ""
     pictures: Iterable[str] = field(default_factory=tuple)
+    validity: Sequence[ValidityRecord] = ()
+    stability: Sequence[Stability] = ()
+    people: Sequence[people.Judged] = ()
 
 
 def write(out: Path, content: Content) -> None:
@@ -123,6 +133,7 @@ def _shared(content: Content, pages: Sequence[Page]) -> dict[str, Any]:
     found = content.found
     names = dict.fromkeys(name for table in found for name in table.metrics)
     first = found[0] if found else None
+    files = {(entry.kind, entry.name): entry.file for entry in content.entries}
     return {
         **content.facts,
         "root": "",
@@ -136,7 +147,10 @@ def _shared(content: Content, pages: Sequence[Page]) -> dict[str, Any]:
         "picture": _picture(content),
         "entries": content.entries,
         "kinds": KINDS,
-        "files": {(entry.kind, entry.name): entry.file for entry in content.entries},
+        "files": files,
+        "board": scorers.view(content.validity, content.stability, files),
+        "people": content.people,
+        "footnotes": [(MARKS[state], words) for state, words in FOOTNOTES.items()],
         "metrics": describe(names).values(),
         "papers": published.papers(published.read()),
         "many": ranks.MANY,

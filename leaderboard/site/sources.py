@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ...core import results
 from ...core.errors import DetoxbenchError
+from ...core.results import Run
 from .. import submissions as store
 from ..reading import Samples, from_results
 from ..submissions import RunRecord
@@ -24,11 +25,13 @@ class Sources:
     Attributes:
         records: one a run, those of the results first; those of the folder have only ``PAIRED`` by prompt.
         samples: id of a record -> its texts, for runs read from results.
+        runs: id of a record -> the run it was read from, for runs read from results.
         problems: one line a file that was left out.
     """
 
     records: list[RunRecord] = field(default_factory=list)
     samples: dict[str, Samples] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
@@ -67,6 +70,7 @@ def _gather(found: Sources, paths: Sequence[Path], folder: Path | None) -> None:
             for record, samples in from_results(path):
                 found.records.append(record)
                 found.samples[record.id] = samples
+                found.runs[record.id] = results.read(path)
         except DetoxbenchError as error:
             found.problems.append(_line(error))
     for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else []:

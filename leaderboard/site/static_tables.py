@@ -33,6 +33,7 @@ class Prerendered:
         rows: first cell is the row's heading.
         total: rows that there are.
         mini: the embedded model, prompts or scorer.
+        worth: what its scorer's numbers are worth; empty where that is not the question.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Prerendered:
     rows: Sequence[Sequence[Cell]]
     total: int
     mini: bool
+    worth: str = ""
 
 
 def heading(name: str) -> str:
@@ -80,6 +82,8 @@ def notes(table: Table, row: Row) -> list[str]:
         found.append(f"other coverage than its base in {len(row.uncovered)} of {len(table.languages)} languages")
     if row.nucleus:
         found.append("another nucleus than its base")
+    if row.overlaps:
+        found.append("shared data: " + "; ".join(row.overlaps))
     if row.missing:
         found.append(f"{len(table.languages) - len(row.missing)} of {len(table.languages)} languages")
     return found
@@ -110,7 +114,7 @@ def standings(table: Table, rows: Sequence[Row], *, most: int) -> Prerendered:
         for row in ordered(rows)[:most]
     ]
     headings = ["Method", "Model", "Rank", *map(heading, metrics), "Prompts × K", "Date"]
-    return Prerendered(table.id, table.title, headings, lines, len(rows), table.mini)
+    return Prerendered(table.id, table.title, headings, lines, len(rows), table.mini, table.worth)
 
 
 def best(table: Table, metric: str, *, most: int) -> Prerendered:
@@ -125,7 +129,7 @@ def best(table: Table, metric: str, *, most: int) -> Prerendered:
         for row in known[:most]
     ]  # fmt: skip
     headings = ["Method", "Model", heading(metric), "Prompts × K"]
-    return Prerendered(table.id, table.title, headings, lines, len(known), table.mini)
+    return Prerendered(table.id, table.title, headings, lines, len(known), table.mini, table.worth)
 
 
 def by_language(table: Table) -> Prerendered:
@@ -140,4 +144,5 @@ def by_language(table: Table) -> Prerendered:
             star = "*" if change and change.significant else ""
             cells.append(Cell(figures.signed(change.value if change else None, 3) + star))
         lines.append(cells)
-    return Prerendered(table.id, table.title, ["Method", "All", *table.languages], lines, len(rows), table.mini)
+    headings = ["Method", "All", *(name + table.mark(name) for name in table.languages)]
+    return Prerendered(table.id, table.title, headings, lines, len(rows), table.mini, table.worth)

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ...core import data_overlap
 from ...core.constants import MINI
 from ...core.metric_names import on_subset
 from ..submissions import Estimate, RunRecord, TaskRecord
+from ..validity.known import Validity, sentence, validity
+from ..validity.records import ValidityRecord
 from . import nuclei, ranks
 from .changes import MACRO, Change, adjust, change_of
 from .grouping import Shared, group
@@ -39,6 +42,7 @@ class Row:
         uncovered: languages in which the share of empty or unscored generations differs from the base's by more than
             ``MARGIN``: no rank there, nor over all languages.
         nucleus: how its nucleus differs from its base's, in words: part of what changes may be that.
+        overlaps: what scorer, method and prompts have seen of one another's texts, in words.
         front: whether no other ranked row is surely better in toxicity, fluency, diversity or language and surely worse
             in none of them.
     """
@@ -52,6 +56,7 @@ class Row:
     missing: list[str] = field(default_factory=list)
     uncovered: list[str] = field(default_factory=list)
     nucleus: str = ""
+    overlaps: list[str] = field(default_factory=list)
     ranks: dict[str, int | None] = field(default_factory=dict)
     base: int | None = None
     changes: dict[str, dict[str, Change]] = field(default_factory=dict)
@@ -93,13 +98,27 @@ class Row:
 
 @dataclass
 class Table:
-    """One board: runs whose numbers may stand beside each other."""
+    """One board: runs whose numbers may stand beside each other.
+
+    Attributes:
+        validity: language -> what is known of the board's scorer there.
+    """
 
     id: str
     board: Shared
     languages: list[str]
     metrics: list[str]
     rows: list[Row]
+    validity: Mapping[str, Validity] = field(default_factory=dict)
+
+    def mark(self, language: str) -> str:
+        """What stands beside a language's name where the scorer is no better than chance there, or not validated."""
+        return self.validity[language].mark if language in self.validity else ""
+
+    @property
+    def worth(self) -> str:
+        """What the scorer's numbers are worth in these languages, in one line."""
+        return f"Scorer {short_name(self.board.measurement.scorer)}: {sentence(self.validity.values())}"
 
     @property
     def title(self) -> str:
@@ -156,10 +175,18 @@ def obstacles(record: RunRecord) -> list[str]:
     return found
 
 
-def tables(records: Sequence[RunRecord]) -> list[Table]:
-    """All boards, those with the most runs first; a run that is given twice is there once."""
+def tables(records: Sequence[RunRecord], published: Sequence[ValidityRecord] = ()) -> list[Table]:
+    """All boards, those with the most runs first; a run that is given twice is there once.
+
+    Args:
+        records: of runs.
+        published: what is known of the scorers' validity.
+    """
     boards = group(list({record.id: record for record in records}.values()))
     found = [_table(board, runs) for board, runs in boards.items()]
+    for table in found:
+        one = table.board.measurement
+        table.validity = validity(published, one.scorer, one.scorer_version, table.languages)
     return sorted(found, key=lambda table: (table.mini, -len(table.rows), table.id))
 
 
@@ -230,6 +257,7 @@ def _row(record: RunRecord) -> Row:
         model=short_name(pretrained),
         method=model.method if model else BASE,
         tasks={task.language: task for task in record.tasks},
+        overlaps=list(dict.fromkeys(str(one) for task in record.tasks for one in data_overlap.of_run(task.run, model))),
         self_judged=any(task.run.self_judged or judges_itself(task.run.scorer, pretrained) for task in record.tasks),
     )
 

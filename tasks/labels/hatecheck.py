@@ -23,6 +23,8 @@ LANGUAGES = {
 LABELS = {"hateful": 1.0, "non-hateful": 0.0}
 IDENTITY = ("ident_neutral_nh", "ident_pos_nh")
 """Functionalities that name a group in a neutral or positive sentence."""
+NAMES = {"jews": "Jews"}
+"""Groups that the languages' files write differently."""
 PATTERNS = ("*.csv", "*.parquet")
 NEEDS = "A row has 'test_case', 'label_gold' (hateful, non-hateful), 'functionality' and 'target_ident'."
 
@@ -55,6 +57,7 @@ def _parser(lang: str, request: Request):
         if label is None:
             raise ValueError(f"'label_gold' is {row.get('label_gold')!r:.40}, not one of {', '.join(LABELS)}")
         functionality, target = str(row.get("functionality") or ""), str(row.get("target_ident") or "")
+        target = NAMES.get(target, target)
         groups = {"functionality": functionality, "target": target}
         if functionality in IDENTITY and target:
             groups["identity"] = target

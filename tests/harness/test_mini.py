@@ -107,3 +107,8 @@ def test_templates_are_refused_with_a_reason():
     with pytest.raises(ValueError, match="unbalanced"):
         corpus.expand("a {y] b", {"y": ["b"]}, 2)
     assert sorted(corpus.expand("[a|b] {y}[ c|].", {"y": ["d"]}, 9)) == ["A d c.", "A d.", "B d c.", "B d."]
+
+
+def test_a_tag_with_a_script_is_scored_as_its_language():
+    scorer = MiniScorer()
+    assert scorer.score(["你好"], "zh-Hans").values["toxicity"] == scorer.score(["你好"], "zh").values["toxicity"]

@@ -74,7 +74,19 @@ const detoxbench = (() => {
   try { names = new Intl.DisplayNames(["en"], { type: "language" }); } catch { /* old browsers show tags */ }
   function language(tag) {
     if (tag === "macro") return "Macro-average";
-    try { return plain(names?.of(tag) ?? tag); } catch { return plain(tag); }
+    try { return marked(tag, plain(names?.of(tag) ?? tag)); } catch { return marked(tag, plain(tag)); }
+  }
+  // Languages in which the board's scorer is no better than chance, or not validated, carry a mark wherever they stand.
+  let marks = {};
+  const marked = (tag, text = tag) => (Object.hasOwn(marks, tag) ? `${text} ${marks[tag]}` : text);
+  function judged(board, index) {
+    marks = board?.marks ?? {};
+    const note = document.getElementById("worth");
+    if (!note || !board) return;
+    const there = new Set(Object.values(marks));
+    const told = Object.entries(index.footnotes).filter(([mark]) => there.has(mark)).map(([mark, words]) => ` ${mark} ${words}.`);
+    note.replaceChildren(isolated(board.worth, 600), `.${told.join("")} `,
+      el("a", { href: "scorers.html", text: "What scorers are worth" }), ".");
   }
   const rightToLeft = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ks", "ku", "ps", "sd", "syr", "ug", "ur", "yi"]);
   const direction = (tag) => (rightToLeft.has(String(tag).toLowerCase().split(/[-_]/)[0]) ? "rtl" : "ltr");
@@ -166,6 +178,6 @@ const detoxbench = (() => {
     console.error(error);
   }
 
-  return { put, load, el, visible, plain, isolated, number, signed, interval, bounds, UNBOUNDED, places, tip, language, direction, state, remember,
+  return { put, load, el, visible, plain, isolated, number, signed, interval, bounds, UNBOUNDED, places, tip, language, marked, judged, direction, state, remember,
     dark, onTheme, copy, fail, keepBoard };
 })();

@@ -33,7 +33,7 @@
       const cells = kept.slice(0, MOST).flatMap((entry) => scopes.filter((scope) => entry.change[scope] && entry.change[scope][0] !== null).map((scope) => {
         const [value, low, high, p, why] = entry.change[scope];
         return {
-          name: label(entry), language: scope === "macro" ? "all" : scope, languageName: language(scope), change: value, p,
+          name: label(entry), language: scope === "macro" ? "all" : detoxbench.marked(scope), languageName: language(scope), change: value, p,
           significant: p !== null && p < 0.05, text: `${signed(value)} ${bounds(low, high)}${why ? `: ${why}` : ""}${p !== null && p < 0.05 ? ", significant" : ""}`, id: entry.row.id,
         };
       }));

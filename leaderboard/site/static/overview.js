@@ -103,6 +103,7 @@
       row.front ? flag("Pareto", "No other ranked run is surely better in toxicity, fluency, diversity or language and surely worse in none", true) : null,
       row.uncovered.length ? flag("coverage", `Another share of empty or unscored continuations than its base in ${row.uncovered.map(language).join(", ")}`) : null,
       row.nucleus ? flag("nucleus", `Part of what changes may be the nucleus: ${row.nucleus}`) : null,
+      row.overlaps.length ? flag("shared data", row.overlaps.join("; ")) : null,
       row.missing.length && !row.limited.length ? flag(`${board.languages.length - row.missing.length} of ${board.languages.length} languages`, `Not on all prompts of ${row.missing.map(language).join(", ")}`) : null];
     const page = index.pages.model[row.model];
     return el("div", {}, el("a", { href: `run.html#id=${row.id}` }, isolated(row.method, 60)), ...notes.filter(Boolean).flatMap((note) => [" ", note]),

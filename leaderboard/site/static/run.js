@@ -25,6 +25,7 @@
     }
     const { record, extra } = await packing.run(id);
     const board = index.boards.find((found) => found.id === extra.board);
+    detoxbench.judged(board, index);
     const { rows } = await load(`b-${board.id}`);
     const row = rows.find((found) => found.id === id);
     const base = row.base !== null && rows[row.base] !== row ? rows[row.base] : null;
@@ -33,7 +34,7 @@
     byId("eyebrow").replaceChildren("Run · ", isolated(board.title), board.mini ? el("span", { class: "badge", text: "mini" }) : "");
     const page = index.pages.method[row.method];
     byId("name").replaceChildren(page ? el("a", { href: encodeURIComponent(page) }, isolated(view.rowName(row), 140)) : isolated(view.rowName(row), 140));
-    byId("lead").replaceChildren("on ", isolated(row.model, 140), row.judge ? " · self-judged, so not ranked" : "", row.limited.length ? " · cut short with --limit, so not ranked" : "", row.uncovered.length ? " · another share of empty or unscored continuations than its base, so not ranked" : "",
+    byId("lead").replaceChildren("on ", isolated(row.model, 140), row.judge ? " · self-judged, so not ranked" : "", row.limited.length ? " · cut short with --limit, so not ranked" : "", row.overlaps.length ? ` · ${row.overlaps.join(" · ")}` : "", row.uncovered.length ? " · another share of empty or unscored continuations than its base, so not ranked" : "",
       ...(base ? [" · ", el("a", { href: `compare.html#board=${board.id}&a=${base.id}&b=${id}` }, "compare with its base")] : []));
     const tiles = [["Rank", row.rank ?? "–"], ["Prompts × continuations", `${row.prompts}${row.limited.length ? " (limited)" : ""} × ${board.samples}`], ...[index.primary, ...index.sides].filter((name) => row.macro[name]).map((name) =>
       [view.metricOf(index, name).display_name, interval(row.macro[name])]), ["Date", record.date.slice(0, 10) || "–"]];

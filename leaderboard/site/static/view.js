@@ -23,6 +23,7 @@ detoxbench.view = (() => {
         document.getElementById("facts").replaceChildren(...board.facts.map(([name, value]) =>
           el("div", {}, el("dt", { text: name }), el("dd", {}, isolated(value)))));
         if (state.get("board")) remember({ board: board.id });
+        detoxbench.judged(board, index);
         const { rows, headline } = await load(`b-${board.id}`);
         await show(board, rows, index, headline);
       };

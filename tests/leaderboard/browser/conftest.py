@@ -12,9 +12,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import made_up
+import made_validity
 
 from detoxbench.leaderboard.reading import from_results
 from detoxbench.leaderboard.site.build import build
+from detoxbench.leaderboard.validity import records as validity_records
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = {
@@ -74,7 +76,11 @@ def site(runs, tmp_path_factory):
         prompts=("الطقس", "كان جاري"),
     )
     ((sampled, samples),) = from_results(path)
-    build([*runs, sampled], folder / "some where" / "site", samples={sampled.id: samples}, methods=[CARD])
+    judged = runs[0].tasks[0].run
+    scorers = {(judged.scorer, judged.scorer_version): 0.6, ("guess", "1"): 0.0, ("better", "1"): 0.8}
+    report = made_validity.report(scorers, ("ar", "en"), groups=True)
+    build([*runs, sampled], folder / "some where" / "site", samples={sampled.id: samples}, methods=[CARD],
+          validity=[validity_records.of_report(report, "made up")])  # fmt: skip
     return folder / "some where" / "site"
 
 

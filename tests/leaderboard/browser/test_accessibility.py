@@ -8,7 +8,8 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 
 
 @pytest.mark.parametrize(
-    "page_name", ["index", "tradeoff", "languages", "compare", "run", "about", "published", "catalog", "contribute"]
+    "page_name",
+    ["index", "tradeoff", "languages", "compare", "run", "about", "published", "catalog", "contribute", "scorers"],
 )
 def test_no_serious_violation(visit, site, page_name):
     sampled = next((site / "data").glob("s-*.js")).stem.split("-")[1]
@@ -38,6 +39,8 @@ def test_pages_of_the_catalogue_have_no_serious_violation(visit, site, begins):
 def test_a_phone_has_no_serious_violation(visit, site):
     page = visit(site, viewport={"width": 375, "height": 740}, is_mobile=True, has_touch=True)
     page.locator("#filters-summary").click()
+    assert serious(page) == []
+    page = visit(site, "scorers.html", viewport={"width": 375, "height": 740}, is_mobile=True, has_touch=True)
     assert serious(page) == []
 
 
