@@ -4,8 +4,8 @@
     python benchmarks/memory.py --pretrained FOLDER        # a model of your own
     python benchmarks/memory.py --python OTHER/bin/python  # the same with another version, for a table of both
 
-Each stage runs in a process of its own. Its peak is the kernel's (``VmHWM``), imports and weights with it; "imports" and
-"weights" are stages of their own, to be subtracted.
+Each stage runs in a process of its own. Its peak is the kernel's (``VmHWM``), with imports and weights, which are
+stages of their own too, to be subtracted.
 """
 
 from __future__ import annotations
@@ -124,7 +124,9 @@ def main() -> None:
         if given.pretrained is None:
             tiny(folder / "model")
         for stage in given.stages:
-            peak, seconds = measured(given.python, stage, given.pretrained or str(folder / "model"), folder, given.prompts)
+            peak, seconds = measured(
+                given.python, stage, given.pretrained or str(folder / "model"), folder, given.prompts
+            )
             print(f"| {stage} | {peak:.2f} | {seconds:.0f} |", flush=True)
 
 

@@ -19,8 +19,8 @@ TOKENS = {"cpu": 16_384, "cuda": 131_072}
 CACHE_BYTES = {"cpu": 1 << 31, "cuda": 1 << 36}
 """Of keys and values."""
 SCORE_BYTES = {"cpu": 1 << 27, "cuda": 1 << 32}
-"""Of the scores of a step, of all models that run side by side: with a vocabulary of 262,144 tokens they are larger than
-the caches of a small model."""
+"""Of the scores of a step, of all models that run side by side: with a vocabulary of 262,144 tokens they are larger
+than the caches of a small model."""
 SCORE = 4
 """Bytes: scores are made in the model's precision and sampled from in float32."""
 
@@ -66,6 +66,14 @@ class Room:
         return max(1, self.prefilled // (1 if self.keeps else length))
 
 
+def scored_rows(model: Any, length: int) -> int:
+    """Sequences of so many tokens whose scores at every position are held at once, as log-probabilities beside; at
+    least 1."""
+    kind = "cpu" if model.device.type == "cpu" else "cuda"
+    scores = max(1, sum(map(_vocabulary, _models(model)))) * max(1, length)
+    return max(1, 2 * SCORE_BYTES[kind] // (2 * SCORE * scores))
+
+
 def _models(model: Any) -> Iterator[Any]:
     """A detoxified model's models, or the model itself."""
     streams = getattr(model, "streams", None)
@@ -91,4 +99,10 @@ def cache_bytes(model: Any) -> int:
     # Anything else than a number is a list with one for each layer, of which the sum is not worth knowing.
     if not isinstance(dim, int):
         return 0
-    return 2 * layers * (kept if isinstance(kept, int) and kept else heads) * dim * getattr(model, "dtype", torch.float32).itemsize
+    return (
+        2
+        * layers
+        * (kept if isinstance(kept, int) and kept else heads)
+        * dim
+        * getattr(model, "dtype", torch.float32).itemsize
+    )

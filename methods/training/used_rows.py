@@ -1,7 +1,7 @@
 """Training the rows of a table that are used, and no others.
 
-Of a vocabulary of 262,144 tokens a fit's texts have a few thousand. The gradient of every other row of the embeddings is
-zero, and AdamW without weight decay leaves such a row as it is; gradients and moments of the whole table would take
+Of a vocabulary of 262,144 tokens a fit's texts have a few thousand. The gradient of every other row of the embeddings
+is zero, and AdamW without weight decay leaves such a row as it is; gradients and moments of the whole table would take
 three times its memory, and most of the time, for nothing.
 """
 

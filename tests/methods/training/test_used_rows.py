@@ -36,7 +36,8 @@ def plainly(model: ValueModel, settings: Training) -> None:
 def test_a_value_model_is_that_of_a_plain_loop(new_tiny, architecture, head_only):
     settings = Training(epochs=4, batch_size=len(ROWS), learning_rate=1e-2, head_only=head_only)
     dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0} if architecture == "gpt2" else {}
-    model = ValueModel.from_causal_lm(new_tiny(architecture, 0, **dropout))
+    # In double precision: the sign of a gradient that is all but zero is what Adam makes most of.
+    model = ValueModel.from_causal_lm(new_tiny(architecture, 0, **dropout).double())
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -51,9 +52,9 @@ def test_a_value_model_is_that_of_a_plain_loop(new_tiny, architecture, head_only
         torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-5, msg=name)
     table = next(name for name, one in model.named_modules() if one is model.body.get_input_embeddings()) + ".weight"
     assert torch.equal(found[table][UNUSED], before[table][UNUSED])
-    assert torch.equal(found[table][7], before[table][7]) is head_only
+    assert torch.equal(found[table][9], before[table][9]) is head_only
     assert not found["head.2.weight"][UNUSED].any()
-    assert found["head.2.weight"][7].any()
+    assert found["head.2.weight"][9].any()
 
 
 @pytest.mark.parametrize("padding", [None, 4, 9])
