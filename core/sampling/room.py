@@ -99,10 +99,6 @@ def cache_bytes(model: Any) -> int:
     # Anything else than a number is a list with one for each layer, of which the sum is not worth knowing.
     if not isinstance(dim, int):
         return 0
-    return (
-        2
-        * layers
-        * (kept if isinstance(kept, int) and kept else heads)
-        * dim
-        * getattr(model, "dtype", torch.float32).itemsize
-    )
+    if isinstance(kept, int) and kept:
+        heads = kept
+    return 2 * layers * heads * dim * getattr(model, "dtype", torch.float32).itemsize
