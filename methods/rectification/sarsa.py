@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from ...core.files import replacing
 from ..training import work
+from ..training.pace import Pace
 from ..training.used_rows import Places, embedding_rows, output_rows
 from .settings import Training
 from .value_model import ValueModel
@@ -165,6 +166,7 @@ def _train(
         torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
         work.bar(total=total, initial=state.step, desc="value model", unit="step") as bar,
     ):
+        pace = Pace("value model", total, state.step)
         while state.step < total:
             epoch, at = divmod(state.step, per_epoch)
             # Order and dropout depend on seed and step alone, so that a resumed training is the same training.
@@ -174,6 +176,7 @@ def _train(
             if settings.lr_scheduler_type == "linear":
                 state.set_learning_rate(settings.learning_rate * (1 - state.step / total))
             found = state.update(*collate([trajectories[row] for row in rows], model.device))
+            pace.update()
             if epoch == settings.epochs - 1:
                 state.losses += found
             bar.set_postfix(loss=f"{found:.4f}", refresh=False)
