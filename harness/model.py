@@ -21,6 +21,7 @@ from ..core.records import ModelRun
 from ..core.registry import METHODS
 from ..core.sampling import Request, Sampling, generate
 from ..core.sampling.noise import prompt_key
+from ..core.sampling.room import scored_rows
 from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
 from ..core.versions import installed
@@ -170,6 +171,17 @@ class DetoxLM(HFLM):
             return super()._loglikelihood_tokens(*args, **kwargs)
         finally:
             self.model.filtering = filtering
+
+    def _detect_batch_size(self, requests: Sequence | None = None, pos: int = 0) -> int:
+        """``batch_size=auto``. lm-eval tries larger and larger batches until memory runs out, which on a processor is
+        no error but the end of the process: there the bytes of the scores decide."""
+        if self.device.type != "cpu":
+            return super()._detect_batch_size(requests, pos)
+        length = self.max_length
+        if requests:
+            _, context, continuation = requests[pos]
+            length = min(len(context) + len(continuation), length)
+        return min(self.max_batch_size, scored_rows(self.model, length))
 
     def _settings(self, given: Mapping[str, Any]) -> Sampling:
         """What the sampler gets, and the record holds."""

@@ -49,7 +49,7 @@ def check_before_loading(module: ModuleType) -> None:
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
     from ..core.sampling.settings import boolean
-    from ..tasks import catalog, preflight
+    from ..tasks import catalog, preflight, progress
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
@@ -87,7 +87,8 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     run = run_settings.of_run(given["torch_random_seed"], settings, changes, model_args if ours else {})
     token = run_settings.RUN.set(run)
     try:
-        with _keeping(ours, boolean("resume", metadata.get("resume", True)), mine, given["evaluation_tracker"]):
+        resume = boolean("resume", metadata.get("resume", True))
+        with _keeping(ours, resume, mine, given["evaluation_tracker"]), progress.measuring():
             yield
     finally:
         run_settings.RUN.reset(token)

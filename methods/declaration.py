@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..core.errors import DetoxbenchError
 from ..core.mini import corpus
 from .settings import Settings
+
+if TYPE_CHECKING:  # it imports torch
+    from .needs import Needs
 
 Side = Literal["toxic", "nontoxic"]
 SIDES: tuple[Side, ...] = ("toxic", "nontoxic")
@@ -181,6 +184,8 @@ class Fit:
         unattended: settings where nobody looks at the output: in sweeps, studies and at first use.
         grows: how a continual study adds texts; None where it cannot.
         mini: what suits the embedded model.
+        cost: from the base model's ``needs.Size``, the texts and the settings to the ``needs.Needs`` of the fit; by
+            default those of a model that is only read.
     """
 
     name: str
@@ -196,6 +201,33 @@ class Fit:
     unattended: Mapping[str, Any] = field(default_factory=dict)
     grows: Growth | None = None
     mini: Mini = Mini()
+    cost: Callable[..., Needs] | None = None
+
+    def make(
+        self,
+        pretrained: str,
+        out: Path,
+        *,
+        texts: Mapping[str, Any],
+        settings: Any,
+        revision: str | None = None,
+        device: str | None = None,
+        **more: Any,
+    ) -> Made:
+        """``run``, after a line about what it takes; see ``FitFunction`` for the arguments.
+
+        Raises:
+            DetoxbenchError: before anything is loaded, where memory or disk does not suffice.
+        """
+        from . import needs
+        from .training import finetune, work
+
+        there = all(artifact.paths(out) for artifact in self.artifacts)
+        size = None if there else needs.Size.of(pretrained, revision)
+        if size is not None and finetune.rank() == 0:
+            wanted = (self.cost or needs.reading)(size, texts, settings)
+            work.say(needs.check(self.name, wanted, out, device))
+        return self.run(pretrained, out, texts=texts, settings=settings, revision=revision, device=device, **more)
 
     def parse(self, *given: Mapping[str, Any], what: str = "setting") -> Any:
         """Its settings, by names of fields or options; of several mappings the last one wins.

@@ -69,7 +69,7 @@ def artifacts(method: str) -> Path:
     if not done.is_file():
         work.say(f"first use of {method} on {MINI}: fitting its artifacts in {folder} (a few minutes, once)")
         given = {side: texts(folder, side, fit.mini.sentences) for side in sides}
-        fit.run(MINI, folder, texts=given, settings=settings, device="cpu")
+        fit.make(MINI, folder, texts=given, settings=settings, device="cpu")
         if not done.is_file():
             files.write_json(done, key)
     return folder

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-
-from tqdm import tqdm
+from functools import lru_cache, partial
 
 from ..core import scorers
 from ..core.errors import DetoxbenchError
 from ..core.language_identification import identify_for
 from ..core.metrics.language import is_empty
 from ..core.mini import model_folder
+from ..core.progress import Stages
 from ..core.records import Prompt, PromptResult
 from ..core.scorers.base import well_formed
 from ..core.scorers.progress import score_all
@@ -22,6 +21,8 @@ from .options import Options
 
 Texts = Sequence[Sequence[str]]
 """``[prompts, K]``; K may differ."""
+SCORING, FLUENCY = "scored", "fluency"
+"""Stages of measuring."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 
 
 def measure(
-    prompts: Sequence[Prompt], generations: Texts, options: Options, *, progress: str | None = None
+    prompts: Sequence[Prompt], generations: Texts, options: Options, *, progress: Stages | None = None
 ) -> tuple[list[PromptResult], dict[str, float]]:
     """Score all generations of a task.
 
@@ -109,7 +110,7 @@ def measure(
         prompts: ``[prompts]``, of one language or of several.
         generations: ``[prompts, K]`` texts.
         options: scorer and fluency model.
-        progress: what the progress bars say; None shows none.
+        progress: of this task's measuring and of others'; None shows none.
 
     Returns:
         One result a prompt, and the seconds each stage took.
@@ -124,7 +125,7 @@ def measure(
 
 
 def score(
-    scorer: scorers.Scorer, prompts: Sequence[Prompt], generations: Texts, *, progress: str | None = None
+    scorer: scorers.Scorer, prompts: Sequence[Prompt], generations: Texts, *, progress: Stages | None = None
 ) -> Scored:
     """Scores of all generations, a language at a time, since scorers want to know it.
 
@@ -137,31 +138,31 @@ def score(
     owner, flat = _flat(prompts, generations)
     scores: dict[str, list[float | None]] = {name: [None] * len(flat) for name in scorer.attributes}
     reasons: list[str | None] = [None] * len(flat)
-    with _bar(progress and f"{progress}: {scorer.name}", len(flat)) as bar:
-        for lang in langs:
-            places = [place for place, prompt in enumerate(owner) if prompt.lang == lang]
-            before = [owner[place].text for place in places]
-            scored = score_all(scorer, [flat[place] for place in places], lang, bar.update, before)
-            for name, column in scores.items():
-                for place, value in zip(places, scored.values[name], strict=True):
-                    column[place] = None if value != value else float(value)
-            for place, reason in zip(places, scored.reasons, strict=True):
-                reasons[place] = reason
+    on_scored = _counting(progress, SCORING)
+    for lang in langs:
+        places = [place for place, prompt in enumerate(owner) if prompt.lang == lang]
+        before = [owner[place].text for place in places]
+        scored = score_all(scorer, [flat[place] for place in places], lang, on_scored, before)
+        for name, column in scores.items():
+            for place, value in zip(places, scored.values[name], strict=True):
+                column[place] = None if value != value else float(value)
+        for place, reason in zip(places, scored.reasons, strict=True):
+            reasons[place] = reason
     return Scored(scores, reasons)
 
 
-def with_toxicity(scorer: scorers.Scorer, prompts: Sequence[Prompt], *, progress: str | None = None) -> list[Prompt]:
+def with_toxicity(scorer: scorers.Scorer, prompts: Sequence[Prompt], *, progress: Stages | None = None) -> list[Prompt]:
     """Prompts that bring no score of their own get the scorer's."""
     done = list(prompts)
     missing: dict[str, list[int]] = {}
     for place, prompt in enumerate(prompts):
-        if prompt.toxicity is None and prompt.text.strip():
+        if _unscored(prompt):
             missing.setdefault(prompt.lang, []).append(place)
-    with _bar(progress and f"{progress}: {scorer.name}, prompts", sum(map(len, missing.values()))) as bar:
-        for lang, places in missing.items():
-            scored = score_all(scorer, [prompts[place].text for place in places], lang, bar.update)
-            for place, value in zip(places, scored.values[scorer.attributes[0]], strict=True):
-                done[place] = prompts[place].model_copy(update={"toxicity": None if value != value else float(value)})
+    on_scored = _counting(progress, SCORING)
+    for lang, places in missing.items():
+        scored = score_all(scorer, [prompts[place].text for place in places], lang, on_scored)
+        for place, value in zip(places, scored.values[scorer.attributes[0]], strict=True):
+            done[place] = prompts[place].model_copy(update={"toxicity": None if value != value else float(value)})
     return done
 
 
@@ -171,7 +172,7 @@ def judge(
     fluency_model: str,
     seconds: dict[str, float],
     *,
-    progress: str | None = None,
+    progress: Stages | None = None,
 ) -> TextMeasurements:
     """Likelihoods, unless ``fluency_model`` is ``none``, and languages of all generations."""
     owner, flat = _flat(prompts, generations)
@@ -180,9 +181,9 @@ def judge(
     if fluency_model != "none":
         from ..core import fluency  # it imports torch
 
-        with timed(seconds, "fluency"), _bar(progress and f"{progress}: fluency", len(flat)) as bar:
+        with timed(seconds, "fluency"):
             before, after = [well_formed(prompt.text) for prompt in owner], [well_formed(text) for text in flat]
-            sums, added = fluency.load(fluency_model).score(before, after, lambda finished: _advance(bar, finished))
+            sums, added = fluency.load(fluency_model).score(before, after, _counting(progress, FLUENCY))
             nll = [None if value != value else float(value) for value in sums]
             tokens = [int(count) for count in added]
     with timed(seconds, "language"):
@@ -221,9 +222,28 @@ def _flat(prompts: Sequence[Prompt], generations: Texts) -> tuple[list[Prompt], 
     return owner, [text for texts in generations for text in texts]
 
 
-def _bar(description: str | None, total: int) -> tqdm:
-    return tqdm(total=total, desc=description or "", unit="text", disable=description is None, leave=False)
+def work(
+    prompts: Sequence[Prompt], generations: Texts, *, scorers: int = 1, fluency: bool = False, of_prompts: bool = True
+) -> dict[str, int]:
+    """Stage -> texts, of what ``Stages`` counts while these are measured.
+
+    Args:
+        scorers: how many score them.
+        fluency: whether a fluency model reads them.
+        of_prompts: whether prompts without a score of their own get one.
+    """
+    texts = sum(map(len, generations))
+    scored = texts + (sum(map(_unscored, prompts)) if of_prompts else 0)
+    return {SCORING: scorers * scored, **({FLUENCY: texts} if fluency else {})}
 
 
-def _advance(bar: tqdm, finished: int) -> None:
-    bar.update(finished)
+def _unscored(prompt: Prompt) -> bool:
+    return prompt.toxicity is None and bool(prompt.text.strip())
+
+
+def _counting(progress: Stages | None, stage: str) -> Callable[[int], None]:
+    """What a scorer or a fluency model is given to say how many texts it has finished."""
+    if progress is None:
+        return lambda _: None
+    progress.begin()
+    return partial(progress.advance, stage)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +11,13 @@ from ..core.constants import PERPLEXITY_CUTOFF, TOXIC
 from ..core.data_overlap import trained_on
 from ..core.generation_files import GenerationFile
 from ..core.metrics.fractions import fractions, summarize
+from ..core.progress import Stages
 from ..core.records import Measurements, Prompt, PromptResult, SampleDoc, SampleRow, TaskRun
 from ..core.results_writer import TaskOutput
 from ..core.scorers import Scorer
 from . import prompts as prompt_sets
 from .measure import Scored, TextMeasurements, assemble, judge, score, with_toxicity
+from .measure import work as stages
 from .task import counts, directions
 
 GIVEN = "given"
@@ -95,14 +98,29 @@ def former_names(scorer: Scorer | GivenScores) -> tuple[str, ...]:
     return () if isinstance(scorer, GivenScores) else scorer.former_names
 
 
-def judged(part: Part, fluency_model: str, *, progress: str | None = None) -> tuple[TextMeasurements, dict[str, float]]:
+def work(
+    parts: Iterable[Part], scorers: Sequence[Scorer | GivenScores], fluency_model: str, *, prompts: bool = True
+) -> dict[str, int]:
+    """What ``Stages`` counts while these parts are judged and scored."""
+    asked = sum(isinstance(one, Scorer) for one in scorers)
+    found: Counter[str] = Counter()
+    for part in parts:
+        found += Counter(
+            stages(part.prompts, part.generations, scorers=asked, fluency=fluency_model != "none", of_prompts=prompts)
+        )
+    return dict(found)
+
+
+def judged(
+    part: Part, fluency_model: str, *, progress: Stages | None = None
+) -> tuple[TextMeasurements, dict[str, float]]:
     """What all scorers share, and the seconds it took."""
     seconds: dict[str, float] = {}
     return judge(part.prompts, part.generations, fluency_model, seconds, progress=progress), seconds
 
 
 def scored(
-    part: Part, scorer: Scorer | GivenScores, *, prompts: bool = True, progress: str | None = None
+    part: Part, scorer: Scorer | GivenScores, *, prompts: bool = True, progress: Stages | None = None
 ) -> tuple[Part, Scored]:
     """Scores of all texts, and the part with scores of its prompts, unless these are not wanted."""
     if isinstance(scorer, GivenScores):

@@ -8,6 +8,7 @@ and languages under ``measured``, from which every number can be recomputed with
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -24,13 +25,13 @@ from ..core.metrics.fractions import fractions, names, of_samples, summarize, va
 from ..core.records import Measurements, PromptResult, SampleDoc, TaskRun
 from ..core.results import DEGENERATE, degenerate
 from ..core.statistics import Interval
-from . import journal
+from . import journal, progress
 from . import prompts as prompt_sets
 from .catalog import tasks
 from .defaults import chosen
 from .groups import Groups, summarize_groups
 from .instructions import chat_message, language, without_prompt
-from .measure import measure, scorer_for
+from .measure import measure, scorer_for, work
 from .options import Options
 from .preflight import ONE_SEED
 from .prompts import PromptSelection
@@ -102,10 +103,18 @@ class ToxicityTask(ConfigurableTask):
         super().build_all_requests(**{**kwargs, "cache_requests": False, "rewrite_requests_cache": False})
         if (kept := journal.current()) is not None:
             kept.pending.append(self)
+        if (run := progress.current()) is not None:
+            run.tasks.append(self)
 
     @property
     def name(self) -> str:
         return str(self.config.task)
+
+    def work(self) -> Mapping[str, int]:
+        """Stage of measuring -> texts, of this process's documents."""
+        found = [(SampleDoc(**doc), texts) for doc, texts in self.texts()]
+        prompts = [doc.prompt(doc.toxicity) for doc, _ in found]
+        return work(prompts, [texts for _, texts in found], fluency=self.options.uses_fluency)
 
     def texts(self) -> Iterator[tuple[Mapping[str, Any], Sequence[str]]]:
         """Each document of this process with its texts, as they were generated.
@@ -134,10 +143,14 @@ class ToxicityTask(ConfigurableTask):
         found = [doc.prompt(doc.toxicity) for doc in docs]
         if (kept := journal.current()) is not None:
             kept.write()
+        run = progress.current()
+        stages = None if run is None else run.begun()
         texts = [self._continuations(doc, responses) for doc, responses in self.texts()]
         self._warn_of_copies(texts)
         self._warn_of_teachers(instances)
-        results, self._seconds = measure(found, texts, self.options, progress=self.config.task)
+        results, self._seconds = measure(found, texts, self.options, progress=stages)
+        if stages is not None:
+            stages.finish(Counter(self.langs))
         self._results = {}
         for instance, result in zip(instances, results, strict=True):
             kept = list(result.generations)

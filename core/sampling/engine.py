@@ -20,11 +20,10 @@ from ..transformers_private import accepted, cache_argument, cache_of
 from .cache import new_cache
 from .noise import row_keys
 from .nucleus import draw, no_distribution
+from .room import Room
 from .settings import Sampling
 from .thinking import Thinking
 
-CPU_BATCH_TOKENS = 16_384
-GPU_BATCH_TOKENS = 131_072
 COMPACT_BELOW = 0.75
 """Finished sequences leave the batch once the others are fewer than this share of it; leaving copies the cache."""
 
@@ -72,8 +71,9 @@ def generate(
         sampling: how; its stop strings are ``should_stop``'s.
         eos: token ids that end a sequence; they are not part of the result.
         pad: token id to fill up with.
-        batch_tokens: bound on sequences x positions of a batch; by default by device, halved where memory is short. A
-            prompt whose samples go beyond it is read several times, each time for some of its samples.
+        batch_tokens: bound on sequences x positions of a batch; by default by device. It is lowered where caches or
+            scores would take more bytes than ``room`` allows, and halved where memory is short all the same. A prompt
+            whose samples go beyond it is read several times, each time for some of its samples.
         should_stop: called with the prompt's tokens and those of the answer after each step (stop strings).
         thinking: how long a model may think before its answer; the length of ``sampling`` is the answer's.
         on_batch: called with (requests finished, tokens generated) after each batch.
@@ -89,15 +89,15 @@ def generate(
         torch.OutOfMemoryError: where memory does not suffice for one sample of one prompt.
     """
     device = model.device
-    budget = batch_tokens or (CPU_BATCH_TOKENS if device.type == "cpu" else GPU_BATCH_TOKENS)
+    room = Room.of(model, batch_tokens)
     results: list[dict[int, list[int]]] = [{} for _ in requests]
     pending = sorted(
         (_Piece(i, range(len(request.samples))) for i, request in enumerate(requests) if len(request.samples)),
         key=lambda piece: -len(requests[piece.request].tokens),
     )
-    room = sampling.max_new_tokens + (thinking.max_tokens if thinking else 0)
+    new = sampling.max_new_tokens + (thinking.max_tokens if thinking else 0)
     while pending:
-        pending, batch = _next_batch(pending, requests, room, budget)
+        pending, batch = _next_batch(pending, requests, new, room)
         outputs = None
         try:
             parts = [
@@ -113,7 +113,7 @@ def generate(
             if device.type == "cuda":
                 torch.cuda.empty_cache()
             rows = sum(len(piece.places) for piece in batch)
-            budget = max(1, rows * (len(requests[batch[0].request].tokens) + room) // 2)
+            room = replace(room, tokens=max(1, rows * (len(requests[batch[0].request].tokens) + new) // 2))
             pending = batch + pending
             continue
         for piece, output in zip(batch, outputs, strict=True):
@@ -140,13 +140,14 @@ class _Piece:
 
 
 def _next_batch(
-    pending: list[_Piece], requests: Sequence[Request], room: int, budget: int
+    pending: list[_Piece], requests: Sequence[Request], new: int, room: Room
 ) -> tuple[list[_Piece], list[_Piece]]:
-    """What is left, and the longest pending prompts that fit the budget together; at least one sample of one."""
-    most = max(1, budget // (len(requests[pending[0].request].tokens) + room))
+    """What is left, and the longest pending prompts that there is room for together; at least one sample of one."""
+    length = len(requests[pending[0].request].tokens)
+    most, prompts = room.most(length, new), room.prompts(length)
     rows, batch = 0, []
     for piece in pending:
-        if rows + len(piece.places) > most:
+        if rows + len(piece.places) > most or len(batch) == prompts:
             break
         rows += len(piece.places)
         batch.append(piece)

@@ -22,6 +22,8 @@ _PROBE = 256
 """Tokens of a row that tell whether most scores are -inf."""
 _BLOCK = 1 << 19
 """Elements of a block of rows whose noise is made at once; intermediate results then stay in the processor's cache."""
+_ROWS = 1 << 22
+"""Scores that are selected from at once: the selection's copies take five times their memory."""
 
 
 def no_distribution(scores: Tensor) -> Tensor:
@@ -47,6 +49,15 @@ def draw(scores: Tensor, keys: Tensor, top_p: float = 1.0, temperature: float = 
     Returns:
         int64 ``[distributions, rows]`` token ids.
     """
+    size = max(1, _ROWS // scores.shape[-1])
+    if len(scores) <= size:
+        return _draw(scores, keys, top_p, temperature, top_k)
+    blocks = [slice(start, start + size) for start in range(0, len(scores), size)]
+    return torch.cat([_draw(scores[block], keys[block], top_p, temperature, top_k) for block in blocks])
+
+
+def _draw(scores: Tensor, keys: Tensor, top_p: float, temperature: float, top_k: int) -> Tensor:
+    """``draw`` of a block of distributions."""
     if temperature != 1.0:
         scores = scores / temperature
     if scores.dtype in (torch.float16, torch.bfloat16):

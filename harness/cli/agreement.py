@@ -18,6 +18,7 @@ from rich.table import Table
 from ...core.constants import RESAMPLES
 from ...core.errors import DetoxbenchError
 from ...core.files import safe_name
+from ...core.progress import Stages
 from ...core.scorers import Scorer
 from ...core.scorers.agreement import FIGURES
 from ...core.scorers.agreement import agreement as figures_of
@@ -52,13 +53,15 @@ def agreement(
     runs = sources.read([file], lang)
     loaded = sources.load(scorer, runs, archive=archive, offline=offline, on_unsupported=on_unsupported)
     found = []
+    progress = _progress(runs[0].parts, loaded)
     for part in runs[0].parts:
-        columns = {spec: _column(part, one, runs[0].label) for spec, one in loaded}
+        columns = {spec: _column(part, one, progress) for spec, one in loaded}
         for (first, one), (second, other) in itertools.combinations(loaded, 2):
             for tag in sorted({prompt.lang for prompt in part.prompts}):
                 pair = _compare(part, tag, columns[second], columns[first], resamples)
                 about = {"reference": _about(one, columns[first][0]), "scorer": _about(other, columns[second][0])}
                 found.append({"lang": tag, **about, **pair})
+    progress.close(well=True)
     for spec, one in loaded:
         if isinstance(one, Scorer) and one.missing:
             typer.echo(
@@ -76,14 +79,21 @@ def _about(scorer: Any, attribute: str) -> dict[str, str]:
     return {"name": scorer.name, "version": scorer.version, "attribute": attribute}
 
 
-def _column(part: Any, scorer: Any, label: str) -> tuple[str, np.ndarray]:
+def _progress(parts: Any, loaded: Any) -> Stages:
+    """Of all texts under all scorers."""
+    from ...tasks import rescore
+
+    return Stages("scoring", rescore.work(parts, [one for _, one in loaded], "none", prompts=False))
+
+
+def _column(part: Any, scorer: Any, progress: Stages) -> tuple[str, np.ndarray]:
     """The first attribute, and its scores [texts], NaN where there is none."""
     from ...tasks import measure, rescore
 
     if isinstance(scorer, rescore.GivenScores):
         found = scorer.of(part)
     else:
-        found = measure.score(scorer, part.prompts, part.generations, progress=label)
+        found = measure.score(scorer, part.prompts, part.generations, progress=progress)
     attribute = scorer.attributes[0]
     return attribute, np.array([math.nan if one is None else one for one in found.scores[attribute]], dtype=float)
 

@@ -95,7 +95,7 @@ def _fit(name: str, given: dict[str, Any]) -> None:
         )
         texts[PAIRS] = options.paired(given[PAIRS], names, given["lang"])
     more = {"append": given["append"]} if _appends(name) else {}
-    made = fit.run(
+    made = fit.make(
         given["pretrained"], given["out"], texts=texts, settings=settings, revision=given["revision"],
         device=given["device"], **more,
     )  # fmt: skip

@@ -19,6 +19,7 @@ from ...core.constants import FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError
 from ...core.files import safe_name
 from ...core.metrics import METRICS
+from ...core.progress import Stages
 from ...core.scorers import Scorer
 from ...core.scorers.refusals import EMPTY
 from ..reporting.rows import MACRO, macro_row, shown, task_row
@@ -66,14 +67,15 @@ def score(
     missing = False
     nothing: list[tuple[str, str, str]] = []
     try:
-        shared = {id(part): _judged(part, run, fluency_model) for run in runs for part in run.parts}
-        for spec, one in loaded:
-            for run in runs:
-                path, reason = _score(run, spec, one, shared, out, fluency_model, prompts)
-                written.append(path)
-                if reason is not None and not (isinstance(one, Scorer) and one.missing):
-                    nothing.append((run.label, one.name, reason))
-            missing |= _missing(spec, one, out)
+        with _progress(runs, loaded, fluency_model, prompts) as progress:
+            shared = {id(part): _judged(part, fluency_model, progress) for run in runs for part in run.parts}
+            for spec, one in loaded:
+                for run in runs:
+                    path, reason = _score(run, spec, one, shared, out, fluency_model, prompts, progress)
+                    written.append(path)
+                    if reason is not None and not (isinstance(one, Scorer) and one.missing):
+                        nothing.append((run.label, one.name, reason))
+                missing |= _missing(spec, one, out)
     except KeyboardInterrupt:
         typer.echo(
             "detoxbench: stopped; what was answered is in the archive: run the same command again to go on", err=True
@@ -104,14 +106,22 @@ def _announce(run: Source) -> None:
             )
 
 
-def _judged(part: Any, run: Source, fluency_model: str) -> tuple[Any, dict[str, float]]:
+def _progress(runs: Sequence[Source], loaded: Sequence[tuple[str, Any]], fluency_model: str, prompts: bool) -> Stages:
+    """Of all files under all scorers."""
     from ...tasks import rescore
 
-    return rescore.judged(part, fluency_model, progress=run.label)
+    parts = [part for run in runs for part in run.parts]
+    return Stages("scoring", rescore.work(parts, [one for _, one in loaded], fluency_model, prompts=prompts))
+
+
+def _judged(part: Any, fluency_model: str, progress: Stages) -> tuple[Any, dict[str, float]]:
+    from ...tasks import rescore
+
+    return rescore.judged(part, fluency_model, progress=progress)
 
 
 def _score(
-    run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str, prompts: bool
+    run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str, prompts: bool, progress: Stages
 ) -> tuple[Path, str | None]:
     """One run under one scorer: its results file, and, where not one text that is not empty got a score, why."""
     from ...tasks import rescore
@@ -120,7 +130,7 @@ def _score(
     outputs, rows, reasons = [], [], []
     for part in run.parts:
         start = time.perf_counter()
-        with_prompts, found = rescore.scored(part, scorer, prompts=prompts, progress=run.label)
+        with_prompts, found = rescore.scored(part, scorer, prompts=prompts, progress=progress)
         judged, seconds = shared[id(part)]
         seconds = {**seconds, "scoring": round(time.perf_counter() - start, 3)}
         teachers = run.model.trained_with if run.model else ()

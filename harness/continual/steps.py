@@ -147,7 +147,7 @@ class Steps:
             )
         # The embedded model is small enough for the processor.
         device = "cpu" if self.spec.model == MINI else self.spec.model_args.get("device")
-        self.fit.run(
+        self.fit.make(
             self.spec.model, folder, texts=self.fit.of_its_sides(texts), settings=self._settings(seed),
             revision=self.spec.model_args.get("revision"), device=device, **more,
         )  # fmt: skip

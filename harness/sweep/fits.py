@@ -112,7 +112,7 @@ def make(pretrained: str, made: Mapping[str, Any], options: Mapping[str, Any], t
     """
     fit = fit_of(made["method"])
     found = {side: Texts([str(path)], side) for side in SIDES if (path := texts / f"{side}.jsonl").is_file()}
-    fit.run(
+    fit.make(
         pretrained, folder, texts=fit.of_its_sides(found), settings=fit.settings(**options), revision=made["revision"],
         device="cpu" if pretrained == MINI else device, **growing(made["method"]),
     )  # fmt: skip

@@ -56,6 +56,7 @@ def fit(
             path = out / NAMES[side]
             fit_expert(model, tokenizer, texts, out, NAMES[side], settings, checkpoint_steps)
             made[NAMES[side]] = path
+            del model  # the next one is loaded in its place, not beside it
     return made
 
 

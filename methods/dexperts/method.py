@@ -16,6 +16,7 @@ from .. import base
 from ..guidance.nucleus import nucleus
 from ..guidance.rows import by_rows
 from ..loading import load_beside, missing_artifact
+from ..needs import each_side
 from .imports import IMPORTER
 from .settings import Settings
 
@@ -61,6 +62,7 @@ FIT = base.Fit(
         base.Artifact("antiexpert", "the base model fine-tuned on toxic text", "toxic"),
     ),
     settings=Settings,
+    cost=each_side,
     grows=base.Growth("retrain"),
     mini=base.Mini(
         {

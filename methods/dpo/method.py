@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from .. import base
 from ..loading import missing_artifact
 from ..merging.reweighted import Reweighted
+from ..needs import finetuning
 from .settings import NAME, Settings
 
 ABOUT = base.About(
@@ -69,6 +70,7 @@ FIT = base.Fit(
     run=run,
     artifacts=(base.Artifact(NAME, "the base model after preference optimization", "both"),),
     settings=Settings,
+    cost=finetuning,
     needs=("toxic", "nontoxic"),
     pairs=True,
     grows=base.Growth("retrain"),

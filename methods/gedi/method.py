@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel
 from .. import base
 from ..guidance.rows import by_rows
 from ..loading import beside, missing_artifact, same_vocabulary, spread
+from ..needs import FLOAT, Needs, Size, finetuning
 from .classes import KIND, ClassModel
 from .settings import Settings
 
@@ -60,12 +62,20 @@ def run(
     return base.Made({KIND: path}, [row])
 
 
+def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
+    """Of the class model; where it is not the base model, that is held beside."""
+    other = settings.class_pretrained and Size.of(settings.class_pretrained)
+    found = finetuning(other or size, texts, settings)
+    return replace(found, memory=found.memory + size.parameters * FLOAT) if other else found
+
+
 FIT = base.Fit(
     name="gedi",
     summary="A class-conditional LM OUT/class_model, from texts of both sides after their control codes, for GeDi.",
     run=run,
     artifacts=(base.Artifact(KIND, "an LM that reads a text after the code of its class", "both"),),
     settings=Settings,
+    cost=cost,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
     mini=base.Mini({"epochs": 1, "max_steps": 80, "learning_rate": 1e-3, "batch_size": 8, "block_size": 32}),

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from .. import base
 from ..loading import missing_artifact
 from ..merging.reweighted import Reweighted
+from ..needs import finetuning
 from ..training.settings import FitSettings
 from .settings import DEFAULTS, NAME
 
@@ -56,6 +57,7 @@ FIT = base.Fit(
     run=run,
     artifacts=(base.Artifact(NAME, "the base model trained to find toxic text less likely", "toxic"),),
     settings=FitSettings,
+    cost=finetuning,
     defaults=DEFAULTS,
     takes=("toxic",),
     needs=("toxic",),

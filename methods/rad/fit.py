@@ -75,7 +75,7 @@ def fit(
             return path
         with work.work_folder(out, KIND, made_with) as folder:
             torch.manual_seed(settings.seed)
-            made = RewardModel.from_causal_lm(model, tokenizer)
+            made = RewardModel.from_causal_lm(model, tokenizer, take=True)
 
             def loss(some: Sequence[Row]) -> Tensor:
                 ids, mask = padded([row.tokens for row in some], made.device)

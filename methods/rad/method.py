@@ -19,6 +19,7 @@ from ..guidance.candidates import Candidates
 from ..guidance.scoring import guide, toxicity
 from ..guidance.written import Written
 from ..loading import beside, missing_artifact, same_vocabulary, spread, tokenizer_of, vocab_size
+from ..needs import Needs, Size, finetuning
 from .reward_model import KIND, RewardModel
 from .settings import Settings
 
@@ -56,12 +57,19 @@ def run(
     return base.Made({KIND: path}, [row])
 
 
+def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
+    """Of the reward model, that may be another one than the base model."""
+    other = settings.reward_pretrained and Size.of(settings.reward_pretrained)
+    return finetuning(other or size, texts, settings)
+
+
 FIT = base.Fit(
     name="rad",
     summary="A reward model OUT/reward_model, that says how toxic a text is after each of its tokens, for RAD.",
     run=run,
     artifacts=(base.Artifact(KIND, "a causal LM's body with a linear head: toxicity after each token", "both"),),
     settings=Settings,
+    cost=cost,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
     mini=base.Mini(

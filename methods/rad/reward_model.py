@@ -39,8 +39,15 @@ class RewardModel(nn.Module):
         self.body, self.head, self.tokenizer = body, head, tokenizer
 
     @classmethod
-    def from_causal_lm(cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None) -> RewardModel:
+    def from_causal_lm(
+        cls, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None, *, take: bool = False
+    ) -> RewardModel:
         """A copy of a causal LM's body with a fresh head that says 0.5, to be trained.
+
+        Args:
+            model: the causal LM.
+            tokenizer: see the class.
+            take: its body itself, not a copy: it is of no use afterwards.
 
         Raises:
             DetoxbenchError: where the architecture does not keep its body apart.
@@ -51,7 +58,8 @@ class RewardModel(nn.Module):
         head = nn.Linear(output.weight.shape[1], 1)
         nn.init.zeros_(head.weight)
         nn.init.constant_(head.bias, 0.5)
-        return cls(copy.deepcopy(model.base_model), head.to(model.device, model.dtype), tokenizer)
+        body = model.base_model if take else copy.deepcopy(model.base_model)
+        return cls(body, head.to(model.device, model.dtype), tokenizer)
 
     @property
     def config(self) -> Any:

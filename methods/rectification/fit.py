@@ -92,7 +92,7 @@ def fit_value_model(chain: Chain, out: Path, checkpoint_steps: int = 500) -> Non
         trajectories = _stage(folder / "trajectories.jsonl", lambda: chain.select(scored, own))
         facts = _facts(scored, trajectories)
         torch.manual_seed(chain.settings.training.seed)
-        value_model = ValueModel.from_causal_lm(chain.model.float())
+        value_model = ValueModel.from_causal_lm(chain.model.float(), take=True)
         rows = [Trajectory(row["tokens"], row["reward"]) for row in trajectories]
         facts["loss"] = sarsa.train(value_model, rows, chain.settings.training, folder, checkpoint_steps)
         value_model.save(out / NAME, trained=work.trained(made_with, **facts))

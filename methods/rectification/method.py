@@ -16,6 +16,7 @@ from ...core import mini
 from .. import base
 from ..guidance.rows import by_rows
 from ..loading import beside, missing_artifact, same_vocabulary, spread
+from ..needs import FLOAT, STATE, Needs, Size
 from .imports import IMPORTER
 from .settings import FitSettings
 from .value_model import ValueModel
@@ -82,12 +83,23 @@ def run(
     return base.Made({VALUE_MODEL: path}, rows)
 
 
+def cost(size: Size, texts: Mapping[str, Any], settings: FitSettings) -> Needs:
+    """Of body and Q head. The rows of tokens that the texts do not have are not trained, in neither of them; the whole
+    head comes up when it is written."""
+    weights, table, head = (
+        FLOAT * count for count in (size.parameters, size.vocab * size.dim, 2 * size.dim * size.vocab)
+    )
+    trained = 0 if settings.training.head_only else STATE * max(0, weights - table)
+    return Needs(weights + max(trained, 2 * head), weights + head)
+
+
 FIT = base.Fit(
     name="rectification",
     summary="A value model OUT/value_model: prompts from the texts, their continuations, a scorer's rewards, SARSA.",
     run=run,
     artifacts=(base.Artifact(VALUE_MODEL, "a body and a Q head: how toxic a text ends after each token", "both"),),
     settings=FitSettings,
+    cost=cost,
     grows=base.Growth("retrain"),
     mini=base.Mini(
         {

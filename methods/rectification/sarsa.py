@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -20,10 +20,12 @@ from torch import Tensor, nn
 
 from ...core.files import replacing
 from ..training import work
+from ..training.pace import Pace
+from ..training.used_rows import Places, embedding_rows, output_rows
 from .settings import Training
 from .value_model import ValueModel
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT = "sarsa.safetensors"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def loss(
     rewards: Tensor,
     gamma: float,
     trace: float = 0.0,
+    places: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """The squared error of all taken actions, summed, over the number of tokens (first ones included, as published).
 
@@ -74,10 +77,12 @@ def loss(
         rewards: ``[batch]``, of the last tokens.
         gamma: discount.
         trace: see ``Training``.
+        places: of tokens among the outputs of both heads; by default a token's own.
     """
     with torch.set_grad_enabled(torch.is_grad_enabled() and any(p.requires_grad for p in model.body.parameters())):
         states = model.states(ids, mask)[:, :-1]
     actions, valid = ids[:, 1:], mask[:, 1:].bool()
+    actions = actions if places is None else places(actions)
     values = action_values(model.head, states, actions)
     with torch.no_grad():
         following = action_values(target, states, actions).mul_(gamma).clamp_(-1.0, 0.0)
@@ -119,6 +124,8 @@ def train(
 ) -> float:
     """Train a value model in place; an interrupted training goes on from its checkpoint with the same result.
 
+    What tokens no trajectory has keep their embeddings and the outputs of the head: they are left out of the training.
+
     Args:
         model: fresh, from ``ValueModel.from_causal_lm``.
         trajectories: in any order.
@@ -129,7 +136,27 @@ def train(
     Returns:
         The mean loss of the last epoch's steps.
     """
-    state = _State(model, settings, folder)
+    places = Places(_tokens(trajectories, model.device), model.head[2].out_features)
+    model.body.requires_grad_(not settings.head_only)
+    with embedding_rows(model.body.get_input_embeddings(), places), output_rows(model.head[2], places):
+        return _train(model, trajectories, settings, folder, checkpoint_steps, places)
+
+
+def _tokens(trajectories: Sequence[Trajectory], device: torch.device) -> Tensor:
+    """All that are read, the one that fills up among them."""
+    return torch.tensor(sorted({0, *(token for one in trajectories for token in one.tokens)}), device=device)
+
+
+def _train(
+    model: ValueModel,
+    trajectories: Sequence[Trajectory],
+    settings: Training,
+    folder: Path | None,
+    checkpoint_steps: int,
+    places: Places,
+) -> float:
+    """``train`` of a model that has the used rows alone."""
+    state = _State(model, settings, folder, places)
     per_epoch = -(-len(trajectories) // settings.batch_size)
     total = per_epoch * settings.epochs
     model.train()
@@ -139,6 +166,7 @@ def train(
         torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []),
         work.bar(total=total, initial=state.step, desc="value model", unit="step") as bar,
     ):
+        pace = Pace("value model", total, state.step)
         while state.step < total:
             epoch, at = divmod(state.step, per_epoch)
             # Order and dropout depend on seed and step alone, so that a resumed training is the same training.
@@ -148,6 +176,7 @@ def train(
             if settings.lr_scheduler_type == "linear":
                 state.set_learning_rate(settings.learning_rate * (1 - state.step / total))
             found = state.update(*collate([trajectories[row] for row in rows], model.device))
+            pace.update()
             if epoch == settings.epochs - 1:
                 state.losses += found
             bar.set_postfix(loss=f"{found:.4f}", refresh=False)
@@ -161,12 +190,11 @@ def train(
 class _State:
     """Everything that changes while training: written as one safetensors file, at once."""
 
-    def __init__(self, model: ValueModel, settings: Training, folder: Path | None):
-        self.model, self.settings = model, settings
+    def __init__(self, model: ValueModel, settings: Training, folder: Path | None, places: Places):
+        self.model, self.settings, self.places = model, settings, places
         self.path = None if folder is None else folder / CHECKPOINT
         self.target = copy.deepcopy(model.head).requires_grad_(False)
         self.step, self.losses = 0, 0.0
-        model.body.requires_grad_(not settings.head_only)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=0.0)
         if self.path is not None and self.path.is_file():
@@ -177,7 +205,8 @@ class _State:
             group["lr"] = rate
 
     def update(self, ids: Tensor, mask: Tensor, rewards: Tensor) -> float:
-        error = loss(self.model, self.target, ids, mask, rewards, self.settings.gamma, self.settings.trace)
+        gamma, trace = self.settings.gamma, self.settings.trace
+        error = loss(self.model, self.target, ids, mask, rewards, gamma, trace, self.places)
         self.optimizer.zero_grad(set_to_none=True)
         error.backward()
         self.optimizer.step()
@@ -193,7 +222,7 @@ class _State:
         for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
         facts = {"step": self.step, "losses": self.losses, **self.settings.recorded()}
-        held = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with replacing(self.path) as partial:
             save_file(held, partial, {"state": json.dumps(facts)})
 

@@ -29,6 +29,16 @@ def q_head(dim: int, vocab: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, vocab))
 
 
+def fresh_head(dim: int, vocab: int) -> nn.Sequential:
+    """A Q head to be trained. A token that no trajectory takes keeps the value 0: nothing is known against it."""
+    head = q_head(dim, 1)
+    last = nn.utils.skip_init(nn.Linear, 2 * dim, vocab, device="meta")
+    # Zeros that nothing is written to take no memory.
+    last.weight, last.bias = nn.Parameter(torch.zeros(vocab, 2 * dim)), nn.Parameter(torch.zeros(vocab))
+    head[2] = last
+    return head
+
+
 class ValueModel(nn.Module):
     """Called like a causal LM; its ``logits`` are the values ``Q(s_t, w)`` of every next token w, in about [-1, 0].
 
@@ -43,8 +53,12 @@ class ValueModel(nn.Module):
         self.head = head
 
     @classmethod
-    def from_causal_lm(cls, model: PreTrainedModel) -> ValueModel:
+    def from_causal_lm(cls, model: PreTrainedModel, *, take: bool = False) -> ValueModel:
         """A copy of a causal LM's body with a fresh Q head, to be trained.
+
+        Args:
+            model: the causal LM.
+            take: its body itself, not a copy: it is of no use afterwards.
 
         Raises:
             DetoxbenchError: where the architecture does not keep its body apart.
@@ -53,12 +67,8 @@ class ValueModel(nn.Module):
         if model.base_model is model or output is None:
             raise DetoxbenchError(f"a {model.config.model_type} model has no body apart from its head")
         vocab, dim = output.weight.shape
-        body = copy.deepcopy(model.base_model)
-        head = q_head(dim, vocab)
-        # A token that no trajectory takes keeps the value 0: nothing is known against it.
-        nn.init.zeros_(head[2].weight)
-        nn.init.zeros_(head[2].bias)
-        return cls(body, head.to(output.weight.device, output.weight.dtype))
+        body = model.base_model if take else copy.deepcopy(model.base_model)
+        return cls(body, fresh_head(dim, vocab).to(output.weight.device, output.weight.dtype))
 
     @property
     def config(self) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...core.errors import DetoxbenchError
 from ..declaration import Artifact, Fit, Growth, Made, Mini
+from ..needs import Needs, Size, finetuning
 from .settings import AUTO, MERGED, PART, Settings
 
 
@@ -42,12 +43,18 @@ def run(
     return Made(made, rows, {"coefficient": f"{merged:.6g}"}, [note])
 
 
+def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
+    """Of the parts, each trained on its share of the texts, and of the merged model."""
+    return finetuning(size, texts, settings, settings.splits + settings.merge)
+
+
 FIT = Fit(
     name="task_vector",
     summary="Split-merge: models OUT/part_0, … fine-tuned on parts of the toxic texts, and OUT/model, their negation.",
     run=run,
     artifacts=(Artifact(PART, "the base model fine-tuned on a part of the toxic text", "toxic", numbered=True),),
     settings=Settings,
+    cost=cost,
     takes=("toxic",),
     needs=("toxic",),
     held_out=("nontoxic",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from ...core.errors import DetoxbenchError, missing_extra
 from .. import artifacts
 from . import progress, work
 from .loss import BLOCK, IGNORED, body_and_head, mean_loss, total_loss
+from .pace import Pace
 from .settings import Settings
 from .texts import Text
 
@@ -209,12 +211,20 @@ def train(
         last_whole(folder)  # removes what is not whole
     _wait()
     trainer = _Trainer(
-        model=trained, args=arguments, train_dataset=rows, data_collator=collate, callbacks=[Whole(folder)]
+        model=trained,
+        args=arguments,
+        train_dataset=rows,
+        data_collator=collate,
+        callbacks=[Whole(folder), Paced(name)],
     )
     trainer.sign = -1.0 if ascent else 1.0
     if processes() == 1 and device_batch * settings.block_size * model.config.get_text_config().vocab_size > BLOCK:
         trainer.parts = body_and_head(trained)
     trainer.train(resume_from_checkpoint=last_whole(folder))
+    trained.zero_grad(set_to_none=True)
+    # Trainer and optimizer hold each other, and with them twice the model's memory.
+    del trainer
+    gc.collect()
     if settings.lora_rank:
         trained = trained.merge_and_unload()
     trained.config.use_cache = cache
@@ -253,6 +263,20 @@ class _Trainer(Trainer):
             model, inputs, return_outputs=return_outputs, num_items_in_batch=num_items_in_batch
         )
         return (found[0] * self.sign, found[1]) if return_outputs else found * self.sign
+
+
+class Paced(TrainerCallback):
+    """Says how long the training takes."""
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.pace = Pace(self.name, state.max_steps, state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if rank() == 0:
+            self.pace.update()
 
 
 class Whole(TrainerCallback):

@@ -23,6 +23,7 @@ from ...core.errors import DetoxbenchError
 from ...core.files import replacing
 from .. import settings
 from . import progress, work
+from .pace import Pace
 
 CHECKPOINT = "checkpoint.safetensors"
 Loss = Callable[[Sequence[Any]], Tensor]
@@ -110,9 +111,11 @@ def train(
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         work.bar(total=state.total, initial=state.step, desc=how.name, unit="step") as bar,
     ):
+        pace = Pace(how.name, state.total, state.step)
         while state.step < state.total and not state.stopped:
             model.train()
             found = state.update(loss)
+            pace.update()
             bar.set_postfix(loss=f"{found:.4f}", refresh=False)
             bar.update()
             if held_out and how.patience and (state.step % state.per_epoch == 0 or state.step == state.total):
@@ -212,7 +215,7 @@ class _State:
         for number, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in moments.items()}
         facts = {"step": self.step, "best": self.best, "worse": self.worse}
-        held = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+        held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with replacing(self.path) as partial:
             save_file(held, partial, {"state": json.dumps(facts)})
 

@@ -288,3 +288,22 @@ def test_beams_go_to_transformers(folder):
     first = ask(model, PROMPTS[:1], k=2, num_beams=2)
     assert ask(make(folder), PROMPTS[:1], k=2, num_beams=2) == first
     assert run_of(model)["sampling"]["num_beams"] == 2
+
+
+def test_an_automatic_batch_is_bounded_by_bytes_on_a_processor(folder, monkeypatch):
+    """lm-eval's own search would go on until memory ran out, which there ends the process."""
+    lm = make(folder, batch_size="auto", max_batch_size=64)
+    calls = []
+    monkeypatch.setattr(type(lm), "_model_call", lambda *_, **__: calls.append(1))
+    vocab = lm.model.config.vocab_size
+    assert lm._detect_batch_size() == min(64, (1 << 27) // (vocab * 4 * lm.max_length))
+    monkeypatch.setattr("detoxbench.core.sampling.room.SCORE_BYTES", {"cpu": vocab * 4 * 9})
+    assert lm._detect_batch_size([None, ("", [1, 2], [3])], 1) == 3
+    assert lm._detect_batch_size([("", [1] * 60, [3] * 60)]) == 1
+    assert calls == []
+
+
+def test_likelihoods_with_an_automatic_batch_are_those_without(folder):
+    asked = [Instance("loglikelihood", {}, (prompt, " again"), 0) for prompt in PROMPTS]
+    one, auto = (make(folder, batch_size=size).loglikelihood(asked, disable_tqdm=True) for size in (1, "auto"))
+    assert [value for value, _ in auto] == pytest.approx([value for value, _ in one], rel=1e-5)

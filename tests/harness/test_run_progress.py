@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from detoxbench.harness.progress import EVERY, Progress
+from detoxbench.core.progress import EVERY
+from detoxbench.harness.progress import Progress
 from detoxbench.harness.sweep.engines import last_bar
 
 

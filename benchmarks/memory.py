@@ -1,0 +1,134 @@
+"""Peak memory and time with a large vocabulary, where scores of tokens, not weights, are the largest tensors.
+
+    python benchmarks/memory.py                            # a tiny random model of 262,144 tokens
+    python benchmarks/memory.py --pretrained FOLDER        # a model of your own
+    python benchmarks/memory.py --python OTHER/bin/python  # the same with another version, for a table of both
+
+Each stage runs in a process of its own. Its peak is the kernel's (``VmHWM``), with imports and weights, which are
+stages of their own too, to be subtracted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+PROMPTS, SAMPLES, TOKENS = 5, 25, 20
+STAGES = ("imports", "weights", "generation", "fluency", "experts", "value model")
+START = """
+import json, sys, time
+folder, out, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+texts = [json.loads(line)["text"] for line in open(out + "/toxic.jsonl")]
+from detoxbench.core.fluency import FluencyModel
+from detoxbench.core.sampling import Sampling, generate
+from detoxbench.core.sampling.engine import Request
+from detoxbench.harness.cli import main
+from transformers import AutoModelForCausalLM, AutoTokenizer
+import datasets, lm_eval.models.huggingface
+def load():
+    return AutoModelForCausalLM.from_pretrained(folder, dtype="auto").eval(), AutoTokenizer.from_pretrained(folder)
+def fit(*arguments):
+    sides = [part for side in ("toxic", "nontoxic") for part in ("--" + side, f"{out}/{side}.jsonl")]
+    sys.argv = ["detoxbench", "fit", *arguments, "--pretrained", folder, "--device", "cpu", *sides]
+    try:
+        main()
+    except SystemExit as error:
+        if error.code:
+            raise
+start = time.perf_counter()
+"""
+CODE = {
+    "imports": "",
+    "weights": "load()",
+    "generation": """
+model, tokenizer = load()
+start = time.perf_counter()
+asked = [Request(tokenizer(text)["input_ids"][:10], at, range(25)) for at, text in enumerate(texts[:count])]
+generate(model, asked, Sampling(max_new_tokens=20), eos=[])
+""",
+    "fluency": """
+before = [" ".join(text.split()[:6]) for text in texts[:count] for _ in range(25)]
+after = [" " + " ".join(text.split()[6:26]) for text in texts[:count] for _ in range(25)]
+FluencyModel(folder, device="cpu").score(before, after)
+""",
+    "experts": "fit('dexperts', '--out', out + '/experts', '--max-steps', '3', '--learning-rate', '1e-3')",
+    "value model": """
+fit('rectification', '--out', out + '/value', '--prompts', str(count), '--scorer', 'mini:reward', '--epochs', '1',
+    '--own-continuations', '60')
+""",
+}
+END = """
+seconds = time.perf_counter() - start
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps([int(peak) / 2**20, seconds]))
+"""
+
+
+def tiny(folder: Path) -> None:
+    """A random Gemma 3 of 4 layers x 256 and 262,144 words, and its tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
+
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", *rude(), *(f"w{number}" for number in range(262_144))][:262_144]
+    tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    named = {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>", "unk_token": "<unk>"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named).save_pretrained(folder)
+    torch.manual_seed(0)
+    Gemma3ForCausalLM(
+        Gemma3TextConfig(
+            vocab_size=len(words), hidden_size=256, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
+            num_key_value_heads=1, head_dim=64, max_position_embeddings=1024,
+        )
+    ).bfloat16().save_pretrained(folder)  # fmt: skip
+
+
+def rude() -> list[str]:
+    return "you are an idiot stupid moron shut up and thank our kind teacher for a lovely day".split()
+
+
+def texts(folder: Path) -> None:
+    """Texts of both sides: words of the tiny model, which are tokens of any other too."""
+    words = rude()
+    for side, own in (("toxic", words[:8]), ("nontoxic", words[8:])):
+        rows = [" ".join(own[(at * place + at + place) % len(own)] for place in range(40)) for at in range(120)]
+        (folder / f"{side}.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+
+
+def measured(python: str, stage: str, model: str, folder: Path, prompts: int) -> tuple[float, float]:
+    """Peak in GiB, and seconds."""
+    code = START + CODE[stage] + END
+    done = subprocess.run([python, "-c", code, model, str(folder), str(prompts)], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{stage}: {done.stderr[-2000:]}")
+    peak, seconds = json.loads(done.stdout.splitlines()[-1])
+    return peak, seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pretrained", help="a model's folder; by default a tiny random one is made")
+    parser.add_argument("--prompts", type=int, default=PROMPTS)
+    parser.add_argument("--python", default=sys.executable, help="of another version's environment")
+    parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
+    given = parser.parse_args()
+    print("| stage | peak, GiB | seconds |\n| --- | ---: | ---: |", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        texts(folder)
+        if given.pretrained is None:
+            tiny(folder / "model")
+        for stage in given.stages:
+            peak, seconds = measured(
+                given.python, stage, given.pretrained or str(folder / "model"), folder, given.prompts
+            )
+            print(f"| {stage} | {peak:.2f} | {seconds:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
