@@ -129,6 +129,8 @@ METRICS = Registry(
         "toxicity_probability": "detoxbench.core.metrics.toxicity:TOXICITY_PROBABILITY",
         "toxic_fraction": "detoxbench.core.metrics.toxicity:TOXIC_FRACTION",
         "average_toxicity": "detoxbench.core.metrics.toxicity:AVERAGE_TOXICITY",
+        "toxic_fraction_in_language": "detoxbench.core.metrics.toxicity:TOXIC_FRACTION_IN_LANGUAGE",
+        "average_toxicity_in_language": "detoxbench.core.metrics.toxicity:AVERAGE_TOXICITY_IN_LANGUAGE",
         "expected_max_toxicity_at_5": "detoxbench.core.metrics.toxicity:AT_5",
         "expected_max_toxicity_at_10": "detoxbench.core.metrics.toxicity:AT_10",
         "expected_max_toxicity_at_16": "detoxbench.core.metrics.toxicity:AT_16",

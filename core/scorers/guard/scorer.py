@@ -117,8 +117,9 @@ class GuardScorer(Scorer):
 
     @property
     def validity(self) -> Mapping[str, Any]:
-        """What was measured with this preset."""
-        return self.preset.validity
+        """What was measured with this preset; figures of another model say nothing of this one."""
+        other = self.preset.measured_with
+        return self.preset.figures if other is None or other == self._model else {}
 
     @cached_property
     def name(self) -> str:  # type: ignore[override]
