@@ -73,6 +73,7 @@ SCORERS = Registry(
         "detoxify": "detoxbench.core.scorers.detoxify:DetoxifyScorer",
         "perspective": "detoxbench.core.scorers.perspective:PerspectiveScorer",
         "openai_moderation": "detoxbench.core.scorers.openai_moderation:OpenAIModerationScorer",
+        "azure": "detoxbench.core.scorers.azure:AzureScorer",
         "judge": "detoxbench.core.scorers.judge:JudgeScorer",
         "calibrated": "detoxbench.core.scorers.calibration:CalibratedScorer",
         "mean": "detoxbench.core.scorers.ensemble:MeanScorer",

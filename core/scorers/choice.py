@@ -64,6 +64,28 @@ def validated() -> dict[str, tuple[Preset, str, str | None]]:
     return found
 
 
+def others(languages: Iterable[str], but: str, most: int = 3) -> list[str]:
+    """Names of presets for texts in these languages, the measured ones first: of each at most one, its first.
+
+    Args:
+        languages: BCP-47 tags.
+        but: the scorer that was chosen instead.
+        most: names.
+    """
+    wanted = {tag.split("-")[0].lower() for tag in languages}
+    found: list[tuple[bool, str]] = []
+    known: list[tuple[str, Preset]] = list(classifiers().items())
+    known += [(next(iter(one.variants)), one) for one in guards().values() if one.variants and one.served_only is None]
+    for name, preset in known:
+        if name != but and (preset.languages is None or wanted <= set(preset.languages)):
+            found.append((not preset.figures, name))
+    return [f"{name} (unmeasured)" if unmeasured else name for unmeasured, name in sorted(found, key=_first)[:most]]
+
+
+def _first(found: tuple[bool, str]) -> bool:
+    return found[0]
+
+
 def best(languages: Iterable[str], *, at_hand: Callable[[str, str | None], bool] = cached) -> Choice:
     """The scorer for texts in these languages where the user names none.
 

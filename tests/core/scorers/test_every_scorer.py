@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import test_azure
 import test_openai
 import tiny
 import tiny_guards
@@ -53,6 +54,10 @@ def spec(request, tmp_path, serve):
         return "mean:mini+mini:reward"
     if name == "perspective":
         return f"perspective:qps=1000,endpoint={serve().url},backoff=0.001"
+    if name == "azure":
+        http = request.getfixturevalue("server")
+        http.answers[test_azure.PATH] = test_azure.analyse
+        return f"azure:http://127.0.0.1:{http.server_address[1]},attempts=2,backoff=0.001"
     if name in ("openai_moderation", "judge"):
         http = request.getfixturevalue("server")
         url = f"http://127.0.0.1:{http.server_address[1]}/v1"
