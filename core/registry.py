@@ -70,6 +70,7 @@ SCORERS = Registry(
         "ngram": "detoxbench.core.scorers.ngram:NgramScorer",
         "hf": "detoxbench.core.scorers.hf:HFScorer",
         "guard": "detoxbench.core.scorers.guard.scorer:GuardScorer",
+        "served_guard": "detoxbench.core.scorers.guard.served:ServedGuardScorer",
         "detoxify": "detoxbench.core.scorers.detoxify:DetoxifyScorer",
         "perspective": "detoxbench.core.scorers.perspective:PerspectiveScorer",
         "openai_moderation": "detoxbench.core.scorers.openai_moderation:OpenAIModerationScorer",
