@@ -2,6 +2,7 @@
 
 import pytest
 import tiny
+import tiny_guards
 import yaml
 from pydantic import ValidationError
 
@@ -66,6 +67,14 @@ def test_every_preset_says_which_commit_and_what_was_checked():
     assert len(commits) - len(unverified) >= 17
     for name in unverified:
         assert "revision" not in presets.named()[name]
+
+
+def test_figures_of_one_model_say_nothing_of_another(tmp_path):
+    rubric = presets.guards()["rubric"]
+    assert rubric.measured_with == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert rubric.figures["en"]["davidson"]["better_than_chance"] is False
+    tiny_guards.guard(tmp_path / "guard", "llama", tiny_guards.LLAMA3, "some-model")
+    assert scorers.load(f"guard:{tmp_path / 'guard'},preset=rubric").validity == {}
 
 
 def test_a_moving_revision_is_said_and_recorded(tmp_path, monkeypatch, caplog):
