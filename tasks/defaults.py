@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import cache
 
 from ..core.constants import AUTO, MINI
-from ..core.scorers.choice import best
+from ..core.scorers.choice import best, others
 from .options import NONE, Options
 from .prompts.base import Loaded
 
@@ -32,10 +32,13 @@ def chosen(options: Options, loaded: Loaded) -> Options:
     if options.scorer == AUTO:
         found["scorer"] = MINI
         if real:
-            choice = best(sorted({prompt.lang for prompt in loaded.prompts}))
+            langs = sorted({prompt.lang for prompt in loaded.prompts})
+            choice = best(langs)
             found["scorer"] = choice.spec
             found["on_unsupported"] = options.on_unsupported or "nan"
-            _say(f"no scorer named: {choice}; detoxbench scorers lists others, stronger ones among them")
+            more = others(langs, choice.name)
+            larger = f"larger ones for these languages: {', '.join(more)}; " if more else ""
+            _say(f"no scorer named: {choice}; {larger}detoxbench scorers lists all")
     if options.fluency_model == AUTO:
         found["fluency_model"] = NONE if real else MINI
         if real:

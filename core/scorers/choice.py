@@ -10,6 +10,7 @@ from ..errors import DetoxbenchError
 from ..registry import SCORERS
 from ..validity.known import known, sentence
 from .presets import Preset, classifiers, guards, named
+from .presets.schema import pinned
 
 EMBEDDED = "ngram"
 """The scorer that comes with the package and knows real text."""
@@ -54,13 +55,35 @@ def cached(model: str, revision: str | None) -> bool:
 def validated() -> dict[str, tuple[Preset, str, str | None]]:
     """Name -> preset, model and revision, of all presets that were measured and run here."""
     found: dict[str, tuple[Preset, str, str | None]] = {
-        name: (one, one.model, one.revision) for name, one in classifiers().items() if one.validity
+        name: (one, one.model, pinned(one.revision)) for name, one in classifiers().items() if one.figures
     }
     for guard in guards().values():
         for name, variant in guard.variants.items():
-            if guard.validity and guard.served_only is None:
-                found[name] = (guard, variant.model, variant.revision)
+            if guard.figures and guard.served_only is None:
+                found[name] = (guard, variant.model, pinned(variant.revision))
     return found
+
+
+def others(languages: Iterable[str], but: str, most: int = 3) -> list[str]:
+    """Names of presets for texts in these languages, the measured ones first: of each at most one, its first.
+
+    Args:
+        languages: BCP-47 tags.
+        but: the scorer that was chosen instead.
+        most: names.
+    """
+    wanted = {tag.split("-")[0].lower() for tag in languages}
+    found: list[tuple[bool, str]] = []
+    known: list[tuple[str, Preset]] = list(classifiers().items())
+    known += [(next(iter(one.variants)), one) for one in guards().values() if one.variants and one.served_only is None]
+    for name, preset in known:
+        if name != but and (preset.languages is None or wanted <= set(preset.languages)):
+            found.append((not preset.figures, name))
+    return [f"{name} (unmeasured)" if unmeasured else name for unmeasured, name in sorted(found, key=_first)[:most]]
+
+
+def _first(found: tuple[bool, str]) -> bool:
+    return found[0]
 
 
 def best(languages: Iterable[str], *, at_hand: Callable[[str, str | None], bool] = cached) -> Choice:
@@ -84,7 +107,7 @@ def best(languages: Iterable[str], *, at_hand: Callable[[str, str | None], bool]
     for name, (preset, model, revision) in validated().items():
         supported = preset.languages is None or set(wanted) <= set(preset.languages)
         if supported and at_hand(model, revision):
-            choices.append(Choice(named()[name], name, preset.validity, wanted))
+            choices.append(Choice(named()[name], name, preset.figures, wanted))
     if EMBEDDED in SCORERS:
         scorer = SCORERS[EMBEDDED].from_spec("")
         if scorer.languages is None or set(wanted) & scorer.languages:

@@ -18,7 +18,8 @@ from ..files import local_name, sha256
 from ..folders import expanded
 from .base import Scorer, Scores, check_language
 from .classifier import WindowedClassifier, files_sha256, state_sha256
-from .hf import FILES, RUNNING, load_classifier
+from .hf import RUNNING, load_classifier
+from .hub import FILES
 from .spec import parse
 
 LANGUAGES = {

@@ -14,8 +14,10 @@ from ..errors import DetoxbenchError, unknown
 from ..files import local_name, sha256_text
 from ..folders import expanded
 from ..tokenizers import misfit
+from . import fitted
 from .base import Scorer, Scores, check_language
 from .classifier import ACTIVATIONS, WindowedClassifier, files_sha256
+from .hub import WORDS, check_weights, fetch, line_of
 from .refusals import EMPTY
 from .spec import one_of, parse
 
@@ -37,10 +39,6 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
 )  # fmt: skip
 DTYPES = ("float32", "bfloat16", "float16")
-FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-"""What is fetched from the hub: no weights that would be unpickled, and no code."""
-WORDS = tuple(pattern for pattern in FILES if pattern != "*.safetensors")
-"""What a tokenizer, and a configuration, is made of."""
 
 
 def positive(value: Any) -> int:
@@ -65,71 +63,6 @@ def _pinned(model: str) -> tuple[str, str | None]:
 
 RUNNING = {"device": str, "dtype": one_of(*DTYPES), "window": positive, "batch_tokens": positive}
 """Options that say how a classifier runs."""
-
-
-def fetch(
-    model: str, revision: str | None, patterns: Sequence[str] = FILES, kind: str = "hf"
-) -> tuple[Path, str | None]:
-    """The folder of a model, and its commit on the hub; None for a local one.
-
-    Args:
-        model: a folder, or a model on the hub.
-        revision: on the hub.
-        patterns: of the files that are fetched.
-        kind: of scorer, for messages.
-
-    Raises:
-        DetoxbenchError: if there is no such folder or model.
-    """
-    folder = expanded(model)
-    if folder.is_dir():
-        if revision is not None:
-            raise DetoxbenchError(
-                f"scorer '{kind}:{model}': revision={revision} is for models on the hub; this is a folder"
-            )
-        return folder, None
-    if model.startswith(("/", ".", "~")) or model.count("/") > 1:
-        raise DetoxbenchError(f"scorer '{kind}:{model}': there is no such folder; give a folder or a model on the hub")
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
-    except Exception as error:  # a dozen kinds, from no network to a gated model
-        raise DetoxbenchError(f"scorer '{kind}:{model}': cannot be fetched from the hub: {_line(error)}") from None
-    return folder, folder.name
-
-
-def check_weights(model: str, folder: Path, commit: str | None, kind: str = "hf") -> None:
-    """Refuse weights that would have to be unpickled.
-
-    Raises:
-        DetoxbenchError: without a configuration or safetensors, with the revision that has them if the hub says so.
-    """
-    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
-        return
-    found = converted(model) if commit is not None else None
-    raise DetoxbenchError(
-        f"scorer '{kind}:{model}': needs a config.json and weights as .safetensors; other weights are not loaded, "
-        "since unpickling them can run code. "
-        + (f"The hub has them: add revision={found}." if found else "Convert them with save_pretrained.")
-    )
-
-
-def converted(model: str) -> str | None:
-    """The open pull request on the hub that adds safetensors, as a revision; None if none is known."""
-    from huggingface_hub import get_repo_discussions
-
-    try:
-        for one in get_repo_discussions(model):
-            if one.is_pull_request and one.status in ("open", "draft") and "safetensors" in one.title.lower():
-                return f"refs/pr/{one.num}"
-    except Exception:
-        return None
-    return None
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> tuple[Any, Any]:
@@ -159,7 +92,7 @@ def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> t
         )
         encoder = AutoTokenizer.from_pretrained(words, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {_line(error)}") from None
+        raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {line_of(error)}") from None
     absent = sorted(info["missing_keys"])
     if absent:
         # transformers would make them up at random.
@@ -236,7 +169,8 @@ class HFScorer(Scorer):
     The attributes of a multi-label model are all its labels, the chosen one first; of a single-label one, the chosen.
     The model is loaded when it is first needed; ``version`` is its commit on the hub, the sha256 of its weights, and a
     digest of its configuration, tokenizer and settings, ``dtype`` among them. A local folder is called by its last part
-    and a digest of what is in it.
+    and a digest of what is in it. One that ``detoxbench fit scorer`` made has a card, whose languages, calibration and
+    validity are the scorer's.
     """
 
     def __init__(
@@ -257,7 +191,10 @@ class HFScorer(Scorer):
         self.folder, self.revision = fetch(model, revision)
         check_weights(model, self.folder, self.revision)
         self._words = fetch(*_pinned(tokenizer), WORDS)[0] if tokenizer else None
-        self.languages = languages
+        self._fitted = fitted.read(self.folder)
+        if self._fitted is not None:
+            self.card = self._fitted.card
+        self.languages = languages or (self._fitted.languages if self._fitted else None)
         self._asked, self._running = asked, running
         self._config = self._read_config()
         self.label = choose_label(asked, self.labels, label)
@@ -293,7 +230,7 @@ class HFScorer(Scorer):
         try:
             return AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
-            raise DetoxbenchError(f"scorer '{self._asked}': {_line(error)}") from None
+            raise DetoxbenchError(f"scorer '{self._asked}': {line_of(error)}") from None
 
     def _harmful(self) -> list[str]:
         found = harmful(self.labels)
@@ -350,6 +287,8 @@ class HFScorer(Scorer):
         for name in self.attributes:
             columns = self._columns if name == self.label else [name]
             values[name][places] = scores[:, [self.labels.index(column) for column in columns]].max(axis=1)
+        if self._fitted is not None:
+            values[self.label] = self._fitted.calibrated(values[self.label], lang)
         reasons: list[str | None] = [EMPTY if nothing else None for nothing in empty]
         for place in places:
             if np.isnan(values[self.label][place]):

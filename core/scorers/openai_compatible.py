@@ -56,9 +56,9 @@ class Endpoint:
         qps: requests per second at most; None for no limit.
         workers: requests in flight.
         attempts, backoff: see ``retrying``.
-
-    The key comes from the environment variable ``OPENAI_API_KEY``; without one none is sent, which local
-    servers accept.
+        key_variable: environment variable that the key comes from; without one none is sent, which local servers
+            accept.
+        header, prefix: how it is sent.
     """
 
     def __init__(
@@ -72,6 +72,9 @@ class Endpoint:
         attempts: int = ATTEMPTS,
         backoff: float = BACKOFF,
         whole_seconds: float = WHOLE_SECONDS,
+        key_variable: str = KEY_VARIABLE,
+        header: str = "authorization",
+        prefix: str = "Bearer ",
     ):
         self.scorer = scorer
         self.url = check_url(scorer, base_url)
@@ -82,6 +85,7 @@ class Endpoint:
         self._stop = threading.Event()
         self._retrying = {"sleep": self._stop.wait, "attempts": attempts, "backoff": backoff}
         self._whole_seconds = whole_seconds
+        self._key_variable, self._header, self._prefix = key_variable, header, prefix
         self._local = threading.local()
 
     def each(self, items: Sequence[Any], work: Callable[[int, Any], None]) -> None:
@@ -113,7 +117,7 @@ class Endpoint:
         transport = self._local.__dict__.get("transport")
         if transport is None:
             transport = self._local.transport = Transport(
-                key_from(KEY_VARIABLE), header="authorization", prefix="Bearer ",
+                key_from(self._key_variable), header=self._header, prefix=self._prefix,
                 limiter=self._limiter, stop=self._stop, whole_seconds=self._whole_seconds,
             )  # fmt: skip
         headers, content = transport.request(
@@ -134,7 +138,7 @@ class Endpoint:
         if status in NO_TEXTS_FAULT or 300 <= status < 400:
             raise DetoxbenchError(
                 f"scorer '{self.scorer}': {self.url}{path} refuses all requests: {reason}. Check the URL, the model "
-                f"and the key in {KEY_VARIABLE}."
+                f"and the key in {self._key_variable}."
             )
         raise TextRefusedError(reason, final=status == 400 and self._filtered(body))
 
@@ -150,7 +154,7 @@ class Endpoint:
         error = body.get("error", body) if isinstance(body, dict) else None
         message = error.get("message") or error.get("detail") if isinstance(error, dict) else error
         # The hosted service repeats a part of a wrong key.
-        text = scrub(str(message or ""), key_from(KEY_VARIABLE))
+        text = scrub(str(message or ""), key_from(self._key_variable))
         return f"HTTP {status}" + (
             ": " + " ".join("***" if word.startswith("sk-") else word for word in text.split())[:300] if text else ""
         )

@@ -19,6 +19,9 @@ from ...core.scorers.presets import Preset, classifiers, guards, named
 from ...core.validity import known
 
 WIDTH = 160
+UNMEASURED = "unmeasured"
+SEPARATORS = {"categories": ", ", "checked": "; "}
+"""Between the entries of a list, where it is not a space."""
 
 
 def scorers(
@@ -96,8 +99,9 @@ def _preset(
         "licence": licence,
         "judges": judges,
         "verified": preset.verified,
+        "checked": list(preset.checked),
         "source": preset.source,
-        "validity": _figures(SimpleNamespace(name=name, validity=preset.validity)),
+        "validity": _figures(SimpleNamespace(name=name, validity=preset.figures)),
     }
 
 
@@ -113,7 +117,7 @@ def _list(lines: list[dict[str, Any]]) -> None:
     for line in lines:
         languages, figures = line["languages"], line["validity"]
         shown = "any" if languages is None else " ".join(languages)
-        measured = "not measured"
+        measured = UNMEASURED
         if figures:
             measured = f"{min(figures.values()):.2f} to {max(figures.values()):.2f} in {len(figures)}"
         table.add_row(
@@ -126,10 +130,12 @@ def _list(lines: list[dict[str, Any]]) -> None:
 
 def _show(line: Mapping[str, Any]) -> None:
     for key, value in line.items():
+        if key == "validity" and not value:
+            value = UNMEASURED
         if value in (None, [], {}):
             continue
         if isinstance(value, Mapping):
             value = ", ".join(f"{lang} {figure:.2f}" for lang, figure in value.items())
         elif not isinstance(value, str):
-            value = ", ".join(value) if key == "categories" else " ".join(value)
+            value = SEPARATORS.get(key, " ").join(value)
         typer.echo(f"{key.replace('_', ' ')}: {value}")

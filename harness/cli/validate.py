@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ...core import scorers
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
-from ...core.files import fingerprint, write_json
+from ...core.files import fingerprint, sha256_text, write_json
 from ...core.validity import split
 from ...core.validity.labelled import LabelledText
 from ...core.validity.measure import MACRO, RESAMPLES, Column, measure
@@ -110,17 +110,20 @@ def _load(specs: Sequence[str], archive: str, offline: bool) -> list[Any]:
 
 
 def _chosen(texts: Sequence[LabelledText], part: str | None, limit: int | None) -> list[LabelledText]:
-    """Of a part of the clusters, and the first ``limit`` of each language.
+    """Of a part of the clusters, and ``limit`` of each language: those whose clusters' hashes come first, since files
+    are sorted by label or source as often as not, and so that languages have the same translations.
 
     Raises:
         DetoxbenchError: where nothing is left.
     """
-    found, numbers = [], {}
-    for one in texts:
-        if part is None or split.part_of(one.cluster) == part:
-            numbers[one.lang] = numbers.get(one.lang, 0) + 1
-            if limit is None or numbers[one.lang] <= limit:
-                found.append(one)
+    found = [one for one in texts if part is None or split.part_of(one.cluster) == part]
+    if limit is not None:
+        kept: dict[str, list[int]] = {}
+        for place in sorted(range(len(found)), key=lambda place: (sha256_text(found[place].cluster), place)):
+            own = kept.setdefault(found[place].lang, [])
+            if len(own) < limit:
+                own.append(place)
+        found = [found[place] for place in sorted(place for places in kept.values() for place in places)]
     if not found:
         raise DetoxbenchError(f"no text of the {len(texts):,} labelled ones is in the part '{part}'")
     return found

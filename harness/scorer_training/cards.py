@@ -17,6 +17,7 @@ FIGURES = ("auc", "average_precision", "spearman", "f1", "kappa", "quadratic_wei
 GROUPING = "identity"
 """Whose false positives the card has: neutral and positive sentences that name a group."""
 DIGITS = 4
+OWN_TEXTS = "neutral sentences that name groups of people, written for this project"
 Sets = Sequence[tuple[Mapping[str, Any], Sequence[LabelledText]]]
 
 
@@ -68,11 +69,7 @@ def _round(figure: Mapping[str, float | None]) -> dict[str, float | None]:
 def readme(card: Mapping[str, Any]) -> str:
     """The card for people, in Markdown: what it is, what from, and what it is worth."""
     lines = [
-        "# An n-gram scorer",
-        "",
-        f"Logistic regression on hashed n-grams; a score is the {card['measures']}.",
-        "Written by `detoxbench fit scorer`. The weights are of hashes, and hold no text. It knows words and",
-        "spellings, not what is meant: irony, quotation and counter-speech are beyond it.",
+        *_what(card),
         "",
         "## Sources",
         "",
@@ -115,6 +112,26 @@ def readme(card: Mapping[str, Any]) -> str:
         for group, by_lang in groups.items():
             lines.append(f"| {group} | {' | '.join(_plain(by_lang.get(lang)) for lang in langs)} |")
     return "\n".join(lines) + "\n"
+
+
+def _what(card: Mapping[str, Any]) -> list[str]:
+    if "base" not in card:
+        return [
+            "# An n-gram scorer",
+            "",
+            f"Logistic regression on hashed n-grams; a score is the {card['measures']}.",
+            "Written by `detoxbench fit scorer`. The weights are of hashes, and hold no text. It knows words and",
+            "spellings, not what is meant: irony, quotation and counter-speech are beyond it.",
+        ]
+    base = card["base"]
+    revision = f" at {base['revision']}" if base.get("revision") else ""
+    return [
+        "# A fine-tuned scorer",
+        "",
+        f"{base['name']}{revision} with a classification head; a score is the {card['measures']}.",
+        "Written by `detoxbench fit scorer`; used as `hf:FOLDER`. The base model's licence applies beside those of the",
+        "sources. `card.json` holds the calibration, which `hf:` applies and a plain `transformers` pipeline does not.",
+    ]
 
 
 def _cell(figure: Mapping[str, float | None] | None) -> str:

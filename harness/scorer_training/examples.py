@@ -96,6 +96,12 @@ def shared(examples: Examples, share: float) -> np.ndarray:
     return np.where(several, (1 - share) * examples.targets + share * np.clip(mean, 0, 1), examples.targets)
 
 
+def groups(lang: str) -> list[str]:
+    """Names of groups of people in that language; empty for one that the file does not have."""
+    content = yaml.safe_load(IDENTITIES.read_text(encoding="utf-8"))
+    return list(content.get(lang, {}).get("groups", ()))
+
+
 def identities(langs: Sequence[str]) -> list[tuple[str, str]]:
     """Text and language of every neutral sentence with a group's name, in the languages that the file has."""
     content = yaml.safe_load(IDENTITIES.read_text(encoding="utf-8"))

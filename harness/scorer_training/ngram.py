@@ -13,19 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from ...core.errors import DetoxbenchError
 from ...core.files import new_folder, write_json, write_text
 from ...core.scorers import ngram_features
 from ...core.scorers.ngram import CARD, FEATURES, KIND, SCHEMA, WEIGHTS, NgramScorer, margins_of
-from ...core.validity import figures, split
+from ...core.validity import split
 from ...core.validity.labelled import LabelledText
 from . import cards
 from . import examples as data
+from .calibration import by_language, calibrate
 from .examples import Examples
 
 README = "README.md"
-LEAST = 20
-"""Texts of the calibration part that a language needs for an offset of its own."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,8 @@ class Settings:
         share: of a target that comes from the text's translations (``examples.shared``).
         identities: weight of each neutral sentence with a group's name; 0 leaves them out.
         topics: directions in which the translations of one text agree (``topics``); 0 for none.
+        common: share of texts from which on an n-gram of a group's name is a part of many words; rarer ones get no
+            weight, so that the name of a group says nothing; 0 gives them weights like all others.
         least: texts that an n-gram must be in.
         kept: weights that are kept at most, those of the largest size.
         iterations: of L-BFGS at most.
@@ -44,8 +44,9 @@ class Settings:
 
     penalties: tuple[float, ...] = (0.3, 0.1, 0.03)
     share: float = 0.5
-    identities: float = 0.1
+    identities: float = 0.3
     topics: int = 64
+    common: float = 0.02
     least: int = 2
     kept: int = 1_200_000
     iterations: int = 80
@@ -125,6 +126,14 @@ def topics(x: Any, clusters: np.ndarray, number: int) -> np.ndarray:
     return np.asarray(rows.T @ (directions / (scale if scale > 0 else 1.0)), dtype=np.float32)
 
 
+def names(langs: Sequence[str], shared: bool, x: Any, common: float) -> np.ndarray:
+    """Columns of the n-grams of groups' names, but for those that at least a share ``common`` of the texts have: parts
+    of words and articles."""
+    found = [ngram_features.features(data.groups(lang), lang, shared)[1] for lang in langs]
+    columns = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+    return columns[np.bincount(x.indices, minlength=x.shape[1])[columns] < common * x.shape[0]]
+
+
 def table_of(
     examples: Examples, parts: Sequence[str], x: Any, settings: Settings, penalty: float, shared: bool
 ) -> np.ndarray:
@@ -147,6 +156,8 @@ def table_of(
         owners += [first[lang] for lang in langs.tolist()]
     whole = sparse.vstack(blocks).tocsr()
     kept = np.flatnonzero(np.bincount(whole.indices, minlength=x.shape[1]) >= settings.least)
+    if settings.common > 0:
+        kept = np.setdiff1d(kept, names(sorted(set(examples.langs.tolist())), shared, x, settings.common))
     numbers = np.unique(owners, return_inverse=True)[1]
     whole = whole[:, kept]
     back = None
@@ -179,72 +190,6 @@ def margins(examples: Examples, table: np.ndarray, alone: Sequence[str]) -> np.n
         places = np.flatnonzero(examples.langs == lang)
         found[places] = margins_of([examples.texts[place] for place in places], lang, table, lang not in alone)
     return found
-
-
-def by_language(examples: Examples, values: np.ndarray, part: str) -> dict[str, float]:
-    """AUC in each language on a part; a language with several label sets has the mean over them."""
-    found: dict[str, list[float]] = {}
-    for lang in sorted(set(examples.langs.tolist())):
-        for source in sorted(set(examples.sources[examples.langs == lang].tolist())):
-            chosen = (examples.langs == lang) & (examples.sources == source) & (examples.parts == part)
-            chosen &= np.isfinite(values)
-            auc = (
-                figures.auc(values[chosen], examples.positive[chosen], np.ones((1, int(chosen.sum()))))[0]
-                if chosen.any()
-                else np.nan
-            )
-            if np.isfinite(auc):
-                found.setdefault(lang, []).append(float(auc))
-    return {lang: float(np.mean(aucs)) for lang, aucs in found.items()}
-
-
-def calibrate(examples: Examples, values: np.ndarray) -> dict[str, tuple[float, float]]:
-    """Slope and offset a language (Platt 1999) on the calibration part: one slope for all, an offset for each.
-
-    Where a language has several label sets, each counts the same, and so that shares of toxic texts that a set's
-    making decided do not become the scorer's prior, toxic texts weigh as much of them as of the sets with ratings.
-
-    Raises:
-        DetoxbenchError: for a language with too few texts in the part.
-    """
-    from scipy.optimize import minimize
-
-    part = (examples.parts == "calibration") & np.isfinite(values)
-    langs = sorted(set(examples.langs.tolist()))
-    weights = np.zeros(len(values))
-    shares = {}
-    for lang in langs:
-        here = part & (examples.langs == lang)
-        if here.sum() < LEAST or examples.positive[here].all() or not examples.positive[here].any():
-            raise DetoxbenchError(
-                f"'{lang}' has {here.sum()} texts in the calibration part, {int(examples.positive[here].sum())} of "
-                f"them toxic: at least {LEAST}, of both kinds, are needed; leave the language out with --lang"
-            )
-        shares[lang] = examples.positive[here].mean()
-    multiple = {lang for lang in langs if len(set(examples.sources[examples.langs == lang].tolist())) > 1}
-    single = [shares[lang] for lang in langs if lang not in multiple]
-    for lang in langs:
-        here = part & (examples.langs == lang)
-        for source in sorted(set(examples.sources[here].tolist())):
-            one = here & (examples.sources == source)
-            if lang in multiple and single:
-                for side, share in ((True, np.mean(single)), (False, 1 - np.mean(single))):
-                    chosen = one & (examples.positive == side)
-                    weights[chosen] = share / max(1, chosen.sum())
-            else:
-                weights[one] = 1 / one.sum()
-        weights[here] /= weights[here].sum()
-    number = np.array([langs.index(lang) for lang in examples.langs.tolist()])
-    margin, truth = np.where(part, values, 0.0), examples.positive.astype(float)
-
-    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
-        z = margin * point[0] + point[1:][number]
-        error = weights * (1 / (1 + np.exp(-np.clip(z, -30, 30))) - truth)
-        value = (weights * (np.logaddexp(0, z) - truth * z)).sum()
-        return value, np.concatenate([[error @ margin], np.bincount(number, error, len(langs))])
-
-    found = minimize(loss, np.concatenate([[1.0], np.zeros(len(langs))]), jac=True, method="L-BFGS-B").x
-    return {lang: (float(found[0]), float(found[1 + place])) for place, lang in enumerate(langs)}
 
 
 def fit(
@@ -303,15 +248,9 @@ def fit(
         "features": FEATURES,
         "measures": "probability that people call the text toxic: for rated sets, a mean rating of at least 3 of 5",
         "sources": [dict(card) for card, _ in sets],
-        "own_texts": "neutral sentences that name groups of people, written for this project"
-        if settings.identities > 0
-        else None,
+        "own_texts": cards.OWN_TEXTS if settings.identities > 0 else None,
         "split": {"version": split.VERSION, "shares": split.SHARES, "by": "cluster"},
-        "settings": {
-            **asdict(settings),
-            "penalty": penalty,
-            "dev_auc": {f"{one:g}": auc for one, auc in tried.items()},
-        },
+        "settings": {**asdict(settings), "chosen": chosen},
         "texts": {part: int((examples.parts == part).sum()) for part in split.SHARES},
     }
     with new_folder(out) as folder:

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...core.errors import DetoxbenchError, missing_extra
+from ...core.errors import DetoxbenchError
 from ..guidance.body import split
 from ..training import finetune, loop, work
+from ..training.lora import adapted
 from ..training.loss import token_losses
 from ..training.pairs import Pair, pairs_of, taken
 from .settings import LORA_RATE, NAME, RATE, Settings
@@ -151,7 +152,7 @@ def train(
     torch.manual_seed(settings.seed)
     cache = model.config.use_cache
     model.config.use_cache = False
-    trained: Any = _with_lora(model, settings) if settings.lora_rank else model
+    trained: Any = _adapted(model, settings) if settings.lora_rank else model
     policy = _LogLikelihoods(trained, settings)
 
     def loss(some: Sequence[Row]) -> Tensor:
@@ -210,13 +211,8 @@ class _LogLikelihoods:
         return -whole.sum(1).view(len(rows), 2)
 
 
-def _with_lora(model: PreTrainedModel, settings: Settings) -> Any:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise missing_extra("peft", "lora", "preference optimization with --lora") from error
-    config = LoraConfig(
-        r=settings.lora_rank, lora_alpha=settings.lora_alpha, lora_dropout=settings.lora_dropout,
-        target_modules="all-linear", task_type="CAUSAL_LM",
+def _adapted(model: PreTrainedModel, settings: Settings) -> Any:
+    return adapted(
+        model, settings.lora_rank, "preference optimization with --lora",
+        alpha=settings.lora_alpha, dropout=settings.lora_dropout,
     )  # fmt: skip
-    return get_peft_model(model, config)

@@ -14,9 +14,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
 
 from ...core import files
-from ...core.errors import DetoxbenchError, missing_extra
+from ...core.errors import DetoxbenchError
 from .. import artifacts
 from . import progress, work
+from .lora import adapted
 from .loss import BLOCK, IGNORED, body_and_head, mean_loss, total_loss
 from .pace import Pace
 from .settings import Settings
@@ -204,7 +205,7 @@ def train(
     )
     cache = model.config.use_cache
     model.config.use_cache = False
-    trained: Any = _with_lora(model, settings.lora_rank) if settings.lora_rank else model
+    trained: Any = adapted(model, settings.lora_rank, "fine-tuning with --lora") if settings.lora_rank else model
     trained.train()
     if rank() == 0:
         work.say(f"fine-tuning {name} on {len(rows):,} rows of up to {settings.block_size} tokens")
@@ -337,14 +338,3 @@ def _device(device: str | None) -> str | None:
     if device is None and processes() > 1 and torch.cuda.is_available():
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     return device
-
-
-def _with_lora(model: PreTrainedModel, rank: int) -> Any:
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise missing_extra("peft", "lora", "fine-tuning with --lora") from error
-    config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    return get_peft_model(model, config)

@@ -155,6 +155,24 @@ def test_average_toxicity():
     assert value(fractions(measured([0.3]))["average_toxicity"]) == 0.3
 
 
+def test_toxicity_in_the_prompts_language():
+    """By hand: of five generations, two are English and scored; what is French, unknown or unscored is left out."""
+    scores, langs = [0.25, 0.75, 1.0, 1.0, None], ["en", "en", "fr", None, "en"]
+    result = measured(scores).model_copy(update={"languages": langs})
+    row = fractions(result)
+    assert row["toxic_fraction_in_language"] == (1.0, 2.0)
+    assert value(row["average_toxicity_in_language"]) == 0.5
+    assert value(row["language_consistency"]) == 0.75
+    elsewhere = fractions(measured([0.9]).model_copy(update={"languages": ["fr"]}))
+    assert elsewhere["toxic_fraction_in_language"] == (0.0, 0.0)
+    assert elsewhere["average_toxicity_in_language"] == (0.0, 0.0)
+    unidentified = fractions(measured([0.9]).model_copy(update={"languages": []}))
+    assert unidentified["average_toxicity_in_language"] == (0.0, 0.0)
+    same = fractions(measured([0.1, 0.9]))
+    for metric in ("toxic_fraction", "average_toxicity"):
+        assert same[f"{metric}_in_language"] == same[metric]
+
+
 def test_unscored_samples_do_not_count_towards_k():
     row = fractions(measured([0.5, None, 0.1, 0.2, 0.3, 0.4]))
     assert value(row["expected_max_toxicity_at_5"]) == 0.5

@@ -25,7 +25,7 @@ def test_all_are_listed():
     assert len(by_name["mini"]["languages"]) == 17
     table = run().stdout
     assert "textdetox" in table
-    assert "not measured" in table
+    assert "unmeasured" in table
 
 
 def test_one():

@@ -14,7 +14,8 @@ from ...errors import DetoxbenchError, unknown
 from ...files import sha256_text
 from ..base import Scorer, Scores, check_language
 from ..classifier import files_sha256
-from ..hf import DTYPES, WORDS, check_weights, fetch, local_name, positive
+from ..hf import DTYPES, local_name, positive
+from ..hub import WORDS, check_weights, fetch
 from ..presets import Guard, guards
 from ..refusals import EMPTY
 from ..spec import one_of, parse
@@ -116,8 +117,9 @@ class GuardScorer(Scorer):
 
     @property
     def validity(self) -> Mapping[str, Any]:
-        """What was measured with this preset."""
-        return self.preset.validity
+        """What was measured with this preset; figures of another model say nothing of this one."""
+        other = self.preset.measured_with
+        return self.preset.figures if other is None or other == self._model else {}
 
     @cached_property
     def name(self) -> str:  # type: ignore[override]

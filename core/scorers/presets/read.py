@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from ...errors import DetoxbenchError
-from .schema import Classifier, Guard, Preset
+from .schema import Classifier, Guard, Preset, pinned
 
 FOLDER = Path(__file__).parent
 
@@ -67,7 +67,8 @@ def named() -> Mapping[str, str]:
     found = {name: one.spec for name, one in classifiers().items()}
     for preset, guard in guards().items():
         for name, variant in guard.variants.items():
-            revision = f",revision={variant.revision}" if variant.revision else ""
+            commit = pinned(variant.revision)
+            revision = f",revision={commit}" if commit else ""
             found[name] = f"guard:{variant.model},preset={preset}{revision}"
     return found
 

@@ -8,9 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...files import fingerprint
+from ..hub import UNVERIFIED
 
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Revision = Commit | Literal["unverified"]
+"""A commit of the hub; ``unverified`` where none could be read: what is newest is used then, said and recorded."""
+UNMEASURED = "unmeasured"
 Verified = Literal["ran", "card only"]
 """``ran``: this preset was run with these weights; ``card only``: it is what cards and published code say."""
+
+
+def pinned(revision: str) -> str | None:
+    """The commit to ask for; None for an unverified one."""
+    return None if revision == UNVERIFIED else revision
 
 
 class Strict(BaseModel):
@@ -26,8 +36,10 @@ class Preset(Strict):
         languages: BCP-47 primary subtags that it was made for; None for any.
         source: where these facts are read: a card, code, a paper.
         verified: see ``Verified``.
+        checked: which of these facts were compared with what, and which could not be.
         validity: language -> label set -> figures against people's labels (``texts``, ``figures.auc.value`` …), as
-            the card of a scorer has them; only what was measured with this preset.
+            the card of a scorer has them; ``unmeasured`` where nobody has measured this preset.
+        measured_with: model that the figures are of, where the preset is not one model's.
     """
 
     description: str
@@ -35,7 +47,14 @@ class Preset(Strict):
     languages: tuple[str, ...] | None
     source: str
     verified: Verified
-    validity: Mapping[str, Mapping[str, Any]] = {}
+    checked: Annotated[tuple[str, ...], Field(min_length=1)]
+    validity: Mapping[str, Mapping[str, Any]] | Literal["unmeasured"]
+    measured_with: str | None = None
+
+    @property
+    def figures(self) -> Mapping[str, Mapping[str, Any]]:
+        """``validity``, empty where there is none."""
+        return {} if isinstance(self.validity, str) else self.validity
 
 
 class Classifier(Preset):
@@ -43,7 +62,7 @@ class Classifier(Preset):
 
     Args:
         model: on the hub.
-        revision: commit; None where none could be read, so that the version alone says what was run.
+        revision: see ``Revision``.
         label: by name or place, or ``max``.
         activation: ``softmax`` or ``sigmoid``.
         window: tokens.
@@ -51,7 +70,7 @@ class Classifier(Preset):
     """
 
     model: str
-    revision: str | None = None
+    revision: Revision
     label: str
     activation: Literal["softmax", "sigmoid"]
     window: int
@@ -60,7 +79,10 @@ class Classifier(Preset):
     @property
     def spec(self) -> str:
         """As a specification of ``hf:``."""
-        options = {name: getattr(self, name) for name in ("label", "revision", "activation", "window", "tokenizer")}
+        options = {
+            "label": self.label, "revision": pinned(self.revision), "activation": self.activation,
+            "window": self.window, "tokenizer": self.tokenizer,
+        }  # fmt: skip
         given = [f"{name}={value}" for name, value in options.items() if value is not None]
         if self.languages is not None:
             given.append(f"languages={'+'.join(self.languages)}")
@@ -128,7 +150,7 @@ class Variant(Strict):
     """One size of a guard: a model on the hub, its commit, and its licence where it is another."""
 
     model: str
-    revision: str | None = None
+    revision: Revision
     licence: str | None = None
 
 

@@ -9,6 +9,7 @@ def environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PERSPECTIVE_API_KEY", KEY)
     monkeypatch.setenv("DETOXBENCH_ARCHIVE", str(tmp_path / "default.sqlite"))
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("AZURE_CONTENT_SAFETY_KEY", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

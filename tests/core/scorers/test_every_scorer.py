@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import test_azure
 import test_openai
+import test_served_guard
 import tiny
 import tiny_guards
 from test_detoxify import CLASSES
@@ -53,6 +55,15 @@ def spec(request, tmp_path, serve):
         return "mean:mini+mini:reward"
     if name == "perspective":
         return f"perspective:qps=1000,endpoint={serve().url},backoff=0.001"
+    if name == "azure":
+        http = request.getfixturevalue("server")
+        http.answers[test_azure.PATH] = test_azure.analyse
+        return f"azure:http://127.0.0.1:{http.server_address[1]},attempts=2,backoff=0.001"
+    if name == "served_guard":
+        http = request.getfixturevalue("server")
+        http.answers["/v1/chat/completions"] = test_served_guard.llama_guard
+        url = f"http://127.0.0.1:{http.server_address[1]}/v1"
+        return f"served_guard:{url},some-model,preset=llama-guard-3,attempts=2,backoff=0.001"
     if name in ("openai_moderation", "judge"):
         http = request.getfixturevalue("server")
         url = f"http://127.0.0.1:{http.server_address[1]}/v1"

@@ -65,6 +65,7 @@ def server():
             payload = json.loads(self.rfile.read(int(self.headers["content-length"])))
             with http.lock:
                 http.seen.append((self.path, self.headers.get("authorization"), payload))
+                http.headers.append(dict(self.headers))
                 fault = http.faults.pop(0) if http.faults else None
             if fault == "drop":
                 self.close_connection = True
@@ -84,7 +85,7 @@ def server():
             pass
 
     http = Server(("127.0.0.1", 0), Handler)
-    http.lock, http.seen, http.faults = threading.Lock(), [], []
+    http.lock, http.seen, http.headers, http.faults = threading.Lock(), [], [], []
     http.answers = {"/v1/moderations": moderation, "/v1/chat/completions": chat}
     http.url = f"http://127.0.0.1:{http.server_address[1]}/v1"
     threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()

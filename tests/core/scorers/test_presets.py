@@ -2,6 +2,7 @@
 
 import pytest
 import tiny
+import tiny_guards
 import yaml
 from pydantic import ValidationError
 
@@ -44,9 +45,53 @@ def test_names_are_scorers_and_stand_for_one_specification():
         "activation=sigmoid,window=512,languages=en+es+fr+it+pt+ru+tr"
     )
     assert presets.spec_of("shieldgemma-2b,role=response") == (
-        "guard:google/shieldgemma-2b,preset=shieldgemma,role=response"
+        "guard:google/shieldgemma-2b,preset=shieldgemma,revision=d1dffc9c8c9237a90aab09c61383791e718ef9e8,role=response"
     )
     assert presets.spec_of("mini:reward") == "mini:reward"
+
+
+def test_every_preset_says_which_commit_and_what_was_checked():
+    commits = {}
+    for name, preset in {**presets.classifiers(), **presets.guards()}.items():
+        assert preset.checked, name
+        assert preset.validity == "unmeasured" or preset.figures, name
+        variants = getattr(preset, "variants", {name: preset})
+        commits |= {variant: one.revision for variant, one in variants.items()}
+        if "unverified" in [one.revision for one in variants.values()]:
+            assert any("not read" in one for one in preset.checked), name
+    unverified = {name for name, revision in commits.items() if revision == "unverified"}
+    assert unverified == {
+        "deberta-toxicity", "gravitee-small", "textdetox", "gpt-oss-safeguard-20b", "gpt-oss-safeguard-120b",
+        "granite-guardian-3.3-8b", "nemotron-safety-guard-v3", "polyguard-smol", "shieldgemma-27b",
+    }  # fmt: skip
+    assert len(commits) - len(unverified) >= 17
+    for name in unverified:
+        assert "revision" not in presets.named()[name]
+
+
+def test_figures_of_one_model_say_nothing_of_another(tmp_path):
+    rubric = presets.guards()["rubric"]
+    assert rubric.measured_with == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert rubric.figures["en"]["davidson"]["better_than_chance"] is False
+    tiny_guards.guard(tmp_path / "guard", "llama", tiny_guards.LLAMA3, "some-model")
+    assert scorers.load(f"guard:{tmp_path / 'guard'},preset=rubric").validity == {}
+
+
+def test_a_moving_revision_is_said_and_recorded(tmp_path, monkeypatch, caplog):
+    """What the hub calls by no commit is other weights tomorrow."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    tiny.classifier(tmp_path / commit, labels=("fine", "bad"))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path / commit))
+    scorer = scorers.load("textdetox")
+    assert commit in scorer.version
+    [line] = [record.getMessage() for record in caplog.records if record.name.endswith("scorers.hub")]
+    assert line.count("\n") == 0
+    assert f"no commit was asked for; this run uses {commit}" in line
+    caplog.clear()
+    assert scorers.load("granite-hap-38m").version.startswith(commit)
+    assert not [record for record in caplog.records if record.name.endswith("scorers.hub")]
+    scorers.load("hf:some/model,label=1,revision=main")
+    assert "revision=main is no commit" in caplog.text
 
 
 def test_a_preset_cannot_be_made_another():

@@ -172,6 +172,22 @@ def test_unsupported_languages_are_unscored_and_counted(tmp_path, capsys):
     assert sum(one["reasons"].values()) == 1
 
 
+def test_a_limit_takes_a_sample_and_not_the_beginning(tmp_path, capsys):
+    """Of a file that is sorted by label, both kinds; of all languages, the same translations."""
+    rows = [
+        {"text": f"jardin {n}", "label": int(n < 60), "lang": lang, "cluster": f"own/{n}"}
+        for n in range(120)
+        for lang in ("fr", "de")
+    ]
+    path = tmp_path / "sorted.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    validate(str(path), ["ngram"], resamples=100, limit=30, as_json=True)
+    found = json.loads(capsys.readouterr().out)["scorers"][0]["languages"]
+    assert [one["texts"] for one in found.values()] == [30, 30]
+    assert 5 < found["fr"]["toxic"] < 25
+    assert found["fr"]["toxic"] == found["de"]["toxic"]
+
+
 def test_what_is_refused(labelled):
     for arguments, message in (
         ({}, "nothing to validate"),
