@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import hub
 from ..errors import DetoxbenchError, unknown
 from ..files import local_name, sha256_text
 from ..folders import expanded
@@ -93,9 +94,11 @@ def fetch(
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
+        with hub.quietly():
+            folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
     except Exception as error:  # a dozen kinds, from no network to a gated model
-        raise DetoxbenchError(f"scorer '{kind}:{model}': cannot be fetched from the hub: {_line(error)}") from None
+        why = hub.cause(error, model)
+        raise DetoxbenchError(f"scorer '{kind}:{model}': cannot be fetched from the hub: {why}") from None
     return folder, folder.name
 
 
@@ -154,9 +157,10 @@ def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> t
             "the hub that has it with tokenizer=…"
         )
     try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
+        with hub.quietly():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            )
         encoder = AutoTokenizer.from_pretrained(words, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {_line(error)}") from None
