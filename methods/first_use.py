@@ -110,7 +110,7 @@ def _seconds() -> float:
 
 
 def _duration(minutes: float) -> str:
-    return f"{minutes:.0f} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+    return f"{minutes:g} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
 
 
 def _size(folder: Path) -> str:

@@ -35,8 +35,8 @@ INSTEAD = {
 }
 """Pattern -> what stands in."""
 LIMITED = {
-    r"--tasks rtp_multilingual ": "--tasks rtp_multilingual_en --limit 6 ",
-    r"--tasks rtp_multilingual$": "--tasks rtp_multilingual_en --limit 6",
+    r"--tasks rtp_multilingual(?= |$)": "--tasks rtp_multilingual_en --limit 6",
+    r"limit: 20": "limit: 2",
     r"method=goodtriever": "method=self_debias",
     r"--method goodtriever": "--method self_debias",
 }
@@ -61,7 +61,7 @@ class Reader:
         for name, content in files(document).items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content, encoding="utf-8")
+            path.write_text(typed(content), encoding="utf-8")
 
     def install(self, source: Path) -> None:
         """Stands in for pip, which would ask the index for a build backend: entry points alone, and the modules."""
