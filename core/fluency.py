@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import hub
 from .constants import MINI
 from .errors import DetoxbenchError
 from .files import local_name, sha256
@@ -38,13 +39,13 @@ class FluencyModel:
 
         folder = model_folder(self.name)
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+            with hub.quietly():
+                tokenizer = AutoTokenizer.from_pretrained(folder)
+                model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
         except (OSError, ValueError) as error:
-            first = str(error).strip().splitlines()[0]
             raise DetoxbenchError(
-                f"fluency_model '{self.name}' cannot be loaded ({first}): give a folder, a model on the hub, "
-                f"'{MINI}', or 'none' to leave perplexity out"
+                f"fluency_model '{self.name}' cannot be loaded ({hub.cause(error, self.name)}): give a folder, a model "
+                f"on the hub, '{MINI}', or 'none' to leave perplexity out"
             ) from error
         if (why := misfit(tokenizer, model)) is not None:
             raise DetoxbenchError(f"fluency_model '{self.name}': {why}; give a folder that has both")

@@ -6,8 +6,10 @@ called right after it has been loaded, by the start-up shim.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
+import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -132,6 +134,65 @@ def wrap_simple_evaluate(
     setattr(module, "simple_evaluate", simple_evaluate)  # noqa: B010 - a module's attributes are not declared
 
 
+def name_results(tracker: Any, name: str) -> None:
+    """Say what an ``EvaluationTracker`` calls the model, and so the folder of its results; after ``simple_evaluate``,
+    which names it after ``pretrained``, or at random."""
+    from lm_eval.utils import sanitize_model_name
+
+    known = getattr(tracker, "general_config_tracker", None)
+    if known is not None:
+        known.model_name, known.model_name_sanitized = name, sanitize_model_name(name)
+
+
+def quiet_git(module: ModuleType) -> None:
+    """Outside a repository git's complaint is not printed.
+
+    Args:
+        module: ``lm_eval.evaluator``, which puts the commit of the folder that it runs in into results.
+    """
+    original = module.get_git_commit_hash
+
+    @functools.wraps(original)
+    def get_git_commit_hash():
+        command = ["git", "rev-parse", "--git-dir"]
+        try:
+            inside = subprocess.run(command, capture_output=True, check=False).returncode == 0
+        except OSError:  # no git
+            inside = False
+        return original() if inside else None
+
+    setattr(module, "get_git_commit_hash", get_git_commit_hash)  # noqa: B010
+
+
+def suggest_flags(module: ModuleType) -> None:
+    """An unknown option of ``lm-eval run`` is answered with the nearest one.
+
+    Args:
+        module: ``lm_eval._cli.harness``.
+    """
+    init = module.HarnessCLI.__init__
+
+    @functools.wraps(init)
+    def new_init(self):
+        init(self)
+        error, options = self._parser.error, self._subparsers.choices["run"]._option_string_actions
+
+        def with_suggestion(message):
+            given = message.removeprefix("unrecognized arguments: ").split()
+            unknown = next((word for word in given if word.startswith("-")), "")
+            near = difflib.get_close_matches(unknown.partition("=")[0].replace("-", "_"), map(_underscored, options), 1)
+            wanted = next((option for option in options if near and _underscored(option) == near[0]), None)
+            error(message + (f": did you mean {wanted}?" if wanted and given[0] != message else ""))
+
+        self._parser.error = with_suggestion
+
+    module.HarnessCLI.__init__ = new_init
+
+
+def _underscored(option: str) -> str:
+    return option.replace("-", "_")
+
+
 def wrap_make_table(module: ModuleType, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """``make_table`` of ``lm_eval.utils`` shows changed results."""
     original = module.make_table
@@ -213,6 +274,12 @@ def _within(function: Callable[..., Any], around: Callable[[], AbstractContextMa
 def missing_tasks(error: BaseException) -> list[str]:
     """The tasks that an error of lm-eval says it does not know; empty for any other error."""
     return _after(error, "Tasks not found: ").split(", ") if _after(error, "Tasks not found: ") else []
+
+
+def missing_model(error: BaseException) -> str:
+    """The model that an error of lm-eval says it does not know; empty for any other error."""
+    rest = _after(error, "Attempted to load model '")
+    return rest.partition("'")[0]
 
 
 def bad_json(error: BaseException) -> str:

@@ -80,7 +80,7 @@ class DetoxLM(HFLM):
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self.forget_run()
         self._content: dict[str, Any] | None = None
-        with model_arguments.loading(self.name):
+        with model_arguments.loading(self.name, method):
             super().__init__(
                 pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs
             )

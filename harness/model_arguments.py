@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import inspect
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from lm_eval.models.huggingface import HFLM
 from transformers import GenerationConfig
 
+from ..core import hub
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError, missing_extra, unknown
 from ..core.lm_eval_private import max_positions
-from ..core.registry import METHODS
 from ..core.sampling.settings import NAMES, boolean, whole
+from . import argument_names
 
 NEED_BOS = ("gemma",)
 """Beginnings of model types that were trained on texts which all begin with BOS, and that write nonsense without; some
@@ -27,6 +27,7 @@ _BOOLEAN = ("parallelize", "truncation", "logits_cache", "trust_remote_code", "u
             "enable_thinking", "gptqmodel")  # fmt: skip
 _ERRORS = (OSError, ValueError, TypeError, AssertionError, KeyError, RuntimeError, ImportError,
            AttributeError)  # fmt: skip
+_REFUSED = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
 def positive(name: str, value: Any) -> int | None:
@@ -49,17 +50,7 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
     Raises:
         DetoxbenchError: for an argument of another method, a wrong value, a folder that is not there.
     """
-    known = inspect.signature(HFLM.__init__).parameters
-    for key in kwargs:
-        if key in known:
-            continue
-        owners = [name for name in METHODS if key in METHODS[name].Arguments.model_fields]
-        if owners:
-            # lm-eval would hand it on to transformers.
-            raise DetoxbenchError(
-                f"method '{method}' takes no argument '{key}': it belongs to {', '.join(owners)}; "
-                f"choose one with --model_args method=…,{key}={kwargs[key]}"
-            )
+    argument_names.check(method, pretrained, kwargs)
     if isinstance(pretrained, str) and pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
         raise DetoxbenchError(
             f"pretrained='{pretrained}': there is no such folder; give a model's folder, its name on the hub, "
@@ -79,26 +70,30 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
         found["batch_size"] = positive("batch_size", size)
     if found.get("peft") and importlib.util.find_spec("peft") is None:
         raise missing_extra("peft", "lora", f"peft='{found['peft']}'")
-    found.setdefault("device", "cuda" if torch.cuda.is_available() else "cpu")
+    if found.get("device") is None:
+        found["device"] = "cuda" if torch.cuda.is_available() else "cpu"
     return found
 
 
 @contextlib.contextmanager
-def loading(name: str) -> Iterator[None]:
-    """Errors of lm-eval and transformers about a model, in one line.
+def loading(name: str, method: str) -> Iterator[None]:
+    """Errors of lm-eval and transformers about a model, in one line; progress of real weights alone.
 
     Raises:
         DetoxbenchError: with their first line; they themselves are its cause.
     """
     try:
-        yield
+        with hub.quietly(bar=name != MINI):
+            yield
     except DetoxbenchError:
         raise
     except _ERRORS as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
-        first = str(error).strip().split("\n")[0] or type(error).__name__
-        raise DetoxbenchError(f"model '{name}' cannot be loaded as these arguments ask: {first}") from error
+        if refused := _REFUSED.search(str(error)):
+            raise argument_names.refused(refused[1], method) from error
+        why = hub.cause(error, name)
+        raise DetoxbenchError(f"model '{name}' cannot be loaded as these arguments ask: {why}") from error
 
 
 def check_backend(name: str, backend: str) -> None:

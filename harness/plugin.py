@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -43,6 +44,7 @@ def check_before_loading(module: ModuleType) -> None:
     from ..tasks import tables
 
     lm_eval_private.wrap_simple_evaluate(module, _settled, tables.without_nan)
+    lm_eval_private.quiet_git(module)
 
 
 @contextlib.contextmanager
@@ -53,7 +55,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
-    from . import model_arguments, run_settings
+    from . import model_arguments, result_folder, run_settings
     from .reporting import summary
 
     asked = given["tasks"]
@@ -90,6 +92,9 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         resume = boolean("resume", metadata.get("resume", True))
         with _keeping(ours, resume, mine, given["evaluation_tracker"]), progress.measuring():
             yield
+            if ours:
+                folder = result_folder.name(given["model"], model_args)
+                lm_eval_private.name_results(given["evaluation_tracker"], folder)
     finally:
         run_settings.RUN.reset(token)
 
@@ -153,8 +158,10 @@ def _summary_last(make: Callable[..., str], given: dict[str, Any], column: str) 
 
 
 def show_errors_in_one_line(module: ModuleType) -> None:
-    """Errors meant for the user of a command are one line, and the exit status is 1; ``--full-table``."""
+    """Errors meant for the user of a command are one line, and the exit status is 1; ``--full-table``; the nearest name
+    of an unknown option."""
     words = "print lm-eval's whole table of detoxbench's tasks at the end, in place of a summary"
+    lm_eval_private.suggest_flags(module)
     lm_eval_private.add_run_flag(module, "--full-table", words, _of_command)
     lm_eval_private.wrap_commands(module, _in_one_line)
 
@@ -194,8 +201,12 @@ def _line(error: Exception) -> str | None:
     if isinstance(error, DetoxbenchError):
         return str(error)
     if missing := lm_eval_private.missing_tasks(error):
-        if mine := [name for name in catalog.names() if name.split("_")[0] == missing[0].split("_")[0]]:
+        names = catalog.names()
+        mine = [name for name in names if name.split("_")[0] == missing[0].split("_")[0]]
+        if mine := mine or difflib.get_close_matches(missing[0], names, cutoff=0.8):
             return str(unknown("task", missing[0], mine))
+    elif (model := lm_eval_private.missing_model(error)) and difflib.get_close_matches(model, MODELS):
+        return str(unknown("model", model, MODELS, "lm-eval has others: lm_eval --help."))
     elif (problem := lm_eval_private.bad_json(error)) and "detox" in " ".join(sys.argv):
         return f"--metadata or --model_args: not JSON: {problem}"
     return None

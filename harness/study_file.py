@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ..core.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError, unknown
 
 ENTRIES = 100_000
 """Of a study's file, aliases written out: a few lines of them can stand for billions."""
@@ -79,6 +80,26 @@ def read_mapping(path: Path, example: str) -> dict[str, Any]:
     return raw or {}
 
 
+def shipped_or_given(given: str, folder: Path, command: str) -> Path:
+    """The file of a study: one of the user's, or one that is shipped, by its name.
+
+    Args:
+        given: by the user; may be empty.
+        folder: of the shipped ones.
+        command: that takes it, for messages.
+
+    Raises:
+        DetoxbenchError: where there is neither, with the nearest name.
+    """
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    own = next((name for name in names if name.replace("_", "-") == given.replace("_", "-")), None)
+    if own is not None and not Path(given).is_file():
+        return folder / f"{own}.yaml"
+    if not given or not (Path(given).is_file() or Path(given).suffix or Path(given).name != given):
+        raise unknown("study", given, names, f"Or give a YAML file: detoxbench {command} FILE.yaml")
+    return Path(given)
+
+
 def mistake(
     where: str,
     found: Mapping[str, Any],
@@ -96,7 +117,10 @@ def mistake(
     key = ".".join(str(part) for part in path)
     text = str(found["msg"]).removeprefix("Value error, ")
     if found["type"] == "extra_forbidden":
-        text = f"there is no such key; allowed are {', '.join(allowed(found['loc']))}"
+        names = list(allowed(found["loc"]))
+        near = difflib.get_close_matches(str(found["loc"][-1]), names, n=1)
+        guess = f"did you mean '{near[0]}'? " if near else ""
+        text = f"there is no such key; {guess}allowed are {', '.join(names)}"
     elif found["type"] != "value_error":
         text += f"; given {found['input']!r:.80}"
     return DetoxbenchError(f"'{where}': {key + ': ' if key else ''}{text}")

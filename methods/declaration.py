@@ -157,6 +157,7 @@ class Mini:
         sides: of the corpus that first use takes; by default all that the fit takes.
         sentences: of each template of the corpus.
         files: embedded files beside model and corpus that the result depends on.
+        minutes: of one processor core that first use takes, about; None where nobody has measured it.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -164,6 +165,7 @@ class Mini:
     sides: tuple[Side, ...] = ()
     sentences: int = corpus.EXPANSIONS
     files: tuple[Path, ...] = ()
+    minutes: float | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ They are made by the same code as ``detoxbench fit``, and kept in a cache folder
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,19 @@ def with_artifacts(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {**naming(method, artifacts(method), suited), **suited} if wanted else suited
 
 
-def artifacts(method: str) -> Path:
-    """The folder with a method's artifacts for ``mini``, made once. A killed fit goes on where it was stopped."""
+@dataclass(frozen=True)
+class _Place:
+    """Where a method's artifacts are kept, by the hash of everything that changes them."""
+
+    folder: Path
+    key: dict[str, Any]
+
+    @property
+    def done(self) -> Path:
+        return self.folder / "fit.json"
+
+
+def _place(method: str) -> _Place:
     fit = fit_of(method)
     settings = fit_settings(method, fit.mini.settings, fit.unattended)
     sides = fit.mini.sides or fit.takes
@@ -65,14 +78,43 @@ def artifacts(method: str) -> Path:
         "versions": {package: work.versions().get(package) for package in ("detoxbench", "torch", "transformers")},
     }
     folder = cache_folder() / f"{MINI}-{fit.name}-{files.fingerprint(key)[:16]}"
-    done = folder / "fit.json"
+    return _Place(folder, key)
+
+
+def is_there(method: str) -> bool:
+    """Whether they are made already."""
+    return _place(method).done.is_file()
+
+
+def artifacts(method: str) -> Path:
+    """The folder with a method's artifacts for ``mini``, made once. A killed fit goes on where it was stopped."""
+    fit, place = fit_of(method), _place(method)
+    folder, done, key = place.folder, place.done, place.key
+    settings = fit_settings(method, fit.mini.settings, fit.unattended)
+    sides = fit.mini.sides or fit.takes
     if not done.is_file():
-        work.say(f"first use of {method} on {MINI}: fitting its artifacts in {folder} (a few minutes, once)")
+        long = f"about {_duration(fit.mini.minutes)}" if fit.mini.minutes else "some minutes"
+        work.say(f"first use of {method} on {MINI}: its artifacts are fitted once, in {folder}; {long} of one core")
+        before = _seconds()
         given = {side: texts(folder, side, fit.mini.sentences) for side in sides}
         fit.make(MINI, folder, texts=given, settings=settings, device="cpu")
         if not done.is_file():
             files.write_json(done, key)
+        work.say(f"{method}: fitted in {_seconds() - before:,.0f} s of processor time; {_size(folder)} in {folder}")
     return folder
+
+
+def _seconds() -> float:
+    """Processor time of this process, whatever else the machine is doing."""
+    return time.process_time()
+
+
+def _duration(minutes: float) -> str:
+    return f"{minutes:g} min" if minutes >= 1 else f"{60 * minutes:.0f} s"
+
+
+def _size(folder: Path) -> str:
+    return f"{sum(path.stat().st_size for path in folder.rglob('*') if path.is_file()) / 2**20:,.0f} MiB"
 
 
 def texts(folder: Path, side: str, each: int) -> Texts:

@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from ..core import hub
 from ..core.errors import DetoxbenchError
 from ..core.mini import model_folder
 from . import artifacts
@@ -21,12 +22,13 @@ _CHOSEN: weakref.WeakKeyDictionary[PreTrainedModel, Any] = weakref.WeakKeyDictio
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model", "spiece.model")
 
 
-def load_model(source: str, purpose: str, **options: Any) -> PreTrainedModel:
+def load_model(source: str, purpose: str, *, bar: bool = False, **options: Any) -> PreTrainedModel:
     """A causal LM in evaluation mode.
 
     Args:
         source: folder, hub name or ``mini``.
         purpose: what it is for, for messages ("expert").
+        bar: show how far its weights are.
         options: of ``from_pretrained``.
 
     Raises:
@@ -41,10 +43,11 @@ def load_model(source: str, purpose: str, **options: Any) -> PreTrainedModel:
         artifacts.verify(folder, manifest)
     name = str(folder) if folder.is_dir() else source
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(name, output_loading_info=True, **options)
+        with hub.quietly(bar=bar):
+            loaded: Any = AutoModelForCausalLM.from_pretrained(name, output_loading_info=True, **options)
     except LOAD_ERRORS as error:
-        cause = str(error).strip().split("\n")[0]
-        raise DetoxbenchError(f"{purpose} '{source}' cannot be loaded as a causal LM: {cause}") from error
+        why = hub.cause(error, source)
+        raise DetoxbenchError(f"{purpose} '{source}' cannot be loaded as a causal LM: {why}") from error
     model, found = loaded
     if found["missing_keys"]:
         # transformers fills these with random numbers and goes on.

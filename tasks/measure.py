@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from ..core import scorers
+from ..core import hub, scorers
 from ..core.errors import DetoxbenchError
 from ..core.language_identification import identify_for
 from ..core.metrics.language import is_empty
@@ -83,13 +83,13 @@ def ready_fluency(name: str) -> None:
 
     folder = model_folder(name)
     try:
-        AutoConfig.from_pretrained(folder)
-        AutoTokenizer.from_pretrained(folder)
+        with hub.quietly():
+            AutoConfig.from_pretrained(folder)
+            AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DetoxbenchError(
-            f"fluency_model '{name}' cannot be loaded ({first}): give a folder, a model on the hub, or 'none' to leave "
-            "perplexity out"
+            f"fluency_model '{name}' cannot be loaded ({hub.cause(error, name)}): give a folder, a model on the hub, "
+            "or 'none' to leave perplexity out"
         ) from None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import hub
 from ..errors import DetoxbenchError, unknown
 from ..files import local_name, sha256_text
 from ..folders import expanded
@@ -87,9 +88,10 @@ def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> t
             "the hub that has it with tokenizer=…"
         )
     try:
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True
-        )
+        with hub.quietly():
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                folder, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            )
         encoder = AutoTokenizer.from_pretrained(words, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {line_of(error)}") from None

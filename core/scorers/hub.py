@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from .. import hub as loading
 from ..errors import DetoxbenchError
 from ..folders import expanded
 
@@ -50,9 +51,11 @@ def fetch(
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
+        with loading.quietly():
+            folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
     except Exception as error:  # a dozen kinds, from no network to a gated model
-        raise DetoxbenchError(f"scorer '{kind}:{model}': cannot be fetched from the hub: {line_of(error)}") from None
+        why = loading.cause(error, model)
+        raise DetoxbenchError(f"scorer '{kind}:{model}': cannot be fetched from the hub: {why}") from None
     commit = folder.name
     if revision is None or not _COMMIT.fullmatch(revision):
         asked = "no commit was asked for" if revision is None else f"revision={revision} is no commit"

@@ -26,6 +26,7 @@ class ByMethod(TyperGroup):
         return [name for name in METHODS if type(self).has(name)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        cmd_name = cmd_name.replace("-", "_")
         if cmd_name not in METHODS or not type(self).has(cmd_name):
             raise unknown(f"method of 'detoxbench {ctx.info_name}'", cmd_name, self.list_commands(ctx))
         return type(self).make(cmd_name)

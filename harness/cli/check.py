@@ -12,13 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ...core.coverage import COVERAGE_MARGIN
 from ...core.errors import DetoxbenchError
 from ...core.files import write_text
 from ...leaderboard import gate, margins, pairing, reports
 from ...leaderboard.gate import Check, Finding
+from . import stacked
 
 WIDTH = 160
 REGRESSION, BAD_INPUT = 1, 2
@@ -132,16 +132,12 @@ def _list(console: Console, findings: Sequence[Finding], everything: bool) -> No
 
 
 def _tables(console: Console, findings: Sequence[Finding]) -> None:
-    columns = ("", "metric", "baseline", "candidate", "let pass", "beyond it [bound]", "q", "prompts", "samples", "")
-    tables: dict[tuple[str, str], Table] = {}
+    columns = ("", "baseline", "candidate", "let pass", r"beyond it \[bound]", "q", "prompts", "samples", "")
+    tables: dict[tuple[str, str], list[list[str]]] = {}
     for finding in findings:
         key = (finding.run, finding.prompt_set)
-        if key not in tables:
-            title = escape(reports.one_line(f"{finding.run} · prompts {finding.prompt_set}"))
-            tables[key] = Table(*columns, title=title, title_justify="left")
-        tables[key].add_row(
-            escape(reports.one_line(finding.language)),
-            escape(reports.one_line(finding.metric)),
+        row = [
+            f"{escape(reports.one_line(finding.language))} {escape(reports.one_line(finding.metric))}",
             reports.figure(finding.baseline),
             reports.figure(finding.candidate),
             escape(finding.margin),
@@ -150,6 +146,7 @@ def _tables(console: Console, findings: Sequence[Finding]) -> None:
             str(finding.prompts),
             f"{finding.samples_baseline}, {finding.samples_candidate}",
             "REGRESSION" if finding.regression else finding.verdict,
-        )
-    for table in tables.values():
-        console.print(table)
+        ]
+        tables.setdefault(key, []).append(row)
+    for (run, prompt_set), rows in tables.items():
+        stacked.show(console, columns, rows, title=escape(reports.one_line(f"{run} · prompts {prompt_set}")))

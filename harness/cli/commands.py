@@ -203,9 +203,9 @@ class Lazy(TyperGroup):
         return [_name(command) for command in COMMANDS]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name = args[0].replace("-", "_") if args else ""
+        name = args[0].replace("_", "-") if args else ""
         if args and name in self.list_commands(ctx):
-            args = [name, *args[1:]]  # hyphens are as good
+            args = [name, *args[1:]]  # underscores are as good
         elif args and not args[0].startswith("-"):
             raise unknown("command", args[0], self.list_commands(ctx))
         return super().resolve_command(ctx, args)
@@ -227,7 +227,7 @@ class Lazy(TyperGroup):
 
 
 def _name(command: Callable[[], Command]) -> str:
-    return command.__name__.rstrip("_")
+    return command.__name__.rstrip("_").replace("_", "-")
 
 
 app = typer.Typer(
@@ -237,6 +237,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    # Of options and commands; underscores are as good, and what names a method or a metric is no option.
+    context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
 )
 
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ...core import data_overlap
 from ...core.comparability import unlike_nuclei
@@ -24,7 +23,7 @@ from ...leaderboard.compare import Change, Comparison
 from ...leaderboard.reports import one_line
 from ...leaderboard.validity import known
 from ..reporting import worth
-from . import rank_stability
+from . import rank_stability, stacked
 
 WIDTH = 160
 
@@ -90,15 +89,15 @@ def shared_data(a: Run, b: Run) -> list[str]:
 def show(found: Comparison, console: Console) -> None:
     """Print a comparison: a table a metric and prompt set, and what the marks mean."""
     console.print(f"A: {escape(one_line(found.a))}\nB: {escape(one_line(found.b))}")
-    tables: dict[tuple[str, str], Table] = {}
+    tables: dict[tuple[str, str], tuple[str, list[str], list[list[str]]]] = {}
     for change in found.changes:
         title = f"{change.metric.replace('_', ' ')} · prompts {change.prompt_set}"
         key = (change.prompt_set, change.metric)
         ratio = metric_of(change.metric) in comparison.RATIOS
         if key not in tables:
-            columns = ["", "A", "B", "B - A [95%]", "p", "q", "detectable", "prompts", "samples A, B"]
-            columns[4:4] = ["B / A [95%]"] if ratio else []
-            tables[key] = Table(*columns, title=escape(one_line(title)), title_justify="left")
+            columns = ["", "A", "B", r"B - A \[95%]", "p", "q", "detectable", "prompts", "samples A, B"]
+            columns[4:4] = [r"B / A \[95%]"] if ratio else []
+            tables[key] = (escape(one_line(title)), columns, [])
         cells = [
             escape(one_line(change.language)),
             _text(change.a),
@@ -108,9 +107,9 @@ def show(found: Comparison, console: Console) -> None:
         if ratio:
             cells.append(_interval(_factor(change.ratio), _factor(change.ratio_low), _factor(change.ratio_high)))
         cells += [_p(change.p), _p(change.q), _text(change.minimum_detectable), str(change.prompts)]
-        tables[key].add_row(*cells, f"{change.samples_a}, {change.samples_b}")
-    for table in tables.values():
-        console.print(table)
+        tables[key][2].append([*cells, f"{change.samples_a}, {change.samples_b}"])
+    for title, columns, rows in tables.values():
+        stacked.show(console, columns, rows, title=title)
     _legend(console, found)
 
 

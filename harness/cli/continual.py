@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from ...core import continual_file
-from ...core.errors import DetoxbenchError
+from ...core.errors import unknown
 from ..continual import report, spec
+from ..study_file import shipped_or_given
 
 STUDIES = Path(spec.__file__).parent / "studies"
 WIDTH = 220
@@ -38,10 +39,10 @@ def continual(
     if shipped:
         typer.echo("\n".join(sorted(path.stem for path in STUDIES.glob("*.yaml"))))
         return
-    path = _file(study)
+    path = shipped_or_given(study, STUDIES, "continual")
     read = spec.read(path)
     if metric is not None and metric not in read.metrics:
-        raise DetoxbenchError(f"--metric {metric}: not in the study; metrics has {', '.join(read.metrics)}")
+        raise unknown("metric of the study", metric, read.metrics)
     from ..continual import plot
     from ..continual import run as runner
 
@@ -67,16 +68,6 @@ def continual(
             console.print(str(file), markup=False)
     console.print(f"{folder / continual_file.NAME}; detoxbench report {folder / 'runs'}; "
                   f"detoxbench leaderboard {folder / 'runs'} --continual {folder}", markup=False)  # fmt: skip
-
-
-def _file(study: str) -> Path:
-    if not study:
-        raise DetoxbenchError("no study: give a YAML file, or the name of a shipped one (detoxbench continual --list)")
-    path = Path(study)
-    own = STUDIES / f"{path.name}.yaml"
-    if not path.is_file() and path.name == study and own.is_file():
-        return own
-    return path
 
 
 def _plan(job: Any, cells: list[Any]) -> None:

@@ -72,19 +72,24 @@ def _print(found: Any) -> None:
     for name in names:
         table.columns[1 + names.index(name)].justify = "right"
     for token in found.tokens:
-        table.add_row(Text(_shown(token.text)), *(_percent(token.p[name]) for name in names))
+        table.add_row(Text(_token(token.text)), *(_percent(token.p[name]) for name in names))
     console.print(table)
     for name, rows in found.neighbours.items():
         near = Table("distance", "weight", "context", "then", title=f"nearest of {name}")
         for one in rows:
             weight = f"{one.weight:.4f}"
-            near.add_row(f"{one.distance:.2f}", weight, Text(_shown(one.context)), Text(_shown(one.token)))
+            near.add_row(f"{one.distance:.2f}", weight, Text(_shown(one.context)), Text(_token(one.token)))
         console.print(near)
 
 
 def _shown(text: str) -> str:
     """Text on one line, without what a terminal would act on."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _token(text: str) -> str:
+    """A token with its spaces to be seen: ``␣cat`` is another one than ``cat``."""
+    return _shown(text).replace(" ", "␣") or "(empty)"
 
 
 def _percent(p: float) -> str:

@@ -13,6 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ...core.errors import DetoxbenchError, unknown
+from ...core.registry import METHODS
+from ...methods import first_use
 from ...methods.artifact_arguments import as_fitted, declared, fit_of, fit_settings
 from ...methods.declaration import SIDES, Made
 from ...methods.training.pairs import PAIRS, PairColumns
@@ -49,11 +52,28 @@ class Fits(ByMethod):
 
 
 app = typer.Typer(cls=Fits, no_args_is_help=True)
+ALL = "all"
 
 
-@app.callback()
-def _group() -> None:
+@app.callback(invoke_without_command=True)
+def _group(
+    context: typer.Context,
+    mini: Annotated[
+        str, typer.Option(help="make now what first use of a method on mini would make: its name, or all")
+    ] = "",
+) -> None:
     """A method's artifacts from labelled text."""
+    if not mini:
+        return
+    if context.invoked_subcommand is not None:
+        raise DetoxbenchError(f"fit --mini {mini}: give it alone, or 'detoxbench fit {context.invoked_subcommand} …'")
+    fitted = [name for name in METHODS if Fits.has(name)]
+    wanted = fitted if mini == ALL else [mini.replace("-", "_")]
+    if wanted[0] not in fitted:
+        raise unknown("method of 'detoxbench fit --mini'", mini, [*fitted, ALL])
+    for name in wanted:
+        there = first_use.is_there(name)
+        typer.echo(f"{name}: {first_use.artifacts(name)}{' (was there)' if there else ''}")
 
 
 def _parameters(name: str) -> list[inspect.Parameter]:

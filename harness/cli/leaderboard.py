@@ -15,10 +15,11 @@ PORT = 8000
 
 
 class _BuildByDefault(TyperGroup):
-    """``leaderboard RESULTS…`` is ``leaderboard build RESULTS…``; a folder called 'serve' is given as './serve'."""
+    """``leaderboard RESULTS…`` is ``leaderboard build RESULTS…``, and its help that of ``build``, with what the docs
+    use; a folder called 'serve' is given as './serve'."""
 
     def parse_args(self, ctx, args):
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+        if args and args[0] not in self.commands:
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
@@ -53,7 +54,9 @@ def build(
     url: Annotated[str, typer.Option(help="where the site will be, for previews of links to it")] = "",
     plots: Annotated[bool, typer.Option("--plots", help="also write the charts as SVG and PNG, in OUT/plots")] = False,
 ) -> None:
-    """Build the site. Files that are no results are reported and left out; exit status 1 if nothing is left."""
+    """Results into a static site: detoxbench leaderboard RESULTS… --out site/. Then detoxbench leaderboard serve site/
+    shows it here, or any web server. Files that are no results are reported and left out; exit status 1 if nothing is
+    left."""
     from ...leaderboard import submissions
     from ...leaderboard.site import build as builder
     from ...leaderboard.site import continual as studies_of

@@ -11,12 +11,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ...core import results
 from ...core.constants import FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError, unknown
-from ...core.metrics import METRICS, with_role
+from ...core.metrics import with_role
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval
@@ -29,6 +28,7 @@ from ..annotation import study
 from ..annotation.shown import print_study
 from ..reporting import figures, formats, references, worth
 from ..reporting.rows import MACRO, Row, boards, macro_row, shown, task_row, text
+from . import stacked
 
 WIDTH = 260
 """Columns of a table that goes to a file or a pipe."""
@@ -51,9 +51,10 @@ def report(
     """One compact table a run: language x metric as ``value [low, high]``, and the macro-average over languages with
     its stratified interval (resampled within each language; it needs the samples that ``--log_samples`` wrote).
 
-    First comes what each row rests on: prompts x samples, and the shares of the texts that are empty, unscored, or left
-    out of the perplexity. A language in which the scorer is no better than chance, or not validated, is marked. Where
-    people have labelled texts that the scorer has scored, the share of toxic texts comes corrected, too."""
+    First comes what each row rests on, prompts x samples; last the shares of the texts that are empty, unscored, or
+    left out of the perplexity. Columns without room in the terminal stand below. A language in which the scorer is no
+    better than chance, or not validated, is marked. Where people have labelled texts that the scorer has scored, the
+    share of toxic texts comes corrected, too."""
     if form is not None and form not in formats.FORMATS:
         raise unknown("--format", form, formats.FORMATS)
     runs = _believed([results.read(path) for folder in paths for path in results.find(folder)])
@@ -130,29 +131,35 @@ def _print(
         f"fluency {first.fluency_model or 'none'}"
     )
     rows = {task.record.lang or task.name: task_row(task) for task in tasks}
-    basis = {task.record.lang or task.name: f"{task.prompts:,} × {task.record.samples:,}" for task in tasks}
+    basis = {task.record.lang or task.name: f"{_prompts([task])} × {task.record.samples:,}" for task in tasks}
     if len(tasks) > 1:
         rows[MACRO] = macro_row(tasks)
-        basis[MACRO] = f"{sum(task.prompts for task in tasks):,} × {first.samples:,}"
+        basis[MACRO] = f"{_prompts(tasks)} × {first.samples:,}"
     marked = {lang: lang + (judged[lang].mark if lang in judged else "") for lang in rows}
     if everything:
-        table = Table("metric", *marked.values(), title=title, title_justify="left")
-        table.add_row("prompts × samples", *basis.values(), end_section=True)
-        for metric in next(iter(rows.values())):
-            table.add_row(metric, *(text(row.get(metric)) for row in rows.values()))
+        names = list(next(iter(rows.values())))
+        found = [[metric, *(escape(text(row.get(metric))) for row in rows.values())] for metric in names]
+        based = ["prompts × samples", *basis.values()]
+        stacked.show(console, ["metric", *map(escape, marked.values())], [based, *found], title=title, sections=(0,))
     else:
         metrics = shown(list(rows.values()))
         shares = with_role("coverage")
-        about = " · ".join(METRICS[metric].column for metric in shares)
-        columns = (METRICS[metric].column for metric in metrics)
-        table = Table("", "prompts × samples", about, *columns, title=title, title_justify="left")
+        # The names that --metric takes, as a header and not in short.
+        columns = ["", "prompts × samples", *metrics, *shares]
+        found = []
         for lang, row in rows.items():
-            left_out = " · ".join(_share(row.get(metric)) for metric in shares)
-            found = (text(row.get(metric)) for metric in metrics)
-            table.add_row(marked[lang], basis[lang], left_out, *found, end_section=lang == list(rows)[-2:][0])
-    console.print(table)
+            values = [text(row.get(metric)) for metric in metrics] + [_share(row.get(metric)) for metric in shares]
+            found.append([escape(one) for one in (marked[lang], basis[lang], *values)])
+        stacked.show(console, columns, found, title=title, sections=(len(rows) - 2,) if MACRO in rows else ())
     _notes(console, rows, tasks)
     worth.print_notes(console, first.scorer, judged, [str(one) for one in worth.shared(tasks, run)])
+
+
+def _prompts(tasks: list[TaskResult]) -> str:
+    """How many, and of how many where ``--limit`` left some out."""
+    asked = sum(task.prompts for task in tasks)
+    there = sum(task.available or task.prompts for task in tasks)
+    return f"{asked:,} of {there:,}" if asked < there else f"{asked:,}"
 
 
 def _share(interval: Interval | None) -> str:

@@ -15,7 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ...core.errors import DetoxbenchError
+from ...core.errors import DetoxbenchError, unknown
+from ..study_file import shipped_or_given
 from ..sweep import spec
 
 STUDIES = Path(spec.__file__).parent / "studies"
@@ -56,10 +57,10 @@ def sweep(
             typer.echo(f"{path.stem:24}{spec.read(path).description}")
         return
     if engine not in ENGINES:
-        raise DetoxbenchError(f"--engine {engine}: allowed are {', '.join(ENGINES)}")
+        raise unknown("--engine", engine, ENGINES)
     if address and engine != "ray":
         raise DetoxbenchError("--address is of --engine ray")
-    path = _file(file)
+    path = shipped_or_given(file, STUDIES, "sweep")
     from ..sweep import run as runner
 
     folder = runner.Folder(spec.read(path, _settings(given)), out or Path(path.stem), root=path.parent, store=artifacts)
@@ -67,16 +68,6 @@ def sweep(
         _plan(folder)
         return
     _run(folder, _engine(engine, folder, jobs, address))
-
-
-def _file(given: str) -> Path:
-    if not given:
-        raise DetoxbenchError("no sweep: give a YAML file, or the name of a shipped one (detoxbench sweep --list)")
-    path = Path(given)
-    own = STUDIES / f"{given}.yaml"
-    if not path.is_file() and path.name == given and own.is_file():
-        return own
-    return path
 
 
 def _settings(given: list[str] | None) -> dict[str, Any]:

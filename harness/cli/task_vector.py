@@ -1,4 +1,4 @@
-"""``detoxbench task_vector``: each stage of split-merge as a command; ``detoxbench fit task_vector`` runs all.
+"""``detoxbench task-vector``: each stage of split-merge as a command; ``detoxbench fit task_vector`` runs all.
 
 select   texts above or below a score  ->  JSONL
 split    JSONL                          ->  part_0.jsonl, part_1.jsonl, …

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ...core import files
 from ...core.errors import DetoxbenchError
 from ..base import Place
+from ..training import work
 from .hooks import hooked
 
 Pool = Callable[[Tensor, Tensor], Tensor]
@@ -106,20 +107,27 @@ class Responses:
             steered: context within which the model runs.
             stop: stop a pass once all places are met, instead of running to the scores.
         """
-        for at, path in enumerate(self.chunks):
-            if path.is_file():
-                continue
-            part = self.order[at * CHUNK : (at + 1) * CHUNK]
-            found: dict[str, list[Tensor]] = {name: [] for name in places}
-            for start in range(0, len(part), batch_size):
-                rows = [self.rows[row] for row in part[start : start + batch_size]]
-                with steered():
-                    for name, states in pooled(model, rows, places, pool, stop).items():
+
+        def states_of(rows: list[Sequence[int]]) -> dict[str, Tensor]:
+            with steered():
+                return pooled(model, rows, places, pool, stop)
+
+        with work.bar(total=len(self.rows), desc=f"states of {self.folder.name}", unit="text") as bar:
+            for at, path in enumerate(self.chunks):
+                part = self.order[at * CHUNK : (at + 1) * CHUNK]
+                if path.is_file():
+                    bar.update(len(part))
+                    continue
+                found: dict[str, list[Tensor]] = {name: [] for name in places}
+                for start in range(0, len(part), batch_size):
+                    rows = [self.rows[row] for row in part[start : start + batch_size]]
+                    for name, states in states_of(rows).items():
                         found[name].append(states)
-            if lacking := [name for name, states in found.items() if not states]:
-                raise DetoxbenchError(f"{lacking[0]} is not called when the model runs: it cannot be changed")
-            content = {name: torch.cat(states).contiguous() for name, states in found.items()}
-            files.write_bytes(path, save(content))
+                    bar.update(len(rows))
+                if lacking := [name for name, states in found.items() if not states]:
+                    raise DetoxbenchError(f"{lacking[0]} is not called when the model runs: it cannot be changed")
+                content = {name: torch.cat(states).contiguous() for name, states in found.items()}
+                files.write_bytes(path, save(content))
         return self
 
     def at(self, place: str) -> Tensor:

@@ -25,7 +25,7 @@ ABOUT = base.About(
     bibtex="""@misc{li2024destein,
   title         = {{DESTEIN}: Navigating Detoxification of Language Models via Universal Steering Pairs and Head-wise
                    Activation Fusion},
-  author        = {Li, Yu and Wei, Zhihua and Jiang, Han and Gong, Chuanyang},
+  author        = {Li, Yu and Jiang, Han and Gong, Chuanyang and Wei, Zhihua},
   year          = {2024},
   eprint        = {2404.10464},
   archivePrefix = {arXiv},
@@ -63,7 +63,7 @@ FIT = base.Fit(
     needs=("toxic", "nontoxic"),
     pairs=True,
     grows=base.Growth("retrain"),
-    mini=base.Mini({"count": 200, "block_size": 64}),
+    mini=base.Mini({"count": 200, "block_size": 64}, minutes=0.15),
 )
 
 

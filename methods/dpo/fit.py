@@ -142,7 +142,7 @@ def train(
     measured once before training, so that no second model is held."""
     with torch.no_grad():
         judge = _LogLikelihoods(model, settings)
-        for start in range(0, len(rows), settings.device_batch_size):
+        for start in work.bar(range(0, len(rows), settings.device_batch_size), desc="reference", unit="batch"):
             some = rows[start : start + settings.device_batch_size]
             for row, found in zip(some, judge(some).tolist(), strict=True):
                 row.reference = (found[0], found[1])

@@ -76,7 +76,8 @@ FIT = base.Fit(
     grows=base.Growth("retrain"),
     mini=base.Mini(
         {"epochs": 1, "max_steps": 60, "learning_rate": 1e-4, "batch_size": 8, "device_batch_size": 8,
-         "block_size": 32, "held_out": 0.0, "pairs_limit": 500}
+         "block_size": 32, "held_out": 0.0, "pairs_limit": 500},
+        minutes=0.5,
     ),
 )  # fmt: skip
 

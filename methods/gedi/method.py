@@ -78,7 +78,9 @@ FIT = base.Fit(
     cost=cost,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
-    mini=base.Mini({"epochs": 1, "max_steps": 80, "learning_rate": 1e-3, "batch_size": 8, "block_size": 32}),
+    mini=base.Mini(
+        {"epochs": 1, "max_steps": 80, "learning_rate": 1e-3, "batch_size": 8, "block_size": 32}, minutes=0.7
+    ),
 )
 
 

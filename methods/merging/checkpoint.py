@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...core import hub
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
 
@@ -171,12 +172,13 @@ def resolve(source: str | Path, revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(
-            snapshot_download(str(source), revision=revision, allow_patterns=HUB_FILES, ignore_patterns=["*/*"])
-        )
+        with hub.quietly():
+            return Path(
+                snapshot_download(str(source), revision=revision, allow_patterns=HUB_FILES, ignore_patterns=["*/*"])
+            )
     except (OSError, ValueError) as error:
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        raise DetoxbenchError(f"'{source}' is no folder, and cannot be had from the hub: {cause[0]}") from error
+        why = hub.cause(error, str(source))
+        raise DetoxbenchError(f"'{source}' cannot be had from the hub: {why}") from error
 
 
 def open_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoint:

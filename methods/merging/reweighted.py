@@ -36,7 +36,7 @@ class Reweighted:
             if tensor.is_meta:
                 raise DetoxbenchError(
                     f"{name} of the base model is kept on the disk (device_map), where its weights cannot be changed: "
-                    "merge to a checkpoint first, with detoxbench task_vector negate"
+                    "merge to a checkpoint first, with detoxbench task-vector negate"
                 )
             first.setdefault(tensor.data_ptr(), name)
         # Tied weights have several names; the first is the one that is asked for.

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from ...core import files
+from ...core import files, hub
 from ...core.errors import DetoxbenchError
 from .. import artifacts
 from ..guidance.body import Body
@@ -125,7 +125,8 @@ class RewardModel(nn.Module):
         manifest = artifacts.read(folder, KIND)
         artifacts.verify(folder, manifest)
         try:
-            body = AutoModel.from_pretrained(folder, use_safetensors=True, **options)
+            with hub.quietly():
+                body = AutoModel.from_pretrained(folder, use_safetensors=True, **options)
             head = nn.Linear(manifest["dim"], 1)
             head.load_state_dict(load_file(folder / HEAD))
         except (*LOAD_ERRORS, TypeError) as error:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 from transformers.cache_utils import Cache
 
-from ...core import files
+from ...core import files, hub
 from ...core.errors import DetoxbenchError
 from ...core.transformers_private import accepted, cache_argument, causal_output
 from .. import artifacts
@@ -150,7 +150,8 @@ class ValueModel(nn.Module):
         manifest = artifacts.read(folder, KIND)
         artifacts.verify(folder, manifest)
         try:
-            body = AutoModel.from_pretrained(folder, use_safetensors=True, **options)
+            with hub.quietly():
+                body = AutoModel.from_pretrained(folder, use_safetensors=True, **options)
             head = q_head(manifest["dim"], manifest["vocab_size"])
             head.load_state_dict(load_file(folder / Q_HEAD))
         except (*LOAD_ERRORS, TypeError) as error:

@@ -23,6 +23,7 @@ from ...core.errors import DetoxbenchError
 from .. import artifacts
 from ..identity import ModelIdentity
 from ..layers import key_dim, key_layer
+from ..training import work
 from . import arrays, index, temperature
 from .exact import ExactSearch
 from .knn import Neighbours
@@ -256,6 +257,7 @@ def _grow(
     old, built = manifest["index"], None
     if not manifest["exact"] and count >= index.EXACT_BELOW:
         if old is None or retrain:
+            work.say(f"training the search index of {count:,} keys (seconds to minutes)")
             built, trained = index.build(stored), count
         else:
             built, trained = index.read(folder / old["file"]), old["trained_on"]
@@ -271,6 +273,7 @@ def _grow(
             "code_bytes": built.pq.code_size,
             "trained_on": trained,
         }
+        work.say("measuring how many true neighbours the index finds, and how far they lie")
         manifest["recall"] = recall(stored, index.ApproximateSearch(built))
     search = ExactSearch(stored) if built is None else index.ApproximateSearch(built)
     manifest["neighbours"] = temperature.measure(

@@ -36,7 +36,7 @@ def run(
     )  # fmt: skip
     rows = [{"model": str(path)} for path in made.values()]
     if MERGED not in made:
-        command = f"detoxbench task_vector negate --pretrained {pretrained} --finetuned {out} --out {out / MERGED}"
+        command = f"detoxbench task-vector negate --pretrained {pretrained} --finetuned {out} --out {out / MERGED}"
         return Made(made, rows, notes=[f"then: {command}"])
     merged = artifacts.read(made[MERGED])["coefficient"]
     note = f"or as a model: lm_eval --model hf --model_args pretrained={made[MERGED]} --tasks …"

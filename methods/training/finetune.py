@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import ProgressCallback
 
 from ...core import files
 from ...core.errors import DetoxbenchError
@@ -218,6 +219,8 @@ def train(
         data_collator=collate,
         callbacks=[Whole(folder), Paced(name)],
     )
+    trainer.remove_callback(ProgressCallback)
+    trainer.add_callback(progress.Bar)
     trainer.sign = -1.0 if ascent else 1.0
     if processes() == 1 and device_batch * settings.block_size * model.config.get_text_config().vocab_size > BLOCK:
         trainer.parts = body_and_head(trained)

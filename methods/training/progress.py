@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+from transformers.trainer_callback import ProgressCallback
 
 from ...core.errors import DetoxbenchError
 
@@ -25,6 +26,13 @@ SAMPLED_VALUES = 4_096
 """Of each parameter, to estimate how far weights moved."""
 MOVED, LEARNED = 1e-4, 1e-3
 """Relative change of the weights, and change of the loss in nats a token: below both, nothing that matters happened."""
+
+
+class Bar(ProgressCallback):
+    """The trainer's bar alone: what it logs (a dictionary every fifty updates) is said once, at the end, in words."""
+
+    def on_log(self, *_: Any, **__: Any) -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from ...core import files
+from ...core import files, hub
+from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
 from ...core.tokenizers import misfit
@@ -118,14 +119,14 @@ def load_base(
         DetoxbenchError: naming what cannot be loaded.
     """
     options = {"revision": revision} if revision else {}
-    model = load_model(pretrained, "base model", dtype=dtype, **options)
+    model = load_model(pretrained, "base model", bar=pretrained != MINI, dtype=dtype, **options)
     if model.dtype == torch.float64:
         model = model.float()
     try:
         tokenizer = AutoTokenizer.from_pretrained(model_folder(pretrained), **options)
     except LOAD_ERRORS as error:
-        cause = str(error).strip().splitlines() or [type(error).__name__]
-        raise DetoxbenchError(f"base model '{pretrained}' has no tokenizer that can be loaded: {cause[0]}") from error
+        why = hub.cause(error, pretrained)
+        raise DetoxbenchError(f"base model '{pretrained}' has no tokenizer that can be loaded: {why}") from error
     if (why := misfit(tokenizer, model)) is not None:
         raise DetoxbenchError(f"base model '{pretrained}': {why}; put the model's tokenizer files into its folder")
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer

@@ -9,13 +9,16 @@ from types import ModuleType, SimpleNamespace
 
 import lm_eval._cli.harness
 import lm_eval._cli.run
+import lm_eval.api.registry
 import lm_eval.evaluator
+import lm_eval.loggers.utils
 import lm_eval.tasks.manager
 import lm_eval.utils
 import pytest
 from lm_eval._cli.utils import try_parse_json
 from lm_eval.api.model import LM, CacheHook, CachingLM
 from lm_eval.config.evaluate_config import EvaluatorConfig
+from lm_eval.loggers import EvaluationTracker
 from lm_eval.models.huggingface import HFLM
 from transformers import GPT2Config
 
@@ -185,3 +188,41 @@ def test_what_our_model_overrides():
     source = inspect.getsource(HFLM.__init__)
     for name in ("think_end_token", "mixed_precision_dtype", "add_bos_token", "tokenizer", "backend", "_model"):
         assert name in source, name
+
+
+def test_the_name_of_results():
+    tracker = EvaluationTracker(output_path="somewhere")
+    private.name_results(tracker, "ai-forever/mGPT__dexperts")
+    assert tracker.general_config_tracker.model_name == "ai-forever/mGPT__dexperts"
+    assert tracker.general_config_tracker.model_name_sanitized == "ai-forever__mGPT__dexperts"
+    private.name_results(None, "x")
+
+
+def test_git_does_not_complain(tmp_path, monkeypatch, capfd):
+    module = module_with(get_git_commit_hash=lm_eval.loggers.utils.get_git_commit_hash)
+    private.quiet_git(module)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert module.get_git_commit_hash() is None
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [("--taks", "--tasks"), ("--limit_", "--limit"), ("--model-argss=x=1", "--model_args"), ("--qqqqqq", None)],
+)
+def test_the_nearest_option(given, near, monkeypatch, capsys):
+    module = module_with(HarnessCLI=type("HarnessCLI", (lm_eval._cli.harness.HarnessCLI,), {}))
+    private.suggest_flags(module)
+    monkeypatch.setattr("sys.argv", ["lm_eval", "--model", "detox", "--tasks", "rtp", given])
+    with pytest.raises(SystemExit):
+        module.HarnessCLI().parse_args()
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.endswith(f"did you mean {near}?" if near else given)
+
+
+def test_an_unknown_model():
+    with pytest.raises(ValueError, match="detxo") as found:
+        lm_eval.api.registry.get_model("detxo")
+    assert private.missing_model(found.value) == "detxo"
+    assert private.missing_model(ValueError("other")) == ""

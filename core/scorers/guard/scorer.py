@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ... import hub
 from ...errors import DetoxbenchError, unknown
 from ...files import sha256_text
 from ..base import Scorer, Scores, check_language
@@ -182,7 +183,8 @@ class GuardScorer(Scorer):
 
     def _guarded(self, load: Any) -> Any:
         try:
-            return load()
+            with hub.quietly():
+                return load()
         except (OSError, ValueError, KeyError, ImportError) as error:
             line = str(error).strip().splitlines()
             raise DetoxbenchError(
