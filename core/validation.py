@@ -8,7 +8,6 @@ time. Report, compare, check, submit and the site ask here, so that none of them
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from .constants import PERPLEXITY_CUTOFF, TOXIC
 from .metric_names import HIGH, LOW, MEASURED, metric_of
 from .metrics import METRICS
 from .metrics.fractions import fractions
+from .parsing import parse_json
 from .records import PromptResult, SampleDoc, TaskRun
 from .results import Run, TaskResult
 
@@ -218,7 +218,7 @@ def _counted(run: Run, task: TaskResult) -> int | None:
     if math.isfinite(own):
         return int(own)
     try:
-        content = json.loads(run.path.read_text(encoding="utf-8"))
+        content = parse_json(run.path.read_text(encoding="utf-8"))
         return int(content["n-samples"][task.name]["effective"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

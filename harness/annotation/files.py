@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ import pydantic
 from ...core.constants import BOOTSTRAP_SEED
 from ...core.errors import DetoxbenchError, missing_extra
 from ...core.files import fingerprint, replacing, write_json, write_text
+from ...core.parsing import parse_json
 from ...core.results import Run
 from ...core.scorers.base import well_formed
 from . import design as designs
@@ -203,7 +203,7 @@ def is_key(path: Path) -> bool:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DetoxbenchError(f"'{path}' cannot be read as JSON: {error}") from None
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from ...core.parsing import parse_yaml
 from ...core.validity.labelled import LabelledText
 from ...core.validity.split import part_of
 
@@ -98,7 +98,7 @@ def shared(examples: Examples, share: float) -> np.ndarray:
 
 def identities(langs: Sequence[str]) -> list[tuple[str, str]]:
     """Text and language of every neutral sentence with a group's name, in the languages that the file has."""
-    content = yaml.safe_load(IDENTITIES.read_text(encoding="utf-8"))
+    content = parse_yaml(IDENTITIES.read_text(encoding="utf-8"))
     found = []
     for lang in langs:
         own = content.get(lang, {})

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...core.files import replacing
+from ...core.parsing import parse_json
 from ..training import work
 from .settings import Training
 from .value_model import ValueModel
@@ -199,7 +200,7 @@ class _State:
 
     def _load(self, path: Path) -> None:
         with safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["state"])
+            facts = parse_json(file.metadata()["state"])
         tensors = load_file(path)
         self.step, self.losses = facts["step"], facts["losses"]
         self.model.load_state_dict(_part(tensors, "model."))

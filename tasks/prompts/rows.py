@@ -6,16 +6,17 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import logging
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 from ...core.records import Prompt
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,9 @@ def _csv(file: Iterable[str], delimiter: str) -> Iterator[Row]:
     header = next(reader, None)
     if header is None:
         return
+    again = sorted(name for name, times in Counter(header).items() if times > 1)
+    if again:
+        raise csv.Error(f"two columns have the name '{again[0]}'")
     for number, cells in enumerate(reader, start=2):
         if not cells:
             continue
@@ -100,7 +104,7 @@ def _json(file: IO[str]) -> Iterator[Row]:
             yield from _json_array(line, file)
             return
         try:
-            yield Row(number, json.loads(line))
+            yield Row(number, parse_json(line))
         except (ValueError, RecursionError) as error:
             yield Row(number, error=f"not JSON ({error})")
 
@@ -108,7 +112,7 @@ def _json(file: IO[str]) -> Iterator[Row]:
 def _json_array(first: str, file: IO[str]) -> Iterator[Row]:
     whole = first + file.read()
     try:
-        rows = json.loads(whole)
+        rows = parse_json(whole)
     except (ValueError, RecursionError) as error:
         # Rows that are themselves arrays, one a line, are JSON Lines of the wrong kind: say so of each.
         lines = [line for line in whole.splitlines() if line.strip()]
