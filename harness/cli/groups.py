@@ -16,6 +16,7 @@ from ...core import results
 from ...core.errors import DetoxbenchError
 from ...core.metrics import METRICS, with_role
 from ...core.parsing import parse_json
+from ...core.validation import believed
 
 KEY = "detoxbench_groups"
 WIDTH = 180
@@ -47,6 +48,7 @@ def groups(
 
 def _read(path: Path) -> list[dict[str, Any]]:
     run = results.read(path)
+    believed(run)
     configs = parse_json(path.read_text(encoding="utf-8"))["configs"]
     return [
         {"file": path.name, "label": run.label, "task": task, "groups": dict(configs[task].get(KEY, {}))}

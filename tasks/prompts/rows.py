@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 SHOWN = 5
 """Line numbers listed of the rows that are wrong."""
 
+LONGEST_LINE = 2**28
+"""Characters: a few kilobytes of gzip can stand for a line that no memory holds."""
+
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
@@ -97,7 +100,9 @@ def _csv(file: Iterable[str], delimiter: str) -> Iterator[Row]:
 
 def _json(file: IO[str]) -> Iterator[Row]:
     """JSON Lines, or one JSON array of rows."""
-    for number, line in enumerate(file, start=1):
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise OSError(f"line {number} has more than {LONGEST_LINE:,} characters")
         if not line.strip():
             continue
         if number == 1 and line.lstrip().startswith("["):
@@ -110,7 +115,9 @@ def _json(file: IO[str]) -> Iterator[Row]:
 
 
 def _json_array(first: str, file: IO[str]) -> Iterator[Row]:
-    whole = first + file.read()
+    whole = first + file.read(LONGEST_LINE)
+    if len(whole) >= LONGEST_LINE:
+        raise OSError(f"an array of more than {LONGEST_LINE:,} characters: write one row a line (JSON Lines)")
     try:
         rows = parse_json(whole)
     except (ValueError, RecursionError) as error:

@@ -16,9 +16,6 @@ ROOT = Path(__file__).parents[2]
 
 OWN = {
     "core/parsing.py": "the reader itself",
-    "core/scorers/openai_compatible.py": "a server's answer",
-    "core/scorers/perspective_api.py": "a server's answer",
-    "core/scorers/judge.py": "a model's answer",
     "core/scorers/archive.py": "a column of the archive",
     "harness/cli/archive.py": "a column of the archive",
     "harness/journal.py": "a journal, whose members have checksums",
