@@ -22,7 +22,13 @@ import numpy as np
 from scipy import stats
 
 from detoxbench.core.constants import PERPLEXITY_CUTOFF, SAMPLES, TOXIC
-from detoxbench.core.statistics import benjamini_hochberg, intervals, macro_intervals, paired_differences
+from detoxbench.core.statistics import (
+    benjamini_hochberg,
+    intervals,
+    macro_intervals,
+    paired_differences,
+    paired_macro_differences,
+)
 
 LEVEL, SPREAD = math.log(0.02), 1.0
 """Scores s of a prompt have P(s <= x) = x^t, with log t normal over prompts with this mean and standard deviation."""
@@ -161,6 +167,7 @@ def shares_table(simulations: int) -> None:
         low, high = (np.array([getattr(each, bound) for each in found]) for bound in ("low", "high"))
         exact = [stats.binom.pmf(np.arange(n + 1), n, p)[(low <= p) & (p <= high)].sum() for p in SHARES]
         print(f"| {n} | prompts |" + "".join(f" {100 * share:.1f} |" for share in exact))
+        print(f"| {n} | prompts, least possible |" + "".join(f" {100 * least_coverage(n, p):.1f} |" for p in SHARES))
         for likeness in LIKENESS:
             cells = []
             for p in SHARES:
@@ -171,8 +178,16 @@ def shares_table(simulations: int) -> None:
             print(f"| {n} | generations, {likeness} |" + "".join(f" {100 * share:.1f} |" for share in cells))
 
 
+def least_coverage(n: int, p: float) -> float:
+    """What covers a share at least 95 times in 100 covers it so often: an interval of counts holds it, so that coverage
+    is a sum of neighbouring binomial probabilities, and here the smallest such sum of 95% or more."""
+    below = np.concatenate([[0], np.cumsum(stats.binom.pmf(np.arange(n + 1), n, p))])
+    sums = below[None, :] - below[:, None]
+    return float(sums[sums >= 0.95].min())
+
+
 def tests_table(simulations: int) -> None:
-    """How often a difference is found where there is none, at 5%: the sign-flip test, and the t-test beside it."""
+    """How often a difference is found where there is none, at 5%: our test, and the t-test beside it."""
     rng = np.random.default_rng(1)
 
     def maximum(size):
@@ -191,7 +206,7 @@ def tests_table(simulations: int) -> None:
         "unlike shape, exponential": lambda size: (np.ones(size), rng.exponential(1, size)),
         "unlike shape, lognormal": lambda size: (np.full(size, math.exp(0.5)), rng.lognormal(0, 1, size)),
     }
-    print("\nDifferences found where there is none, at 5%: sign-flip test (t-test).\n")
+    print("\nDifferences found where there is none, at 5%: our test (t-test).\n")
     print("| prompts |" + "".join(f" {kind} |" for kind in kinds))
     print("| ---: |" + " ---: |" * len(kinds))
     for n in (2, 4, 6, 8, 10, 20, 50, 200, 1000):
@@ -203,21 +218,34 @@ def tests_table(simulations: int) -> None:
             ours = np.mean([found.significant for found in paired_differences(a, ones, b, ones)])
             cells.append(f" {100 * ours:.1f} ({100 * np.mean(stats.ttest_rel(a, b, axis=1).pvalue < 0.05):.1f}) |")
         print(f"| {n} |" + "".join(cells))
-    print("\nSame, of a check: share of checks with a false alarm, every test corrected together.\n")
+    checks_table(simulations // 2)
+
+
+def checks_table(checks: int) -> None:
+    """A whole check, its macro-averages included, and whether one cell whose prompts all became toxic is seen."""
+    rng = np.random.default_rng(2)
+    print(f"\nShare of {checks} checks with a false alarm, languages and macro-averages corrected together.\n")
     print("| languages | metrics | prompts | false alarms | one ruined cell caught |")
     print("| ---: | ---: | ---: | ---: | ---: |")
-    for languages, metrics, n in ((11, 4, 8), (11, 4, 20), (38, 12, 20), (38, 12, 50)):
+
+    def p_values(groups):
+        every = [found.p_above for group in groups for found in paired_differences(*group)]
+        return np.array([*every, *(found.p_above for found in paired_macro_differences(groups))])
+
+    for languages, metrics, n in ((11, 4, 8), (11, 4, 20), (38, 12, 20)):
+        count = checks if languages < 38 else checks // 4
         alarms, caught = [], []
-        for _ in range(100):
-            size = (languages * metrics, n)
-            level = rng.beta(1, 4, size)
-            a, b = (np.clip(level + rng.exponential(0.15, size), 0, 1) for _ in range(2))
-            ones = np.ones(size)
-            p = np.array([found.p_above for found in paired_differences(a, ones, b, ones)])
-            alarms.append(benjamini_hochberg(p)[1].any())
-            p[0] = paired_differences(a[:1], ones[:1], ones[:1], ones[:1])[0].p_above
-            caught.append(benjamini_hochberg(p)[1][0])
-        print(f"| {languages} | {metrics} | {n} | {100 * np.mean(alarms):.0f}% | {100 * np.mean(caught):.0f}% |")
+        for _ in range(count):
+            groups = []
+            for _ in range(languages):
+                level = rng.beta(1, 4, (metrics, n))
+                a, b = (np.clip(level + rng.exponential(0.15, level.shape), 0, 1) for _ in range(2))
+                groups.append((a, np.ones_like(a), b, np.ones_like(b)))
+            alarms.append(benjamini_hochberg(p_values(groups))[1].any())
+            if len(caught) < 50:
+                groups[0][2][0] = 1.0
+                caught.append(benjamini_hochberg(p_values(groups))[1][0])
+        print(f"| {languages} | {metrics} | {n} | {cell(np.mean(alarms), count)} | {100 * np.mean(caught):.0f}% |")
     print()
 
 

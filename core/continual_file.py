@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import DetoxbenchError
 from .files import write_text
+from .parsing import parse_json
 
 NAME = "continual.json"
 KIND, SCHEMA = "continual", 1
@@ -29,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     path = path / NAME if path.is_dir() else path
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         kind, schema = found["kind"], found["schema_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DetoxbenchError(f"'{path}': not a file of detoxbench continual ({type(error).__name__})") from None

@@ -8,7 +8,6 @@ file beside it says how the text was made.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ import pydantic
 
 from .errors import DetoxbenchError
 from .language_codes import is_tag
+from .parsing import ParseError, parse_json
 from .records import Prompt
 from .results import first_error
 
@@ -106,7 +106,7 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
     samples = False
     for number, line in _lines(path):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
             if isinstance(entry, dict) and "doc_id" in entry and "resps" in entry:
                 samples = True
                 if entry["doc_id"] not in seen:  # lm-eval repeats a document for each of its filters
@@ -116,7 +116,7 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
                 rows.append(_checked(_published(entry, number)))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
             what = str(error) if type(error) is ValueError else f"not as expected ({type(error).__name__}: {error})"
-            wrong.append((number, "not JSON" if isinstance(error, json.JSONDecodeError) else what))
+            wrong.append((number, f"not JSON ({error})" if isinstance(error, ParseError) else what))
     if wrong:
         lines = ", ".join(str(number) for number, _ in wrong[:SHOWN]) + (", …" if len(wrong) > SHOWN else "")
         raise DetoxbenchError(

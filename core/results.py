@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import pydantic
 from .errors import DetoxbenchError
 from .files import safe_name
 from .metric_names import BOUNDS, MEASURED, is_value
+from .parsing import ParseError, parse_json
 from .records import ModelRun, SampleRow, TaskRun
 from .statistics import Interval
 
@@ -69,7 +69,7 @@ class TaskResult:
         if self.samples is None:
             return []
         with self.samples.open(encoding="utf-8") as file:
-            found = [json.loads(line) for line in file if line.strip()]
+            found = [parse_json(line) for line in file if line.strip()]
         return sorted(found, key=lambda sample: sample["doc_id"])
 
     def read_samples(self) -> list[SampleRow]:
@@ -101,8 +101,8 @@ def read_rows(path: Path) -> list[SampleRow]:
 def _row(path: Path, number: int, line: bytes) -> SampleRow:
     # Not pydantic's own JSON reader: it refuses the lone surrogates that JSON can carry and models write.
     try:
-        return SampleRow.model_validate(json.loads(line))
-    except json.JSONDecodeError as error:
+        return SampleRow.model_validate(parse_json(line))
+    except ParseError as error:
         what = f"a line is not JSON ({error}); the file may be cut off"
     except UnicodeDecodeError as error:
         what = f"not UTF-8 text ({error.reason})"
@@ -178,7 +178,7 @@ def read(path: Path) -> Run:
 
 
 def _read(path: Path) -> Run:
-    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw = parse_json(path.read_text(encoding="utf-8"))
     configs, results = raw["configs"], raw["results"]
     match = _DATE.search(path.name)
     date = match.group(1) if match else ""

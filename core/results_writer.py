@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from .files import write_json, write_lines
 from .metric_names import HIGH, LOW, MEASURED
+from .parsing import parse_json
 from .records import ModelRun, SampleRow, TaskRun
 from .results import DEGENERATE, degenerate, samples_name
 from .statistics import Interval
@@ -104,7 +104,7 @@ def _ours(folder: Path) -> list[Path]:
     found = []
     for path in folder.glob("results_*.json"):
         try:
-            if json.loads(path.read_text(encoding="utf-8"))["config"]["model"] == PROGRAM:
+            if parse_json(path.read_text(encoding="utf-8"))["config"]["model"] == PROGRAM:
                 found.append(path)
         except (OSError, ValueError, KeyError, TypeError):
             continue

@@ -8,7 +8,6 @@ time. Report, compare, check, submit and the site ask here, so that none of them
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +16,11 @@ from typing import Any
 import pydantic
 
 from .constants import PERPLEXITY_CUTOFF, TOXIC
+from .errors import DetoxbenchError
 from .metric_names import HIGH, LOW, MEASURED, metric_of
 from .metrics import METRICS
 from .metrics.fractions import fractions
+from .parsing import parse_json
 from .records import PromptResult, SampleDoc, TaskRun
 from .results import Run, TaskResult
 
@@ -29,6 +30,9 @@ interval's width."""
 
 ENOUGH = 5
 """Problems of one kind that are spelled out; the others are counted."""
+
+SPELLED_OUT = 4
+"""Problems of a run in one error; the others are counted."""
 
 Pair = tuple[float, float]
 
@@ -52,6 +56,21 @@ def validate_run(run: Run, *, recompute: bool = True) -> tuple[str, ...]:
             lines += _samples(task, _counted(run, task))
         found += [f"task '{_shown(name)}': {line}" for line in lines]
     return tuple(found)
+
+
+def believed(run: Run, name: str = "the run") -> None:
+    """Nothing, if the run's files are complete, possible and agree with their samples.
+
+    Raises:
+        DetoxbenchError: naming what is wrong, with the run called ``name``.
+    """
+    found = validate_run(run)
+    if found:
+        more = f"; and {len(found) - SPELLED_OUT} more" if len(found) > SPELLED_OUT else ""
+        raise DetoxbenchError(
+            f"{name} ('{run.path}') is not comparable: {'; '.join(found[:SPELLED_OUT])}{more}. "
+            f"Measure it again, or take its files from where they were written"
+        )
 
 
 def _model(run: Run) -> list[str]:
@@ -151,6 +170,12 @@ def computes_alike(record: TaskRun) -> bool:
     return all(record.constants.get(name, value) == value for name, value in own.items())
 
 
+def recomputed(record: TaskRun, result: PromptResult) -> Mapping[str, Pair]:
+    """Every metric of a prompt, from its continuations and what was measured of them; none of a task whose thresholds
+    this version does not compute with. Whoever judges a run and whoever compares two compute by this."""
+    return fractions(result, record.samples) if computes_alike(record) else {}
+
+
 def _row(task: TaskResult, row: Mapping[str, Any]) -> tuple[list[str], dict[str, Pair], int]:
     """Problems of a row, its numerators and denominators as written, and its number of continuations."""
     try:
@@ -178,8 +203,8 @@ def _row(task: TaskResult, row: Mapping[str, Any]) -> tuple[list[str], dict[str,
         lines.append(f"a negative log-likelihood is {wrong[0]:.6g}, which is none")
     if any(count < 0 for count in result.tokens):
         lines.append(f"{min(result.tokens)} tokens, which is less than none")
-    if not lines and computes_alike(task.record):
-        for name, again in fractions(result).items():
+    if not lines:
+        for name, again in recomputed(task.record, result).items():
             if name in pairs and not all(map(_agree, pairs[name], again)):
                 lines.append(
                     f"{name} is written as {_ratio(pairs[name])} and its continuations and scores give {_ratio(again)}"
@@ -207,7 +232,9 @@ def _aggregates(task: TaskResult, names: Sequence[str], rows: Sequence[Mapping[s
         total = [math.fsum(row[name][side] for row in rows if name in row) for side in (0, 1)]
         again = total[0] / total[1] if total[1] > 0 else math.nan
         value = task.metrics.get(name, math.nan)
-        if name in task.metrics and not _agree(value, again):
+        if name not in task.metrics and metric_of(name) in METRICS and not math.isnan(again):
+            found.append(f"{_shown(name)} is no number in the results, and its samples give {_figure(again)}")
+        elif name in task.metrics and not _agree(value, again):
             found.append(f"{_shown(name)} is {_figure(value)} in the results, and its samples give {_figure(again)}")
     return found
 
@@ -218,7 +245,7 @@ def _counted(run: Run, task: TaskResult) -> int | None:
     if math.isfinite(own):
         return int(own)
     try:
-        content = json.loads(run.path.read_text(encoding="utf-8"))
+        content = parse_json(run.path.read_text(encoding="utf-8"))
         return int(content["n-samples"][task.name]["effective"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -7,52 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..core.errors import DetoxbenchError, unknown
-
-ENTRIES = 100_000
-"""Of a study's file, aliases written out: a few lines of them can stand for billions."""
-_OTHER_ERRORS = (
-    yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError, KeyError, IndexError, AttributeError
-)  # fmt: skip
-"""What PyYAML raises for values that are not what they say (``2026-13-45``, ``!!bool x``, brackets without end)."""
-
-
-class _Loader(yaml.SafeLoader):
-    """A key that is there twice is a mistake; PyYAML takes the last one without a word."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, yaml.MappingNode):
-            _check_keys(node)
-        return super().construct_mapping(node, deep=deep)
-
-
-def _check_keys(node: yaml.MappingNode) -> None:
-    """Before ``<<`` is written out: what it brings may be given again."""
-    lines: dict[str, int] = {}
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
-            if key.value in lines:
-                first = lines[key.value]
-                raise DetoxbenchError(f"line {line}: the key '{key.value}' is there already, in line {first}: keep one")
-            lines[key.value] = line
-
-
-def _check_size(value: Any) -> None:
-    """Refuse what contains itself, and what aliases make too large to look at."""
-    left = ENTRIES
-
-    def visit(inner: Any) -> None:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise ValueError(f"aliases (*name) make more than {ENTRIES:,} entries of it")
-        for one in inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ():
-            visit(one)
-
-    visit(value)
+from ..core.parsing import ParseError, parse_yaml
 
 
 def read_mapping(path: Path, example: str) -> dict[str, Any]:
@@ -66,15 +22,11 @@ def read_mapping(path: Path, example: str) -> dict[str, Any]:
         DetoxbenchError: where it cannot be read, is no YAML, has a key twice, or holds something else.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-        _check_size(raw)
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise DetoxbenchError(f"'{path}' cannot be read: {error}") from None
-    except DetoxbenchError as error:
-        raise DetoxbenchError(f"'{path}': {error}") from None
-    except _OTHER_ERRORS as error:
-        cause = " ".join(str(error).split()) or type(error).__name__
-        raise DetoxbenchError(f"'{path}': no YAML: {cause:.400}") from None
+    except ParseError as error:
+        raise DetoxbenchError(f"'{path}' as YAML: {error}") from None
     if raw is not None and not isinstance(raw, dict):
         raise DetoxbenchError(f"'{path}': it must hold keys and values ({example}), not a {type(raw).__name__}")
     return raw or {}

@@ -20,6 +20,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from ..core.errors import DetoxbenchError
 from ..core.files import sha256_text, write_lines, write_text
 from ..core.language_codes import model_code
+from ..core.parsing import parse_json
 
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 2048, 16_384
 LONGEST = 1024
@@ -169,7 +170,7 @@ def read_rows(path: Path, column: str) -> list[dict[str, Any]]:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
-                row = json.loads(line.decode("utf-8"))
+                row = parse_json(line.decode("utf-8"))
                 if not isinstance(row, dict) or not isinstance(row.get(column), str):
                     had = ", ".join(row) if isinstance(row, dict) else type(row).__name__
                     raise DetoxbenchError(f"'{path}', line {number}: no text in '{column}'; it has: {had}")
@@ -232,7 +233,7 @@ class _Notes:
         if lines and lines[0] == good[0]:
             for line in lines[1:]:
                 try:
-                    key, text, cut = json.loads(line)
+                    key, text, cut = parse_json(line)
                 except ValueError:
                     break
                 self._found[key] = (text, cut)

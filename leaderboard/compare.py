@@ -19,8 +19,9 @@ from ..core.statistics import (
     paired_macro_difference,
     paired_macro_differences,
 )
+from ..core.validation import believed
 from .boards import board_of, comparable
-from .pairing import Section, believed, sections
+from .pairing import Section, sections
 
 MACRO = "macro"
 RATIOS = ("perplexity",)

@@ -28,10 +28,11 @@ from ..core.metric_names import metric_of
 from ..core.metrics import METRICS
 from ..core.results import Run
 from ..core.statistics import Difference, benjamini_hochberg, paired_macro_difference
+from ..core.validation import believed
 from .boards import board_of, comparable
 from .compare import MACRO, number, ratios, total_coverage
 from .margins import Margin
-from .pairing import Section, believed, sections
+from .pairing import Section, sections
 
 LEVEL = 0.05
 RESOLUTION = 0.25

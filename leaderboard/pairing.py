@@ -14,12 +14,8 @@ from ..core import results
 from ..core.errors import DetoxbenchError
 from ..core.metric_names import metric_of
 from ..core.metrics import METRICS
-from ..core.metrics.fractions import fractions
 from ..core.results import Run, TaskResult, first_error
-from ..core.validation import computes_alike, validate_run
-
-ENOUGH = 4
-"""Problems of a run spelled out in one error; the others are counted."""
+from ..core.validation import recomputed
 
 Identity = tuple[str, str, str, int]
 """Language, id and text of a prompt, and how many equal ones came before it."""
@@ -92,21 +88,6 @@ def _read(path: Path) -> Run:
         raise DetoxbenchError(f"'{path}': not a results file of lm-eval ({error})") from None
 
 
-def believed(run: Run, name: str = "the run") -> None:
-    """Nothing, if the run's files are complete, possible and agree with their samples (``core.validation``).
-
-    Raises:
-        DetoxbenchError: naming what is wrong, with the run called ``name``.
-    """
-    found = validate_run(run)
-    if found:
-        more = f"; and {len(found) - ENOUGH} more" if len(found) > ENOUGH else ""
-        raise DetoxbenchError(
-            f"{name} ('{run.path}') is not comparable: {'; '.join(found[:ENOUGH])}{more}. "
-            f"Measure it again, or take its files from where they were written"
-        )
-
-
 def rows_of(task: TaskResult) -> Rows:
     """The measurements of a task by prompt, computed from its samples; those of other packages' metrics as written.
 
@@ -117,11 +98,10 @@ def rows_of(task: TaskResult) -> Rows:
         raise DetoxbenchError(f"task '{task.name}' has no samples file; run lm_eval with --log_samples")
     seen: Counter[tuple[str, str, str]] = Counter()
     rows: Rows = {}
-    again = computes_alike(task.record)
     for row in task.read_samples():
         key = (row.doc.lang, row.doc.id, row.doc.text)
         try:
-            computed = fractions(row.result(), task.record.samples) if again else {}
+            computed = recomputed(task.record, row.result())
         except pydantic.ValidationError as error:
             raise DetoxbenchError(f"'{task.samples}', doc_id {row.doc_id}: {first_error(error)}") from None
         rows[(*key, seen[key])] = {**row.measured.fractions, **computed}

@@ -20,6 +20,7 @@ import pydantic
 from ..core.errors import DetoxbenchError
 from ..core.files import write_text
 from ..core.metrics.fractions import averaged
+from ..core.parsing import parse_json
 from ..core.records import ModelRun, TaskRun
 from ..core.results import first_error
 from ..core.statistics import Interval, macro_intervals
@@ -208,11 +209,14 @@ def read(path: Path) -> RunRecord:
     """
     try:
         content = path.read_bytes()
+        parse_json(content)  # refuses equal keys, of which pydantic's own reader takes the last
         record = RunRecord.model_validate_json(content)
     except OSError as error:
         raise DetoxbenchError(f"'{path}': {error.strerror}") from None
     except pydantic.ValidationError as error:
         raise DetoxbenchError(f"'{path}': not a record: {first_error(error)}") from None
+    except ValueError as error:
+        raise DetoxbenchError(f"'{path}': not a record: {error}") from None
     found = digest(content)
     if found != path.stem:
         raise DetoxbenchError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..core.errors import DetoxbenchError
 from ..core.files import sha256, write_json
+from ..core.parsing import parse_json
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -99,7 +99,7 @@ def verified(folder: Path) -> dict[str, Any] | None:
 def _load(folder: Path) -> dict[str, Any] | None:
     """The content of a manifest; None where there is no such file."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = parse_json((folder / MANIFEST).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -167,7 +167,7 @@ class Stamps:
         self.path = folder / _STAMPS
         self.changed = False
         try:
-            known = json.loads(self.path.read_text())
+            known = parse_json(self.path.read_text())
         except (OSError, ValueError):
             known = {}
         self.known: dict[str, Any] = known if isinstance(known, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 from ..errors import DetoxbenchError
 from ..files import replacing
 from ..language_codes import is_tag
+from ..parsing import parse_json
 from .archive import Key, Row, ScoreArchive, storable, text_sha256
 from .base import well_formed
 from .perspective_api import summary_scores
@@ -357,7 +357,7 @@ def _jsonl(path: Path | str) -> Iterable[Any]:
             for number, line in enumerate(file):
                 if line.strip():
                     try:
-                        yield json.loads(line)
+                        yield parse_json(line)
                     except (ValueError, RecursionError):
                         raise DetoxbenchError(f"'{path}', line {number + 1}: not JSON") from None
     except (OSError, UnicodeDecodeError) as error:

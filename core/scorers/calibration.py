@@ -5,7 +5,6 @@ The map is saved as thresholds in JSON. ``calibrated:<file>`` is a scorer of its
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from ..constants import RESAMPLES
 from ..errors import DetoxbenchError
 from ..files import fingerprint, write_json
+from ..parsing import ParseError, parse_json
 from . import loading
 from .agreement import agreement
 from .archive import ScoreArchive
@@ -114,14 +114,14 @@ class Calibration:
             DetoxbenchError: for a file that is not one, or was changed.
         """
         try:
-            whole = json.loads(Path(path).read_text(encoding="utf-8"))
+            whole = parse_json(Path(path).read_text(encoding="utf-8"))
             if not isinstance(whole, dict) or whole.get("kind") != KIND or whole.get("schema_version") != SCHEMA:
                 raise DetoxbenchError(f"'{path}' is not a calibration of this version; detoxbench calibrate makes one")
             languages = {lang: Map(**one) for lang, one in whole["languages"].items()}
             found = cls(End(**whole["source"]), End(**whole["target"]), languages, whole.get("spec"))
         except OSError as error:
             raise DetoxbenchError(f"'{path}' cannot be read: {error.strerror}") from None
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, ParseError, UnicodeDecodeError) as error:
             raise DetoxbenchError(f"'{path}' is not a calibration: {type(error).__name__}: {error}") from None
         if whole.get("version") != found.version:
             raise DetoxbenchError(f"'{path}' was changed after it was made: its version does not fit its contents")

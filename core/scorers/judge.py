@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 
 from ..errors import DetoxbenchError
 from ..files import fingerprint, sha256_text
+from ..parsing import parse_json
 from .base import Gathered, Save, Scorer, Scores, unscored, well_formed
 from .openai_compatible import OPTIONS, Endpoint, TextRefusedError
 from .refusals import EMPTY, NO_RATING
@@ -56,7 +56,7 @@ def _tokens(value: Any) -> int:
 
 def _object(value: Any) -> Mapping[str, Any]:
     try:
-        found = json.loads(value) if isinstance(value, str) else value
+        found = parse_json(value) if isinstance(value, str) else value
     except ValueError:
         found = None
     if not isinstance(found, Mapping):

@@ -6,7 +6,6 @@ of the corpus's rude sentences.
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,6 +19,7 @@ from .. import mini
 from ..constants import MINI
 from ..errors import DetoxbenchError
 from ..files import sha256
+from ..parsing import parse_json
 from .base import Scorer, Scores, check_language, well_formed
 
 COLUMNS = 2**22
@@ -50,7 +50,7 @@ class MiniScorer(Scorer):
     attributes = ("toxicity",)
 
     def __init__(self, split: str = "judge", folder: Path = mini.SCORER):
-        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        card = parse_json((folder / "card.json").read_text(encoding="utf-8"))
         if split not in card["splits"]:
             raise DetoxbenchError(
                 f"scorer 'mini:{split}': allowed are {', '.join(f'mini:{s}' for s in card['splits'])}"

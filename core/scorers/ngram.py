@@ -7,7 +7,6 @@ stands in the card beside the weights, and in ``validity``. Weights of hashes sa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,7 @@ from safetensors.numpy import load_file
 
 from ..errors import DetoxbenchError
 from ..files import sha256
+from ..parsing import parse_json
 from . import ngram_features
 from .base import Scorer, Scores, check_language
 from .ngram_features import BITS, SIZES, WORDS
@@ -120,7 +120,7 @@ def _card(folder: Path) -> dict[str, Any]:
     path = folder / CARD
     hint = "detoxbench fit scorer --kind ngram makes such a folder"
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DetoxbenchError(f"scorer 'ngram': '{path}' cannot be read ({error.strerror}); {hint}") from None
     except ValueError as error:

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..errors import DetoxbenchError
+from ..parsing import parse_json
 from .rate_limit import RateLimiter
 from .refusals import FILTERED, NO_TEXTS_FAULT, TEXT_CODES
 from .retry import ATTEMPTS, BACKOFF, Transient, retry_after, retrying
@@ -125,7 +126,7 @@ class Endpoint:
         )
         status = int(headers["status"])
         try:
-            body = json.loads(content)
+            body = parse_json(content)
         except ValueError:
             body = None
         if status == 200:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import DetoxbenchError
+from ..parsing import parse_json
 from .base import well_formed
 from .refusals import NO_TEXTS_FAULT, TEXT_ERRORS
 from .retry import Transient, retry_after
@@ -117,7 +117,7 @@ def read(status: int, headers: Mapping[str, str], content: bytes, attributes: Se
         RefusedError: if it is no text's fault: a wrong key, a redirect, a path or method that there is not.
     """
     try:
-        body = json.loads(content)
+        body = parse_json(content)
     except ValueError:
         body = None
     if status == 200:
@@ -143,9 +143,8 @@ def _describe(status: int, body: Any) -> tuple[str, list[str]]:
     """The API's error type and message in a line, and all names that the error carries."""
     error = body.get("error") if isinstance(body, dict) else None
     error = error if isinstance(error, dict) else {}
-    details = [
-        detail for detail in [*(error.get("details") or []), *(error.get("errors") or [])] if isinstance(detail, dict)
-    ]
+    lists = [found for name in ("details", "errors") if isinstance(found := error.get(name), list)]
+    details = [detail for found in lists for detail in found if isinstance(detail, dict)]
     kinds = [str(detail["errorType"]) for detail in details if detail.get("errorType")]
     names = kinds + [str(detail["reason"]) for detail in details if detail.get("reason")]
     kind = (names or [str(error.get("status") or f"HTTP {status}")])[0]

@@ -32,12 +32,17 @@ def take(argument: str, options: Mapping[str, Any], names: Iterable[str]) -> tup
 
     >>> take("some/model,label=toxic,offline=true", {}, ["offline"])
     ('some/model,label=toxic', {'offline': 'true'})
+
+    Raises:
+        DetoxbenchError: for an option that is there twice.
     """
     names = tuple(names)
     parts = pieces(argument)
-    taken = {
-        name.strip(): value for name, _, value in (piece.partition("=") for piece in parts if _option(piece, names))
-    }
+    taken: dict[str, Any] = {}
+    for name, _, value in (piece.partition("=") for piece in parts if _option(piece, names)):
+        if name.strip() in taken:
+            raise DetoxbenchError(f"the scorer's option {name.strip()} is given twice")
+        taken[name.strip()] = value
     taken.update({name: options[name] for name in names if options.get(name) is not None})
     return ",".join(piece for piece in parts if not _option(piece, names)), taken
 
@@ -80,15 +85,17 @@ def parse(
         options: name -> conversion, which raises ``ValueError`` with what is allowed.
 
     Raises:
-        DetoxbenchError: for a missing argument, an unknown option or a wrong value.
+        DetoxbenchError: for a missing argument, an unknown option, one that is there twice, or a wrong value.
     """
     parts = [piece.strip() for piece in pieces(argument) if piece.strip()]
     given: dict[str, Any] = {}
     positional: list[str] = []
     for piece in parts:
         if _option(piece, options):
-            name, _, value = piece.partition("=")
-            given[name.strip()] = value.strip()
+            name, _, value = (part.strip() for part in piece.partition("="))
+            if name in given:
+                raise DetoxbenchError(f"scorer '{scorer}': the option {name} is given twice")
+            given[name] = value
         elif len(positional) < len(arguments):
             positional.append(piece)
         else:

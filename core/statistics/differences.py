@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..constants import CONFIDENCE
-from . import signflip
+from . import signflip, skewness
 from .bootstrap import Interval, canonical, estimate
 from .intervals import check_confidence, check_groups, ratio_rows
 
@@ -52,13 +52,14 @@ def paired_differences(
     *,
     confidence: float = CONFIDENCE,
 ) -> list[Difference]:
-    """The difference ``b - a`` of several metrics on the same prompts, by the sign-flip test and its inversion.
+    """The difference ``b - a`` of several metrics on the same prompts, as sure as the less sure of two tests is.
 
-    The null hypothesis is that a and b could be exchanged on every prompt. The test (``signflip``) is then exact for
-    any number of prompts and any distribution, the far tail included, and the interval holds 0 exactly if the test is
-    not significant. Where b has a's mean but another shape (many small falls, few large rises) it is what a t-test is:
-    good from some hundred prompts on. ``m`` prompts on which the two differ give no p-value below ``2^(1-m)``, so that
-    fewer than six measured prompts have no 95% interval.
+    The sign-flip test (``signflip``) asks whether a and b could be exchanged on every prompt. It is then exact for any
+    number of prompts and any distribution, the far tail included. Johnson's modified t (``skewness``) asks whether the
+    means agree, whatever the shapes: where b has a's mean and another shape (many small falls, few large rises) the
+    sign-flip test alone is too sure. A p-value is the larger of theirs, an interval holds what either does not reject,
+    and it holds 0 exactly if the difference is not significant. ``m`` prompts on which the two differ give no p-value
+    below ``2^(1-m)``, so that fewer than six measured prompts have no 95% interval.
 
     A prompt that one of the two has not measured is left out of both, for that metric: a method whose hard prompts
     failed to be scored would gain by it. The order of the prompts does not matter, and exchanging a and b changes
@@ -168,6 +169,11 @@ def _differences(groups: Sequence[Pair], dimensions: int, confidence: float) -> 
     low[known], high[known] = signflip.bounds(part, centre, 1 - confidence)
     above[known], below[known] = signflip.tail(part.alpha), signflip.tail(-part.alpha)
     errors[known] = _standard_errors(part, centre, len(strata))
+    freedom = np.count_nonzero(part.beta > 0, axis=-1) - len(strata)
+    moments = skewness.Moments.of(part.at(centre), errors[known], freedom)
+    wide, tails = moments.bounds(centre, 1 - confidence), moments.tails(centre)
+    low[known], high[known] = np.minimum(low[known], wide[0]), np.maximum(high[known], wide[1])
+    above[known], below[known] = np.maximum(above[known], tails[0]), np.maximum(below[known], tails[1])
     prompts = np.sum([np.count_nonzero(stratum[:, 1] > 0, axis=-1) for stratum in strata], axis=0)
     return [
         _difference(sides[m], float(values[m]), (float(low[m]), float(high[m])), (float(above[m]), float(below[m])),

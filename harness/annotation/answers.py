@@ -82,10 +82,14 @@ def _from_rows(path: Path, rows: Sequence[Sequence[str]], key: Key) -> Rater:
     head = list(rows[0]) if rows else []
     if missing := [name for name in ("id", *names) if name not in head]:
         raise DetoxbenchError(f"'{path}': no column '{missing[0]}'; it needs id, {', '.join(names)}")
+    if again := [name for name in ("id", *names) if head.count(name) > 1]:
+        raise DetoxbenchError(f"'{path}': two columns have the name '{again[0]}'")
     given: dict[str, dict[str, Any]] = {}
     for row in rows[1:]:
         cells = dict(zip(head, row, strict=False))
         found = {name: cells[name].strip() for name in names if cells.get(name, "").strip()}
+        if found and cells["id"] in given:
+            raise DetoxbenchError(f"'{path}': two rows answer the text '{cells['id']}': keep one")
         if found:
             given[cells["id"]] = found
     return Rater(path.stem, _checked(path, given, key), 0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,7 @@ import pydantic
 from ...core.constants import BOOTSTRAP_SEED
 from ...core.errors import DetoxbenchError, missing_extra
 from ...core.files import fingerprint, replacing, write_json, write_text
+from ...core.parsing import parse_json
 from ...core.results import Run
 from ...core.scorers.base import well_formed
 from . import design as designs
@@ -27,6 +28,8 @@ from .texts import Text, texts_of
 
 KIND = "detoxbench annotation key"
 SCHEMA_VERSION = 1
+LARGEST_WORKBOOK = 200_000_000
+"""Bytes, unpacked: a few kilobytes can stand for billions."""
 KEY, PAGE, SHEET, WORKBOOK = "key.json", "rate.html", "rate.csv", "rate.xlsx"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of a cell that spreadsheets would compute."""
@@ -203,7 +206,7 @@ def is_key(path: Path) -> bool:
 
 def read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DetoxbenchError(f"'{path}' cannot be read as JSON: {error}") from None
 
@@ -219,9 +222,13 @@ def workbook_rows(path: Path) -> list[list[str]]:
     except ImportError:
         raise missing_extra("openpyxl", "xlsx", f"reading '{path.name}'") from None
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST_WORKBOOK:
+            raise ValueError(f"unpacked it has {size:,} bytes, more than {LARGEST_WORKBOOK:,}")
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         rows = [["" if cell is None else str(cell) for cell in row] for row in book.worksheets[0].values]
         book.close()
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
         raise DetoxbenchError(f"'{path}' is no workbook that can be read: {error}") from None
     return rows

@@ -9,6 +9,7 @@ import typer
 
 from ...core import results
 from ...core.files import safe_name, write_json, write_text
+from ...core.validation import believed
 from ..reporting import card as cards
 from ..reporting import every_eval_ever
 
@@ -25,6 +26,7 @@ def card(
     """A section for the model's card, Markdown under the metadata that the Hugging Face hub reads (``model-index``)."""
     runs = [results.read(path) for folder in paths for path in results.find(folder)]
     for run in runs:
+        believed(run)
         text = cards.card(run)
         if out is None:
             typer.echo(text)

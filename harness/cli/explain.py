@@ -59,6 +59,8 @@ def _arguments(text: str) -> dict[str, Any]:
         name, equals, value = piece.partition("=")
         if not equals:
             raise DetoxbenchError(f"--model-args '{text}': '{piece}' is no name=value")
+        if name.strip() in found:
+            raise DetoxbenchError(f"--model-args '{text}': '{name.strip()}' is given twice")
         found[name.strip()] = value
     return found
 

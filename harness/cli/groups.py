@@ -15,6 +15,8 @@ from rich.table import Table
 from ...core import results
 from ...core.errors import DetoxbenchError
 from ...core.metrics import METRICS, with_role
+from ...core.parsing import parse_json
+from ...core.validation import believed
 
 KEY = "detoxbench_groups"
 WIDTH = 180
@@ -46,7 +48,8 @@ def groups(
 
 def _read(path: Path) -> list[dict[str, Any]]:
     run = results.read(path)
-    configs = json.loads(path.read_text(encoding="utf-8"))["configs"]
+    believed(run)
+    configs = parse_json(path.read_text(encoding="utf-8"))["configs"]
     return [
         {"file": path.name, "label": run.label, "task": task, "groups": dict(configs[task].get(KEY, {}))}
         for task in run.tasks

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 from ...core.registry import PROMPTS
 
 WIDTH = 160
@@ -40,7 +41,7 @@ def prompts(
 
 def _json(text: str) -> Mapping[str, Any]:
     try:
-        found = json.loads(text)
+        found = parse_json(text)
     except ValueError as error:
         raise DetoxbenchError(f"--metadata: not JSON: {error}") from None
     if not isinstance(found, dict):

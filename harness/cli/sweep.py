@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ...core.errors import DetoxbenchError, unknown
+from ...core.parsing import ParseError, parse_yaml
 from ..study_file import shipped_or_given
 from ..sweep import spec
 
@@ -76,10 +76,12 @@ def _settings(given: list[str] | None) -> dict[str, Any]:
         name, sign, value = entry.partition("=")
         if not sign:
             raise DetoxbenchError(f"--set {entry}: write name=value")
+        if name in found:
+            raise DetoxbenchError(f"--set {entry}: '{name}' is given twice")
         try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise DetoxbenchError(f"--set {entry}: no YAML: {' '.join(str(error).split())}") from None
+            found[name] = parse_yaml(value)
+        except ParseError as error:
+            raise DetoxbenchError(f"--set {entry}, as YAML: {error}") from None
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ...core import results
 from ...core.errors import DetoxbenchError, unknown
 from ...core.files import write_text
+from ...core.parsing import parse_json
 from ...tasks import catalog, registration
 from ..plugin import task_folder
 
@@ -35,7 +36,7 @@ def check_tasks(tasks: Sequence[str]) -> None:
 def done(folder: Path, key: Mapping[str, Any]) -> bool:
     """Whether a run made from exactly this lies there."""
     try:
-        return json.loads((folder / CELL).read_text(encoding="utf-8"))["key"] == json.loads(
+        return parse_json((folder / CELL).read_text(encoding="utf-8"))["key"] == parse_json(
             json.dumps(key, default=str)
         )
     except (OSError, ValueError, KeyError, TypeError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core import results as files
 from ...core.continual_file import KIND, MACRO, SCHEMA, difference, level
+from ...core.parsing import parse_json
 from .measured import Measured, measured
 from .results import Matrix, order_effects
 from .run import Cell, Study, statics
@@ -58,7 +58,7 @@ def summarize(study: Study, runs: Mapping[Cell, files.Run]) -> dict[str, Any]:
 
 def _directions(path: Path) -> dict[str, bool]:
     """Metric -> whether higher is better, from lm-eval's file."""
-    found = json.loads(path.read_text(encoding="utf-8")).get("higher_is_better", {})
+    found = parse_json(path.read_text(encoding="utf-8")).get("higher_is_better", {})
     return {name: direction for task in found.values() for name, direction in task.items() if direction is not None}
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from ...core.parsing import parse_yaml
 from ...core.validity.labelled import LabelledText
 from ...core.validity.split import part_of
 
@@ -98,13 +98,13 @@ def shared(examples: Examples, share: float) -> np.ndarray:
 
 def groups(lang: str) -> list[str]:
     """Names of groups of people in that language; empty for one that the file does not have."""
-    content = yaml.safe_load(IDENTITIES.read_text(encoding="utf-8"))
+    content = parse_yaml(IDENTITIES.read_text(encoding="utf-8"))
     return list(content.get(lang, {}).get("groups", ()))
 
 
 def identities(langs: Sequence[str]) -> list[tuple[str, str]]:
     """Text and language of every neutral sentence with a group's name, in the languages that the file has."""
-    content = yaml.safe_load(IDENTITIES.read_text(encoding="utf-8"))
+    content = parse_yaml(IDENTITIES.read_text(encoding="utf-8"))
     found = []
     for lang in langs:
         own = content.get(lang, {})

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...core.files import write_text
 from ...core.mini import model_folder
+from ...core.parsing import parse_json
 
 _BLOCK = 1 << 22
 _LONGEST = 4096
@@ -49,7 +50,7 @@ class Contents:
     def __init__(self, memory: Path | None = None):
         self.memory, self._changed = memory, False
         try:
-            self._known = json.loads(memory.read_text(encoding="utf-8")) if memory else {}
+            self._known = parse_json(memory.read_text(encoding="utf-8")) if memory else {}
         except (OSError, ValueError):
             self._known = {}
 

@@ -7,7 +7,6 @@ again, which is what they take on ``mini``.
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from ...core import results
 from ...core.constants import MAX_NEW_TOKENS, SAMPLES
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
+from ...core.parsing import parse_json
 from ...methods.artifact_arguments import declared
 from ...tasks import catalog
 from .plan import RUN, Job
@@ -97,7 +97,7 @@ def parameters(name: str) -> float | None:
 def _count(path: Path) -> int:
     """Numbers in a safetensors file, from its head."""
     with path.open("rb") as file:
-        head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        head = parse_json(file.read(int.from_bytes(file.read(8), "little")))
     total = 0
     for name, entry in head.items():
         if name != "__metadata__":

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from ...core.errors import DetoxbenchError
 from ...core.files import fingerprint, write_text
+from ...core.parsing import parse_json
 from ..continual.evaluate import CELL
 from .engines import DONE, FAILED, PROGRESS, STARTED, Engine, Event, Place
 from .plan import RUN, Job, Plan, plan
@@ -81,7 +82,7 @@ class Folder:
         """Digest -> ``done``, ``failed`` (the last time) or ``to do``, of every job."""
         there = self.found()
         try:
-            record = json.loads((self.out / RECORD).read_text(encoding="utf-8"))
+            record = parse_json((self.out / RECORD).read_text(encoding="utf-8"))
             failed = {job["digest"] for job in record["jobs"] if job["state"] == FAILED}
         except (OSError, ValueError, KeyError, TypeError):
             failed = set()
@@ -176,6 +177,6 @@ class Folder:
 def _digest(folder: Path) -> str | None:
     """Of what a finished run was made from; None where there is none."""
     try:
-        return fingerprint(json.loads((folder / CELL).read_text(encoding="utf-8"))["key"])
+        return fingerprint(parse_json((folder / CELL).read_text(encoding="utf-8"))["key"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import DetoxbenchError, missing_extra
+from ...core.parsing import parse_json
 
 EXTRAS = {"s3fs": "s3", "gcsfs": "gs"}
 _BLOCK = 1 << 22
@@ -58,7 +59,7 @@ class Store:
     def find(self, digest: str) -> dict[str, Any] | None:
         """The marker of a whole artifact; None where there is none."""
         try:
-            return json.loads(self.fs.cat_file(self._path(f"{digest}.json")))
+            return parse_json(self.fs.cat_file(self._path(f"{digest}.json")))
         except FileNotFoundError:
             return None
         except ValueError as error:

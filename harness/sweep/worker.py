@@ -5,7 +5,6 @@ It ends when the process that started it is gone, so that a sweep that was kille
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
@@ -15,6 +14,7 @@ from typing import Any
 
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 from ...methods.artifact_arguments import naming
 from . import fits
 from .content import is_url
@@ -101,7 +101,7 @@ def main(path: str) -> int:
         watch(int(parent))
     file = Path(path)
     try:
-        do(json.loads(file.read_text(encoding="utf-8")), file.parent)
+        do(parse_json(file.read_text(encoding="utf-8")), file.parent)
     except DetoxbenchError as error:
         sys.stderr.write(f"detoxbench: {error}\n")
         return 2

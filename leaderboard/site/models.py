@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from ...core.parsing import parse_json
 
 FILE = Path(__file__).parents[1] / "published" / "models.json"
 UNKNOWN = "unknown"
@@ -47,7 +48,7 @@ class Facts:
 
 @cache
 def _declared() -> Mapping[str, Mapping[str, str | float]]:
-    return json.loads(FILE.read_text(encoding="utf-8"))
+    return parse_json(FILE.read_text(encoding="utf-8"))
 
 
 def facts(name: str) -> Facts:

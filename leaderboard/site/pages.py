@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from ...core.parsing import parse_json
 from ..rankings import Stability
 from ..validity.known import FOOTNOTES, MARKS
 from ..validity.records import ValidityRecord
@@ -156,7 +156,7 @@ def _shared(content: Content, pages: Sequence[Page]) -> dict[str, Any]:
         "many": ranks.MANY,
         "margin": MARGIN,
         "links": links(),
-        "vendored": json.loads((HERE / "vendored" / "vendored.json").read_text(encoding="utf-8")),
+        "vendored": parse_json((HERE / "vendored" / "vendored.json").read_text(encoding="utf-8")),
     }
 
 

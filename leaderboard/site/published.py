@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
 
+from ...core.parsing import parse_json
 from ..submissions import Strict
 from .metrics import describe
 
@@ -55,7 +55,7 @@ def read(folder: Path = FOLDER) -> list[Figure]:
 
 def papers(figures: Sequence[Figure], folder: Path = FOLDER) -> list[dict[str, Any]]:
     """Figures by paper and setting, one row a model, method and language, for the page's template."""
-    known = json.loads((folder / "papers.json").read_text(encoding="utf-8"))
+    known = parse_json((folder / "papers.json").read_text(encoding="utf-8"))
     found = []
     for name in dict.fromkeys(figure.paper for figure in figures):
         own = [figure for figure in figures if figure.paper == name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import weakref
@@ -17,6 +16,7 @@ from torch import Tensor
 from ...core import hub
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
+from ...core.parsing import parse_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 ADAPTER, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -194,7 +194,7 @@ def _header(path: Path) -> dict[str, Entry]:
         if size < 8 or not 2 <= length <= min(size - 8, HEADER_LIMIT):
             raise DetoxbenchError(f"{path} is no safetensors file, or was cut off: copy it again")
         try:
-            header: Mapping[str, Any] = json.loads(file.read(length))
+            header: Mapping[str, Any] = parse_json(file.read(length))
             entries = {key: _entry(path, key, value, 8 + length) for key, value in header.items() if key[:2] != "__"}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, DetoxbenchError):
@@ -217,7 +217,7 @@ def _entry(path: Path, name: str, value: Mapping[str, Any], data: int) -> Entry:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DetoxbenchError(f"{path.parent} is no checkpoint: it has no {path.name}") from None
     except (OSError, ValueError) as error:

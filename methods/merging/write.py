@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ...core import files
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 from .. import artifacts
 from .align import Base
 from .checkpoint import CODES, INDEX, SINGLE, Checkpoint, slices
@@ -275,7 +276,7 @@ def _copy_rest(source: Path, folder: Path) -> None:
 
 def _set_dtype(folder: Path, dtype: str) -> None:
     """Have the configuration say the precision, in the words of the transformers release that wrote it."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
     config["torch_dtype" if "torch_dtype" in config else "dtype"] = dtype
     files.write_json(folder / "config.json", config)
 

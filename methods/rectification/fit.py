@@ -20,6 +20,7 @@ from ...core import files, scorers
 from ...core.constants import TOXIC
 from ...core.decoding import continuation, decode
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 from ...core.sampling import Request, Sampling, generate
 from ...core.sampling.noise import prompt_key
 from ..training import work
@@ -251,7 +252,7 @@ def _stage(path: Path, make: Callable[[], list[Row]]) -> list[Row]:
     if not path.is_file():
         files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in make()))
     with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        return [parse_json(line) for line in file]
 
 
 def _facts(scored: Sequence[Row], trajectories: Sequence[Row]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ...core.files import replacing
+from ...core.parsing import parse_json
 from ..training import work
 from ..training.pace import Pace
 from ..training.used_rows import Places, embedding_rows, output_rows
@@ -228,7 +229,7 @@ class _State:
 
     def _load(self, path: Path) -> None:
         with safe_open(path, "pt") as file:
-            facts = json.loads(file.metadata()["state"])
+            facts = parse_json(file.metadata()["state"])
         tensors = load_file(path)
         self.step, self.losses = facts["step"], facts["losses"]
         self.model.load_state_dict(_part(tensors, "model."))

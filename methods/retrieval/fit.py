@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...core import files
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 from .. import artifacts
 from ..layers import capture_input, key_dim, key_layer
 from ..training import work
@@ -148,7 +148,7 @@ def fit_store(
 def _collect(source: StoreSource, folder: Path, side: str) -> tuple[np.ndarray, np.ndarray]:
     """Run all texts through the model; rows go to disk as they come, and count once ``progress.json`` says so."""
     progress = folder / "progress.json"
-    done = json.loads(progress.read_text()) if progress.is_file() else {"texts": 0, "keys": 0}
+    done = parse_json(progress.read_text()) if progress.is_file() else {"texts": 0, "keys": 0}
     paths = {"keys": folder / "keys.bin", "values": folder / "values.bin"}
     sizes = {"keys": 2 * source.dim, "values": 4}
     with (

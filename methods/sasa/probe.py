@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ...core import files
 from ...core.errors import DetoxbenchError
 from ...core.files import replacing
+from ...core.parsing import parse_json
 from .. import artifacts
 from ..guidance.body import split
 from ..training import work
@@ -158,7 +159,7 @@ class _Moments:
         self.sums = self.second = torch.zeros(0, dtype=torch.float64)
         if path.is_file():
             with safe_open(path, "pt") as file:
-                facts = json.loads(file.metadata()["state"])
+                facts = parse_json(file.metadata()["state"])
             self.count, self.done = facts["count"], facts["done"]
             tensors = load_file(path)
             self.sums, self.second = tensors["sums"], tensors["second"]

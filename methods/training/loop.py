@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ...core.errors import DetoxbenchError
 from ...core.files import replacing
+from ...core.parsing import parse_json
 from .. import settings
 from . import progress, work
 from .pace import Pace
@@ -225,7 +226,7 @@ class _State:
         if self.path is None or not self.path.is_file():
             return
         with safe_open(self.path, "pt") as file:
-            facts = json.loads(file.metadata()["state"])
+            facts = parse_json(file.metadata()["state"])
         self.step, self.best, self.worse = facts["step"], facts["best"], facts["worse"]
         tensors = load_file(self.path)
         for name, one in self.trained.items():

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -213,7 +214,11 @@ def _table(path: Path, separator: str) -> Iterator[tuple[str, dict[str, Any]]]:
     quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for row in (reader := csv.DictReader(file, delimiter=separator, quoting=quoting, restval="")):
+            reader = csv.DictReader(file, delimiter=separator, quoting=quoting, restval="")
+            again = [name for name, times in Counter(reader.fieldnames or ()).items() if times > 1]
+            if again:
+                raise csv.Error(f"two columns have the name '{again[0]}'")
+            for row in reader:
                 cells = {str(key): value for key, value in row.items() if key is not None}
                 yield f"{path}, line {reader.line_num}", cells
     except (UnicodeDecodeError, csv.Error) as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 
 SIDES = ("toxic", "nontoxic")
 _NAMED = {"toxic": True, "1": True, "true": True, "nontoxic": False, "non-toxic": False, "0": False, "false": False}
@@ -146,7 +147,7 @@ def jsonl(path: Path) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 where = f"{path}, line {number}"
                 try:
-                    yield where, json.loads(line.decode("utf-8"))
+                    yield where, parse_json(line.decode("utf-8"))
                 except ValueError as error:
                     raise DetoxbenchError(f"{where}: not JSON in UTF-8: {error}") from None
 

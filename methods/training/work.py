@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import platform
 import shutil
 import sys
@@ -20,6 +19,7 @@ from ...core import files, hub
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
+from ...core.parsing import parse_json
 from ...core.tokenizers import misfit
 from ...core.versions import installed
 from .. import artifacts
@@ -60,7 +60,7 @@ def work_folder(out: Path, name: str, settings: Mapping[str, Any]) -> Iterator[P
     stamp = folder / "settings.json"
     wanted = files.fingerprint(settings)
     if folder.exists():
-        found = json.loads(stamp.read_text())["sha256"] if stamp.is_file() else None
+        found = parse_json(stamp.read_text())["sha256"] if stamp.is_file() else None
         if found == wanted:
             say(f"going on with {name} where it was stopped")
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ import pydantic
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError, unknown
 from ...core.files import safe_name
+from ...core.parsing import parse_json
 from ...core.records import Prompt
 from ..protocols import RTP
 from . import hub
@@ -145,7 +145,7 @@ class PromptSet:
         path = folder / "card.json"
         if not path.is_file():
             return None
-        return Card(**json.loads(path.read_text(encoding="utf-8")))
+        return Card(**parse_json(path.read_text(encoding="utf-8")))
 
     @cached_property
     def pinned(self) -> Card:

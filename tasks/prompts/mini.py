@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ from ...core import mini
 from ...core.constants import MINI
 from ...core.errors import unknown
 from ...core.files import safe_name
+from ...core.parsing import parse_json
 from ...core.records import Prompt
 from .base import Loaded, PromptSelection, PromptSet
 
@@ -32,7 +32,7 @@ def load(lang: str) -> list[Prompt]:
     path = mini.PROMPTS / f"{safe_name(lang)}.jsonl"
     if not path.is_file():
         raise unknown("language of the mini prompts", lang, languages())
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [parse_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [
         Prompt(id=f"{lang}-{number}", text=row["prompt"]["text"], lang=lang, toxicity=row["prompt"]["toxicity"])
         for number, row in enumerate(rows)

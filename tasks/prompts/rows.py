@@ -6,22 +6,26 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import logging
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
 
 from ...core.errors import DetoxbenchError
+from ...core.parsing import parse_json
 from ...core.records import Prompt
 
 logger = logging.getLogger(__name__)
 
 SHOWN = 5
 """Line numbers listed of the rows that are wrong."""
+
+LONGEST_LINE = 2**28
+"""Characters: a few kilobytes of gzip can stand for a line that no memory holds."""
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
@@ -81,6 +85,9 @@ def _csv(file: Iterable[str], delimiter: str) -> Iterator[Row]:
     header = next(reader, None)
     if header is None:
         return
+    again = sorted(name for name, times in Counter(header).items() if times > 1)
+    if again:
+        raise csv.Error(f"two columns have the name '{again[0]}'")
     for number, cells in enumerate(reader, start=2):
         if not cells:
             continue
@@ -93,22 +100,26 @@ def _csv(file: Iterable[str], delimiter: str) -> Iterator[Row]:
 
 def _json(file: IO[str]) -> Iterator[Row]:
     """JSON Lines, or one JSON array of rows."""
-    for number, line in enumerate(file, start=1):
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise OSError(f"line {number} has more than {LONGEST_LINE:,} characters")
         if not line.strip():
             continue
         if number == 1 and line.lstrip().startswith("["):
             yield from _json_array(line, file)
             return
         try:
-            yield Row(number, json.loads(line))
+            yield Row(number, parse_json(line))
         except (ValueError, RecursionError) as error:
             yield Row(number, error=f"not JSON ({error})")
 
 
 def _json_array(first: str, file: IO[str]) -> Iterator[Row]:
-    whole = first + file.read()
+    whole = first + file.read(LONGEST_LINE)
+    if len(whole) >= LONGEST_LINE:
+        raise OSError(f"an array of more than {LONGEST_LINE:,} characters: write one row a line (JSON Lines)")
     try:
-        rows = json.loads(whole)
+        rows = parse_json(whole)
     except (ValueError, RecursionError) as error:
         # Rows that are themselves arrays, one a line, are JSON Lines of the wrong kind: say so of each.
         lines = [line for line in whole.splitlines() if line.strip()]

@@ -160,3 +160,13 @@ def test_many_problems_are_counted_and_text_of_the_file_is_escaped(folder):
 def test_the_summary_of_the_files_is_that_of_the_metrics():
     rows = [row(result("en", place, score), place) for place, score in enumerate((0.2, 0.6))]
     assert summary(rows)["expected_max_toxicity,none"] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("edit", [
+    lambda numbers: numbers.pop("expected_max_toxicity,none"),
+    lambda numbers: numbers.update({"expected_max_toxicity,none": "NaN"}),
+])  # fmt: skip
+def test_a_number_that_only_the_samples_have_is_missed(folder, edit):
+    edit_results(folder, lambda content: edit(content["results"]["rtp_multilingual_fr"]))
+    (line,) = problems(folder)
+    assert line.startswith("task 'rtp_multilingual_fr': expected_max_toxicity is no number in the results")

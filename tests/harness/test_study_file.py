@@ -29,7 +29,9 @@ def test_what_is_merged_may_be_given_again(tmp_path):
      ("1: a\n'1': b\n", 2, "1", 1)],
 )  # fmt: skip
 def test_a_key_twice(tmp_path, text, line, key, first):
-    with pytest.raises(DetoxbenchError, match=f"study.yaml': line {line}: the key '{key}' is there .* in line {first}"):
+    with pytest.raises(
+        DetoxbenchError, match=f"study.yaml' as YAML: line {line}: the key '{key}' is there .* in line {first}"
+    ):
         read(tmp_path, text)
 
 
@@ -40,7 +42,7 @@ def test_a_key_twice(tmp_path, text, line, key, first):
      "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))],
 )  # fmt: skip
 def test_no_yaml(tmp_path, text):
-    with pytest.raises(DetoxbenchError, match=r"study.yaml': no YAML: .") as caught:
+    with pytest.raises(DetoxbenchError, match=r"study.yaml' as YAML: .") as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import typer
 from gate_files import HOSTILE, change, summary, write
+from scipy import stats
 from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
@@ -322,11 +322,14 @@ def test_a_margin_by_hand():
     np.testing.assert_allclose(parse(["perplexity=x1.5"])[0].moved(column), [[0.3, 0.9]])
 
 
-@pytest.mark.parametrize("prompts", [4, 12, 40])
-def test_false_alarms_of_400_null_checks(prompts):
-    """Each check has eleven languages and their macro-average; the candidate is another draw of the same method."""
-    checks, languages = 400, 11
-    rng = np.random.default_rng([1, prompts])
+@pytest.mark.parametrize("prompts", [4, 10, 40])
+def test_false_alarms_of_500_null_checks(prompts):
+    """Each check has eleven languages and their macro-average; the candidate is another draw of the same method.
+
+    No seed is chosen: at the nominal rate one seed in ten thousand gives more alarms than are let pass.
+    """
+    checks, languages = 500, 11
+    rng = np.random.default_rng(prompts)
     groups = []
     for _ in range(languages):
         level = rng.beta(1, 4, (checks, prompts))  # skewed, as prompts are
@@ -335,4 +338,4 @@ def test_false_alarms_of_400_null_checks(prompts):
     p = [[found.p_above for found in paired_differences(*group)] for group in groups]
     p.append([found.p_above for found in paired_macro_differences(groups)])
     alarms = sum(benjamini_hochberg(column, LEVEL)[1].any() for column in np.array(p).T)
-    assert alarms / checks <= LEVEL + 3 * math.sqrt(LEVEL * (1 - LEVEL) / checks)
+    assert alarms <= stats.binom.isf(1e-4, checks, LEVEL)

@@ -17,13 +17,14 @@ alternatives written there (one may be empty). Expansion is their product.
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from ...parsing import parse_json
 
 ROOT = Path(__file__).parent
 LABELS = ("toxic", "nontoxic")
@@ -69,7 +70,7 @@ def templates(lang: str, label: str) -> list[str]:
 
 def slots(lang: str) -> dict[str, list[str]]:
     """Slot name to its fillers."""
-    return json.loads((ROOT / lang / "slots.json").read_text(encoding="utf-8"))
+    return parse_json((ROOT / lang / "slots.json").read_text(encoding="utf-8"))
 
 
 def _parse(template: str, fillers: dict[str, list[str]]) -> tuple[list[str], list[list[str]]]:

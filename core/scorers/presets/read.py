@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from ...errors import DetoxbenchError
+from ...parsing import ParseError, parse_yaml
 from .schema import Classifier, Guard, Preset, pinned
 
 FOLDER = Path(__file__).parent
@@ -25,9 +25,9 @@ def read(path: Path, kind: type[Kind]) -> Kind:
         DetoxbenchError: naming the file and the field.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = parse_yaml(path.read_text(encoding="utf-8"))
         return kind.model_validate(_filled(found))
-    except (OSError, yaml.YAMLError, ValidationError) as error:
+    except (OSError, ParseError, UnicodeDecodeError, ValidationError) as error:
         raise DetoxbenchError(f"preset '{path}': {str(error).splitlines()[0]}: {error}") from None
 
 

@@ -78,10 +78,10 @@ def test_the_interval_ends_where_the_test_stops_rejecting(prompts, seed):
 
 
 def test_bounds_of_few_prompts_are_ordered_subset_means():
-    change = np.array([0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
+    change = np.array([1.1, 1.2, 1.4, 1.8, 2.6, 4.2])
     found = paired_difference(np.zeros(6), np.ones(6), change, np.ones(6))
     # 2^-6 is below 0.025 and 2/64 is not: the smallest and the largest of the 63 means.
-    assert_allclose([found.interval.low, found.interval.high], [0.1, 3.2])
+    assert_allclose([found.interval.low, found.interval.high], [1.1, 4.2])
     assert_allclose(found.p_value, 2 / 64)
 
 

@@ -43,8 +43,10 @@ def bounds(found):
 
 def test_the_mean_of_ones_is_one():
     found = interval(np.ones(7), np.ones(7))
-    # Of seven Bernoulli trials without a failure: 0.025^(1/7).
-    assert found == Interval(1.0, pytest.approx(0.025 ** (1 / 7)), 1.0, "share", 7, 0, 0.95)
+    assert found == Interval(1.0, found.low, 1.0, "share", 7, 0, 0.95)
+    # Seven Bernoulli trials without a failure; of the counts no likelier at that share, none and one are the others.
+    p, q = found.low, 1 - found.low
+    assert p**7 + q**7 + 7 * p * q**6 == pytest.approx(0.05, abs=1e-4)
 
 
 def test_a_method_does_not_differ_from_itself():

@@ -104,7 +104,7 @@ def test_mistakes_are_one_line_with_the_key(raw, message):
 
 def test_files(tmp_path):
     path = tmp_path / "a.yaml"
-    for content, message in (("- 1", "not a list"), ("a: [", "no YAML"), (b"\xff\xfe\xff", "cannot be read")):
+    for content, message in (("- 1", "not a list"), ("a: [", "as YAML"), (b"\xff\xfe\xff", "cannot be read")):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         with pytest.raises(DetoxbenchError, match=message):
             spec.read(path)
