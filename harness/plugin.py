@@ -87,10 +87,24 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     run = run_settings.of_run(given["torch_random_seed"], settings, changes, model_args if ours else {})
     token = run_settings.RUN.set(run)
     try:
-        with _keeping(ours, boolean("resume", metadata.get("resume", True)), mine, given["evaluation_tracker"]):
+        resume = boolean("resume", metadata.get("resume", True))
+        with (
+            _decoding(given["model"], mine),
+            _keeping(ours, resume, mine, given["evaluation_tracker"]),
+        ):
             yield
     finally:
         run_settings.RUN.reset(token)
+
+
+def _decoding(model: object, mine: Collection[str]) -> contextlib.AbstractContextManager:
+    """lm-eval's Hugging Face models decode what our tasks ask for as ours does."""
+    kind = lm_eval_private.model_class(model) if isinstance(model, str) else type(model)
+    if not mine or not lm_eval_private.is_hugging_face(kind):
+        return contextlib.nullcontext()
+    from ..core.lm_eval_decoding import decoding_after_prompts
+
+    return decoding_after_prompts(lambda request: request.task_name in mine)
 
 
 def _keeping(ours: bool, resume: bool, mine: Collection[str], tracker: object) -> contextlib.AbstractContextManager:
