@@ -49,7 +49,7 @@ def check_before_loading(module: ModuleType) -> None:
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
     from ..core.sampling.settings import boolean
-    from ..tasks import catalog, preflight
+    from ..tasks import catalog, preflight, unscored
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
@@ -91,8 +91,13 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         with (
             _decoding(given["model"], mine),
             _keeping(ours, resume, mine, given["evaluation_tracker"]),
+            unscored.watched() as outcome,
         ):
             yield
+            # With nothing to show there are no results; the texts are kept. Of some tasks, whoever started the run
+            # hears of it (``_in_one_line``, a sweep's cell).
+            if outcome and None not in outcome.values():
+                raise unscored.error(unscored.failed(outcome))
     finally:
         run_settings.RUN.reset(token)
 
@@ -187,11 +192,14 @@ def _of_command(full_table: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     """What a user has typed: our errors, and lm-eval's for an unknown task of ours or broken JSON in a run of ours."""
+    from ..tasks import unscored
     from . import journal
 
     try:
-        with journal.command():
+        with journal.command(), unscored.watched() as outcome:
             yield
+        if failures := unscored.failed(outcome):
+            raise unscored.error(failures)
     except Exception as error:
         line = _line(error)
         if line is None:

@@ -2,7 +2,7 @@
 
 Most do, once they are told where the padding is. Decoders of BART's kind count columns, padding included, and take no
 positions; some recurrent models take padding into their state. Which is which is not declared anywhere, so that it is
-tried out: two short rows together, and each alone, one step with the cache included.
+tried out: short rows together, and each alone, one step with the cache included.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from ..transformers_private import innermost
 from .batch import Batch, Request
 from .settings import Sampling
 
-LENGTHS = (6, 2)
+LENGTHS = (9, 6, 2)
 """Tokens of the rows that are tried."""
 TOLERANCE, ROUGH_TOLERANCE = 1e-3, 3e-2
 """Of the scores' range, that two ways to compute them may differ by: in float32, and in lower precision."""
@@ -30,15 +31,14 @@ def padded_alike(model: Any, pad: int = 0) -> bool:
     """Whether prompts of different lengths may share a batch. Tried out once for each model.
 
     Args:
-        model: a causal LM, or a detoxified one; anything without a vocabulary in its configuration is believed.
+        model: a causal LM of transformers, or a detoxified one; anything else is believed.
         pad: the token that is filled up with.
     """
     inner = innermost(model)
-    config = getattr(inner, "config", None)
-    if not hasattr(config, "get_text_config"):
+    if not isinstance(inner, PreTrainedModel):
         return True
     if inner not in _KNOWN:
-        vocab = config.get_text_config().vocab_size
+        vocab = inner.config.get_text_config().vocab_size
         rows, start = [], 1
         for length in LENGTHS:
             rows.append([vocab * (start + at) // (sum(LENGTHS) + 2) for at in range(length)])
@@ -46,7 +46,7 @@ def padded_alike(model: Any, pad: int = 0) -> bool:
         next_token = vocab * start // (sum(LENGTHS) + 2)
         together = _scores(model, rows, next_token, pad)
         alone = [_scores(model, [row], next_token, pad) for row in rows]
-        rough = model.dtype != torch.float32 or getattr(inner, "is_quantized", False)
+        rough = inner.dtype.itemsize < 4 or getattr(inner, "is_quantized", False)
         _KNOWN[inner] = all(
             _alike(together[step][at], alone[at][step][0], ROUGH_TOLERANCE if rough else TOLERANCE)
             for at in range(len(rows))

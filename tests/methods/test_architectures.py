@@ -45,6 +45,7 @@ NOT_PADDED = {
          "trocr", "whisper"],
         UNMOVED,
     ),
+    "deepseek_v4": "compresses columns, padding included",
     "rwkv": RECURRENT,
     "xlstm": RECURRENT,
     **NOT_WATCHED,
