@@ -80,6 +80,9 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         if given["use_cache"] is not None:
             raise model_arguments.no_cache()
         model_args = lm_eval_private.parsed(given["model_args"])
+        for name in ("device", "batch_size", "max_batch_size"):  # lm-eval has options of these names, with defaults
+            if model_args.get(name) is not None:
+                given[name] = None
         for where in mine.values():
             protocol = Options.from_metadata(options, prompt_sets.get(where.prompt_set).protocol).protocol
             settings.append(PROTOCOLS[protocol].generation_kwargs())
