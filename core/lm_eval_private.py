@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+HUGGING_FACE = "lm_eval.models.huggingface:HFLM"
+
 
 def max_positions(config: Any, *, default: int) -> int:
     """The context length that lm-eval takes a model's to be, by its config; ``default`` where that says none."""
@@ -52,6 +54,11 @@ def model_class(name: str) -> type | None:
         return get_model(name)
     except (KeyError, ValueError, ImportError):
         return None
+
+
+def is_hugging_face(kind: type | None) -> bool:
+    """Whether a class of models is lm-eval's ``hf``, or made from it."""
+    return any(f"{base.__module__}:{base.__name__}" == HUGGING_FACE for base in getattr(kind, "__mro__", ()))
 
 
 def wrap_task_manager(

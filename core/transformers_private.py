@@ -12,9 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache, DynamicLayer, LinearAttentionCacheLayerMixin
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import (
     WeightConverter,
@@ -27,6 +27,8 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 CACHE_FIELD = next(name for name in ("cache", "past_key_values") if name in CausalLMOutputWithPast.__dataclass_fields__)
 """The field of outputs that holds keys and values: ``past_key_values`` until 5.23, ``cache`` since."""
+OWN_CACHE = ("minimax", "xlstm")
+"""Types of models that take no cache but one of their own kind."""
 _WRAPPED = ("module", "_orig_mod")
 """Where DistributedDataParallel and ``torch.compile`` keep the model that they wrap."""
 
@@ -49,15 +51,39 @@ def accepted(model: Any) -> frozenset[str]:
     return frozenset(inspect.signature(innermost(model).forward).parameters)
 
 
+def first_position(model: Any) -> int:
+    """The position of a text's first token, for a model that is given positions: 0, but for those of RoBERTa's kind,
+    which count from behind their padding token's id. Detoxified models count from 0, and say so (``first_position``).
+    """
+    inner = innermost(model)
+    own = getattr(inner, "first_position", None)
+    if isinstance(own, int):
+        return own
+    for module in inner.modules() if isinstance(inner, nn.Module) else ():
+        # M2M-100's sinusoidal tables count so by themselves, and have no matrix.
+        embeddings = getattr(module, "position_embeddings", None)
+        if hasattr(module, "create_position_ids_from_input_ids") and isinstance(embeddings, nn.Embedding):
+            padding = embeddings.padding_idx
+            return 0 if padding is None else padding + 1
+    return 0
+
+
 def cache_argument(names: Collection[str], cache: Any) -> dict[str, Any]:
     """A cache under the name that a forward of these arguments takes it by."""
     return {"cache" if "cache" in names else "past_key_values": cache}
 
 
 def cache_of(output: Any) -> Any:
-    """The cache of a model's output."""
+    """The cache of a model's output; None of one that keeps none."""
     fields = {field.name for field in dataclasses.fields(output)}
-    return getattr(output, "cache" if "cache" in fields else "past_key_values")
+    return getattr(output, "cache" if "cache" in fields else "past_key_values", None)
+
+
+def keeps_cache(model: Any) -> bool:
+    """Whether a model goes on from a cache of transformers' common kind. The first GPT and XLNet do not."""
+    inner = innermost(model)
+    own = getattr(getattr(inner, "config", None), "model_type", None) in OWN_CACHE
+    return not own and not {"cache", "past_key_values"}.isdisjoint(accepted(inner))
 
 
 def causal_output(logits: Any, cache: Any, loss: Any = None) -> CausalLMOutputWithPast:
@@ -72,6 +98,17 @@ def use_layers(cache: DynamicCache, kind: type[DynamicLayer]) -> DynamicCache:
         cache.layer_class_to_replicate = kind
     cache.layers = [kind() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def is_recurrent(layer: Any) -> bool:
+    """Whether a layer of a cache holds recurrent (linear-attention, state-space) states, alone or beside keys."""
+    return isinstance(layer, LinearAttentionCacheLayerMixin)
+
+
+def recurrent_rows(layer: Any) -> int:
+    """Rows of the states of a layer for which ``is_recurrent`` holds; 0 before there are any."""
+    states = [*layer.conv_states.values(), *layer.recurrent_states.values()]
+    return next((len(one) for one in states if one is not None), 0)
 
 
 def attention_choices(config: Any) -> dict[str, Any]:

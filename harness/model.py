@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import logging
 import platform
 import time
@@ -13,6 +12,7 @@ from typing import Any, cast
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from tqdm import tqdm
 
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
@@ -29,6 +29,7 @@ from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
 from . import journal, model_arguments, run_identity
+from .by_transformers import continued
 from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
@@ -278,13 +279,10 @@ class DetoxLM(HFLM):
     ) -> list[list[list[int]]]:
         start = time.perf_counter()
         kept = self._kept(rows, sampling)
-        autocast = torch.autocast(
-            self.device.type, self.mixed_precision_dtype, enabled=self.mixed_precision_dtype is not None
-        )
         samples = [len(row.samples) for row in rows]
         progress = Progress(langs, samples, kept.done, silent=disable_tqdm or self.rank != 0)
         count = 0
-        with autocast, progress:
+        with self._autocast(), progress:
             whole: list[int] = []
 
             def on_whole(finished: Mapping[int, list[list[int]]]) -> None:
@@ -334,23 +332,30 @@ class DetoxLM(HFLM):
         self, requests: Sequence[Instance], sampling: Sampling, others: Mapping[str, Any], disable_tqdm: bool
     ) -> list[str]:
         """By transformers' own ``generate``, from its own noise: samples depend on the batch."""
-        warm = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
-        settings = {
-            **others,
-            "do_sample": sampling.do_sample,
-            "until": list(sampling.stop),
-            "max_gen_toks": sampling.max_new_tokens,
-            **(warm if sampling.do_sample else {}),
-        }
-        asked = []
-        for request in requests:
-            one = copy.copy(request)
-            one.arguments = (_arguments(request)[0], settings)
-            asked.append(one)
+        responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
+        prompts = [self._encode(_arguments(request)[0], sampling) for request in requests]
         self._note({**sampling.record(), **others}, sampling.seed)
         torch.manual_seed(sampling.seed % 2**63)
-        with self._aligned(sampling):
-            return super().generate_until(asked, disable_tqdm)
+        start, eos = time.perf_counter(), self._eos()
+        pad = self.tokenizer.pad_token_id
+        with (
+            self._aligned(sampling),
+            self._autocast(),
+            tqdm(disable=disable_tqdm or self.rank != 0, unit="prompt") as bar,
+        ):
+            found = continued(
+                self.model, prompts, sampling, others, responses, eos=eos, pad=eos[0] if pad is None else pad,
+                batch_tokens=self.max_batch_tokens, on_batch=bar.update,
+            )  # fmt: skip
+        self._generated += sum(map(len, found))
+        self._seconds += time.perf_counter() - start
+        texts = [responses.text(prompt, new) for prompt, new in zip(prompts, found, strict=True)]
+        self._cut_while_thinking += responses.cut_while_thinking
+        return texts
+
+    def _autocast(self) -> torch.autocast:
+        dtype = self.mixed_precision_dtype
+        return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
 
     def _note(self, drawn: dict[str, Any], seed: int) -> None:
         self._drawn_seed = seed if self._drawn_seed is None else self._drawn_seed

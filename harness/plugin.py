@@ -51,7 +51,7 @@ def check_before_loading(module: ModuleType) -> None:
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
     from ..core.sampling.settings import boolean
-    from ..tasks import catalog, preflight, progress
+    from ..tasks import catalog, preflight, progress, unscored
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
@@ -82,6 +82,9 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         if given["use_cache"] is not None:
             raise model_arguments.no_cache()
         model_args = lm_eval_private.parsed(given["model_args"])
+        for name in ("device", "batch_size", "max_batch_size"):  # lm-eval has options of these names, with defaults
+            if model_args.get(name) is not None:
+                given[name] = None
         for where in mine.values():
             protocol = Options.from_metadata(options, prompt_sets.get(where.prompt_set).protocol).protocol
             settings.append(PROTOCOLS[protocol].generation_kwargs())
@@ -90,13 +93,32 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     token = run_settings.RUN.set(run)
     try:
         resume = boolean("resume", metadata.get("resume", True))
-        with _keeping(ours, resume, mine, given["evaluation_tracker"]), progress.measuring():
+        with (
+            _decoding(given["model"], mine),
+            _keeping(ours, resume, mine, given["evaluation_tracker"]),
+            progress.measuring(),
+            unscored.watched() as outcome,
+        ):
             yield
+            # With nothing to show there are no results; the texts are kept. Of some tasks, whoever started the run
+            # hears of it (``_in_one_line``, a sweep's cell).
+            if outcome and None not in outcome.values():
+                raise unscored.error(unscored.failed(outcome))
             if ours:
                 folder = result_folder.name(given["model"], model_args)
                 lm_eval_private.name_results(given["evaluation_tracker"], folder)
     finally:
         run_settings.RUN.reset(token)
+
+
+def _decoding(model: object, mine: Collection[str]) -> contextlib.AbstractContextManager:
+    """lm-eval's Hugging Face models decode what our tasks ask for as ours does."""
+    kind = lm_eval_private.model_class(model) if isinstance(model, str) else type(model)
+    if not mine or not lm_eval_private.is_hugging_face(kind):
+        return contextlib.nullcontext()
+    from ..core.lm_eval_decoding import decoding_after_prompts
+
+    return decoding_after_prompts(lambda request: request.task_name in mine)
 
 
 def _keeping(ours: bool, resume: bool, mine: Collection[str], tracker: object) -> contextlib.AbstractContextManager:
@@ -181,11 +203,14 @@ def _of_command(full_table: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
     """What a user has typed: our errors, and lm-eval's for an unknown task of ours or broken JSON in a run of ours."""
+    from ..tasks import unscored
     from . import journal
 
     try:
-        with journal.command():
+        with journal.command(), unscored.watched() as outcome:
             yield
+        if failures := unscored.failed(outcome):
+            raise unscored.error(failures)
     except Exception as error:
         line = _line(error)
         if line is None:

@@ -33,6 +33,13 @@ class Responses:
         """Whether a stop string has come up in the answer."""
         return StopStrings(self.tokenizer, prompt, self.sampling.stop)(new)
 
+    def answer_start(self, prompt: Sequence[int], new: Sequence[int]) -> int | None:
+        """Where among new tokens the answer begins; None while the model thinks."""
+        if self.thinking is None:
+            return 0
+        ends = (end for end in range(1, len(new) + 1) if self._thought(prompt, new[:end]))
+        return next(ends, None)
+
     def text(self, prompt: Sequence[int], new: Sequence[int]) -> str:
         """The answer.
 

@@ -44,6 +44,8 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
     _supports_sdpa = _supports_flash_attn = _supports_flex_attn = _supports_attention_backend = True
     # Of mixtures: asked of the class, whose module transformers would search for a decorator.
     _can_set_experts_implementation_cached_value = True
+    first_position = 0
+    """Of a text; the streams know what their models count from."""
 
     def __init__(
         self,

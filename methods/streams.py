@@ -11,7 +11,7 @@ from transformers.cache_utils import Cache
 
 from ..core.errors import DetoxbenchError
 from ..core.sampling.cache import new_cache
-from ..core.transformers_private import accepted, cache_argument
+from ..core.transformers_private import accepted, cache_argument, first_position
 
 BASE = "base"
 
@@ -94,7 +94,7 @@ class Stream:
     def __init__(self, model: nn.Module, prefix: Sequence[int] = ()):
         self.model = model
         self.prefix = tuple(prefix)
-        self.accepts = accepted(model)
+        self.accepts, self.first = accepted(model), first_position(model)
 
     @property
     def room(self) -> int:
@@ -133,7 +133,7 @@ class Stream:
         device = self.model.device
         extra: dict[str, Any] = {"attention_mask": None if mask is None else mask.to(device)}
         if "position_ids" in self.accepts:
-            extra["position_ids"] = positions.to(device)
+            extra["position_ids"] = positions.to(device) + self.first
         if "logits_to_keep" in self.accepts:
             extra["logits_to_keep"] = keep
         if proposed is not None:
@@ -155,9 +155,8 @@ class Stream:
             ids, length = self._join(ids, mask)
             if cache is not None:
                 cache.prefix_positions = length  # type: ignore[attr-defined]
-        if mask is None:
-            mask = ids.new_ones(batch, max(past - length, 0) + count)
-        mask = torch.cat([mask.new_ones(batch, length), mask], dim=1)
+        if mask is not None:
+            mask = torch.cat([mask.new_ones(batch, length), mask], dim=1)
         positions = positions + length
         if past == 0:
             ids = torch.cat([torch.tensor(self.prefix[:length], device=ids.device).expand(batch, length), ids], dim=1)

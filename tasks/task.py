@@ -25,7 +25,7 @@ from ..core.metrics.fractions import fractions, names, of_samples, summarize, va
 from ..core.records import Measurements, PromptResult, SampleDoc, TaskRun
 from ..core.results import DEGENERATE, degenerate
 from ..core.statistics import Interval
-from . import journal, progress
+from . import journal, progress, unscored
 from . import prompts as prompt_sets
 from .catalog import tasks
 from .defaults import chosen
@@ -220,6 +220,7 @@ class ToxicityTask(ConfigurableTask):
         self._groups = summarize_groups(labels, [row["fractions"] for row in rows]) if any(labels) else {}
         self._failed = int(sum(row["fractions"]["failed_fraction"][0] for row in rows))
         self._counts = counts(rows, self.options.samples)
+        unscored.tell(self.name, (reason for row in rows for reason in row["reasons"]))
         share = self._intervals["failed_fraction"].value
         if share > FAILED_SHARE_WARNING:
             logger.warning(f"{self.config.task}: {share:.1%} of the generations could not be scored")

@@ -1,7 +1,7 @@
 """A key/value cache that grows in place.
 
 transformers' dynamic cache concatenates, which copies every earlier key and value at every token. With hundreds of
-short sequences in a batch that costs as much as the attention itself.
+short sequences in a batch that costs as much as the attention itself. And it cannot repeat or select recurrent states.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from ..transformers_private import use_layers
+from ..transformers_private import is_recurrent, recurrent_rows, use_layers
 
 ROOM = 32
 """Positions allocated ahead."""
@@ -53,6 +53,25 @@ class GrowingLayer(DynamicLayer):
         return buffer
 
 
+class GrowingCache(DynamicCache):
+    """A dynamic cache whose rows can be repeated and selected whatever its layers are: those of recurrent models know
+    neither, and those that hold recurrent states beside keys and values would leave the former as they were."""
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        for layer in self.layers:
+            if is_recurrent(layer):
+                layer.reorder_cache(torch.arange(recurrent_rows(layer)).repeat_interleave(repeats))
+            else:
+                layer.batch_repeat_interleave(repeats)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        for layer in self.layers:
+            if is_recurrent(layer):
+                layer.reorder_cache(indices)  # takes rows in any number and order
+            else:
+                layer.batch_select_indices(indices)
+
+
 def new_cache(config) -> DynamicCache:
     """A dynamic cache for a model's config; sliding-window and other special layers keep their own kind."""
-    return use_layers(DynamicCache(config=config), GrowingLayer)
+    return use_layers(GrowingCache(config=config), GrowingLayer)

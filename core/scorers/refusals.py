@@ -13,6 +13,8 @@ FILTERED = "the server's filter refuses this text"
 EMPTY = "empty text"
 NO_RATING = "the judge gave no rating"
 """Begins the reason where a judge answered something else, at temperature 0."""
+UNSUPPORTED = re.compile(r"^language '.*' is not supported")
+"""The reason where ``on_unsupported=nan`` leaves a language unscored."""
 NO_TEXTS_FAULT = (401, 402, 403, 404, 405, 407, 410, 418, 421, 426, 451, 501, 511)
 """HTTP statuses of a server, or of what stands before it, that does not answer anybody; redirects likewise."""
 _FINAL = re.compile(

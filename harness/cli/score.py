@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +20,6 @@ from ...core.files import safe_name
 from ...core.metrics import METRICS
 from ...core.progress import Stages
 from ...core.scorers import Scorer
-from ...core.scorers.refusals import EMPTY
 from ..reporting.rows import MACRO, macro_row, shown, task_row
 from ..reporting.rows import text as _text
 from . import sources
@@ -58,7 +56,8 @@ def score(
     ``detoxbench report`` and ``compare``, and the texts with their scores in the published systems' format.
 
     Every score is in the archive before it is used: run the same command again to go on after a stop. Exit status 1 if
-    texts are missing from the archive with --offline, 2 if not one text could be scored."""
+    texts are missing from the archive with --offline, 2 if not one text of a file, or
+    of a language of it, could be scored."""
     runs = sources.read(files, lang)
     for run in runs:
         _announce(run)
@@ -123,11 +122,11 @@ def _judged(part: Any, fluency_model: str, progress: Stages) -> tuple[Any, dict[
 def _score(
     run: Source, spec: str, scorer: Any, shared: dict, out: Path, fluency_model: str, prompts: bool, progress: Stages
 ) -> tuple[Path, str | None]:
-    """One run under one scorer: its results file, and, where not one text that is not empty got a score, why."""
-    from ...tasks import rescore
+    """One run under one scorer: its results file, and, where not one text of a task or language got a score, why."""
+    from ...tasks import rescore, unscored
 
     folder = out / safe_name(run.folder) / safe_name(spec)
-    outputs, rows, reasons = [], [], []
+    outputs, rows, outcome = [], [], {}
     for part in run.parts:
         start = time.perf_counter()
         with_prompts, found = rescore.scored(part, scorer, prompts=prompts, progress=progress)
@@ -136,11 +135,13 @@ def _score(
         teachers = run.model.trained_with if run.model else ()
         outputs.append(rescore.output(with_prompts, scorer, found, judged, fluency_model, seconds, teachers))
         rows += rescore.collated(with_prompts, found)
-        reasons += [reason for reason in found.reasons if reason != EMPTY]
+        outcome[part.task] = unscored.nothing_scored(found.reasons)
     results_writer.write_lines(folder / "generations.jsonl", rows)
     path = results_writer.write_run(folder, outputs, label=run.label, model=run.model, groups=run.groups)
-    failed = bool(reasons) and None not in reasons
-    return path, Counter(str(reason) for reason in reasons).most_common(1)[0][0] if failed else None
+    failures = unscored.failed(outcome)
+    few = len(failures) < len(outcome)
+    why = dict.fromkeys(f"{reason} ({task})" if few else reason for task, reason in failures.items())
+    return path, ", ".join(why) or None
 
 
 def _missing(spec: str, scorer: Any, out: Path) -> bool:

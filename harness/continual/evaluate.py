@@ -14,7 +14,7 @@ from ...core import results
 from ...core.errors import DetoxbenchError, unknown
 from ...core.files import write_text
 from ...core.parsing import parse_json
-from ...tasks import catalog, registration
+from ...tasks import catalog, registration, unscored
 from ..plugin import task_folder
 
 CELL = "cell.json"
@@ -65,7 +65,7 @@ def evaluate(
         seed: of the sampling noise.
 
     Raises:
-        DetoxbenchError: for an unknown task or a wrong argument.
+        DetoxbenchError: for an unknown task or a wrong argument, or a task of which no text could be scored.
     """
     import lm_eval
     from lm_eval.loggers import EvaluationTracker
@@ -74,11 +74,14 @@ def evaluate(
     # Our tasks alone: lm-eval's index of its own thousands takes seconds.
     manager = TaskManager(include_defaults=False, include_path=str(task_folder()), metadata=dict(metadata))
     registration.register(manager)
-    found = lm_eval.simple_evaluate(
-        "detox", model_args={**model_args, "seed": seed}, tasks=list(tasks), metadata=dict(metadata),
-        task_manager=manager, limit=limit, bootstrap_iters=0, torch_random_seed=seed, random_seed=seed,
-        numpy_random_seed=seed, log_samples=True,
-    )  # fmt: skip
+    with unscored.watched() as outcome:
+        found = lm_eval.simple_evaluate(
+            "detox", model_args={**model_args, "seed": seed}, tasks=list(tasks), metadata=dict(metadata),
+            task_manager=manager, limit=limit, bootstrap_iters=0, torch_random_seed=seed, random_seed=seed,
+            numpy_random_seed=seed, log_samples=True,
+        )  # fmt: skip
+    if failures := unscored.failed(outcome):
+        raise unscored.error(failures)
     if found is None:
         raise NotFirst("lm-eval gave no results: run 'detoxbench continual' in one process")
     partial = folder.with_name(f".{folder.name}")

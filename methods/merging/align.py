@@ -10,9 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...core.errors import DetoxbenchError
 from .checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 TABLES = re.compile(r"(^|\.)(attn|attention)\.(masked_)?bias$|(^|\.)rotary_emb\.inv_freq$")
 """Causal masks and rotary tables: no weights, whatever their dtype."""
@@ -30,6 +34,7 @@ class Base:
         same: whether two tensors are equal, byte for byte.
         opened: a fine-tuned checkpoint as the base holds its tensors.
         renamed: other names of tensors -> the base's names for them, as transformers renames.
+        skeleton: a new model of the base's architecture on the meta device; None where transformers knows none.
     """
 
     name: str
@@ -38,6 +43,7 @@ class Base:
     same: Callable[[str, str], bool] = lambda one, other: False
     opened: Callable[[Checkpoint], Checkpoint] = lambda checkpoint: checkpoint
     renamed: Callable[[Collection[str]], Mapping[str, str]] = lambda names: {}
+    skeleton: Callable[[], PreTrainedModel | None] | None = None
 
 
 def is_weight(name: str, floating: bool) -> bool:
@@ -61,7 +67,12 @@ def base_of(checkpoint: Checkpoint) -> Base:
         theirs = renamed(checkpoint.config, names, str(checkpoint.folder))
         return {name: at[memory] for name, memory in theirs.items() if memory in at}
 
-    return Base(checkpoint.name, shapes, weights, same=checkpoint.same, renamed=renamed)
+    def skeleton() -> PreTrainedModel | None:
+        from .in_memory import skeleton
+
+        return skeleton(checkpoint.config, str(checkpoint.folder))
+
+    return Base(checkpoint.name, shapes, weights, same=checkpoint.same, renamed=renamed, skeleton=skeleton)
 
 
 def best_names(wanted: Collection[str], there: Collection[str]) -> dict[str, str]:

@@ -97,14 +97,24 @@ def renamed(config: Mapping[str, object], names: Collection[str], folder: str) -
         Nothing but the same names where transformers does not know the architecture.
     """
     same = dict(zip(names, names, strict=True))
+    model = skeleton(config, folder)
+    return same if model is None else same | names_in_memory(model, names)
+
+
+def skeleton(config: Mapping[str, object], folder: str) -> PreTrainedModel | None:
+    """A new model of a checkpoint's architecture, without weights; None of an architecture that is not transformers'.
+
+    Args:
+        config: of the checkpoint.
+        folder: where the configuration lies.
+    """
     if "model_type" not in config:
-        return same
+        return None
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
+            return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder))
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError):
-        return same  # an architecture of its own: its names are compared as they are
-    return same | names_in_memory(model, names)
+        return None  # an architecture of its own: its names are compared as they are
 
 
 def _tied(model: PreTrainedModel) -> dict[str, str]:

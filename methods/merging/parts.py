@@ -14,6 +14,7 @@ from torch import Tensor
 from ...core.errors import DetoxbenchError
 from .align import Base, align, best_names, refuse
 from .checkpoint import Checkpoint, open_checkpoint
+from .through_peft import Difference, differences
 
 _LORA = re.compile(r"^(.*)\.lora_(embedding_)?([AB])(?:\.default)?(?:\.weight)?$")
 _PEFT = "base_model.model."
@@ -58,7 +59,8 @@ class Whole:
 
 
 class Adapter:
-    """A LoRA adapter as peft saves it: ``scale * B @ A`` (Hu et al. 2021, section 4.1), and weights saved whole.
+    """A LoRA adapter as peft saves it: ``scale * B @ A`` (Hu et al. 2021, section 4.1), and weights saved whole. Of
+    what transformers fuses in memory peft itself makes the difference (``through_peft``).
 
     Raises:
         DetoxbenchError: for other kinds of adapters, or targets that the base does not have.
@@ -85,12 +87,17 @@ class Adapter:
         targets = best_names([*factors, *whole], base.shapes)
         if absent := [name for name, target in targets.items() if target not in base.shapes]:
             targets |= {name: ours for name, ours in base.renamed(absent).items() if ours in base.shapes}
+        self.fused: dict[str, Difference] = {}
+        absent = [name for name in factors if targets[name] not in base.shapes]
+        if absent and (fused := differences(base, checkpoint, absent)):
+            self.fused, factors = fused, {}
         unknown = [name for name in (*factors, *whole) if targets[name] not in base.shapes]
+        unknown += [name for name in self.fused if name not in base.shapes]
         self.whole = {targets[name]: key for name, key in whole.items()}
         self.factors = {targets[name]: (self._scale(name, keys), keys) for name, keys in factors.items()}
         shapes = [] if unknown else self._wrong_shapes(base)
         refuse(base, checkpoint.name, {"adapts": unknown, "has other shapes": shapes})
-        self._last: tuple[Any, tuple[Tensor, Tensor]] | None = None
+        self._last: tuple[Any, Any] | None = None
 
     def _scale(self, name: str, keys: Mapping[str, str]) -> float:
         """alpha / rank, or alpha / sqrt(rank), with this module's own alpha and rank where it has them."""
@@ -118,12 +125,19 @@ class Adapter:
         key = self.whole.get(name)
         if key is None and name in self.factors:
             key = next(iter(self.factors[name][1].values()))
+        if key is None and name in self.fused:
+            key = next(iter(self.checkpoint.entries))
         return None if key is None else self.checkpoint.entries[key].dtype
 
     def difference(self, name: str, start: int, base: Tensor) -> Tensor | None:
         found = None
         if name in self.whole:
             found = self.checkpoint.read(self.whole[name], start, len(base)).to(base.dtype).sub_(base)
+        if name in self.fused:
+            if self._last is None or self._last[0] != name:
+                self._last = (name, (self.fused[name]().reshape(-1),))
+            product = self._last[1][0][start : start + len(base)].to(base.dtype)
+            found = product if found is None else found.add_(product)
         if name in self.factors:
             left, right = self._rows(name, base.dtype)
             columns = right.shape[1]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -48,6 +50,7 @@ class Reweighted:
             weights,
             opened=lambda checkpoint: InMemory(checkpoint, model),
             renamed=lambda names: names_in_memory(model, names),
+            skeleton=lambda: _skeleton(model),
         )
         sources = named(finetuned)
         for source in sources:
@@ -57,6 +60,11 @@ class Reweighted:
     def weight(self, name: str, base: Tensor) -> Tensor:
         """The new tensor, of the shape of ``base``, which is left alone."""
         return self.vectors.weight(name, base.detach().cpu().reshape(-1)).view(base.shape).to(base.device)
+
+
+def _skeleton(model: PreTrainedModel) -> PreTrainedModel:
+    with torch.device("meta"):
+        return type(model)(copy.deepcopy(model.config))
 
 
 def named(finetuned: str | Sequence[str]) -> list[str]:

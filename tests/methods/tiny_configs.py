@@ -36,21 +36,26 @@ BY_NAME = {
 IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 16}
 OWN: dict[str, dict[str, Any]] = {
-    "bamba": MAMBA,
+    "bamba": {**MAMBA, "attn_layer_indices": [1]},
     "dots3_note": {"num_key_value_heads": HEADS},
     "dots3_note_text": {"num_key_value_heads": HEADS},
     "falcon_h1": {**MAMBA, "mamba_d_ssm": 64},
     "gemma3n": {"num_kv_shared_layers": 0},
     "gemma3n_text": {"num_kv_shared_layers": 0},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
-    "granitemoehybrid": MAMBA,
+    "granitemoehybrid": {**MAMBA, "layer_types": ["mamba", "attention"]},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
     "mamba2": {"head_dim": 16, "n_groups": 1},
     "deepseek_v2": {"num_experts_per_tok": 2},
+    "nemotron_h": {"layers_block_type": ["mamba", "attention"]},
+    "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
     "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 8], "is_decoder": True},
     "zaya": {"num_experts_per_tok": 1},
 }
 """What the rules above make inconsistent."""
+ENDS = ("zamba", "zamba2")
+"""Hybrids that cannot be built of two layers of different kinds."""
 
 
 def small(kind: str) -> Any:
@@ -68,7 +73,9 @@ def small(kind: str) -> Any:
     for name in ("layer_types", "mlp_layer_types", "layers_block_type"):
         listed = getattr(text, name, None)
         if isinstance(listed, list) and len(listed) >= LAYERS and name in inspect.signature(type(text)).parameters:
-            changes[name] = listed[:1] + listed[-1:]
+            # Of two kinds, where there are: a hybrid of recurrent layers alone has no attention to count positions by.
+            other = next((one for one in reversed(listed) if one != listed[0]), listed[-1])
+            changes[name] = [listed[0], listed[-1] if kind in ENDS else other]
     if "kv_lora_rank" in text.to_dict():
         changes["num_key_value_heads"] = HEADS  # keys and values are shared in another way
     for name in ("encoder_layers", "decoder_layers", "encoder_attention_heads", "decoder_attention_heads"):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...likelihood import BATCH_TOKENS, LOGIT_BYTES
+from ...sampling.cache import new_cache
 from ...transformers_private import accepted, cache_argument, cache_of
 
 LEAST_SHARED = 8
@@ -99,7 +100,8 @@ class Reader:
         """The cache of what all rows begin with, of one row."""
         ids = torch.as_tensor([tokens], device=self.device)
         kept = {"logits_to_keep": 1} if "logits_to_keep" in self._names else {}
-        return cache_of(self.model(input_ids=ids, use_cache=True, **kept))
+        cache = cache_argument(self._names, new_cache(self.model.config))
+        return cache_of(self.model(input_ids=ids, use_cache=True, **cache, **kept))
 
     def _fitting(self, left: Sequence[Sequence[int]], start: int, prefix: Any, share: float) -> int:
         """How many of the first rows go into one batch; at least 1."""

@@ -7,6 +7,7 @@ from scipy import stats
 from sklearn.metrics import cohen_kappa_score
 
 from detoxbench.core.scorers.agreement import FIGURES, agreement, groups_of, weighted_kappa, weighted_spearman
+from detoxbench.core.statistics.shares import clopper_pearson
 
 FEW = {"resamples": 200}
 
@@ -95,8 +96,19 @@ def test_prompts_are_what_is_resampled():
     alone = agreement(np.repeat(first, 5), np.repeat(second, 5), **FEW)
     for name in FIGURES[:4]:
         width, clustered, independent = (one[name].high - one[name].low for one in (once, often, alone))
-        assert_allclose(clustered, width, rtol=0.06)  # a share's design effect is estimated
+        if name != "agreement":
+            assert_allclose(clustered, width, rtol=1e-6)
         assert independent < 0.7 * width
+    # A share's interval is not resampled. One text a prompt is binomial as it is; of five the design effect is known
+    # from the data alone: 5 * 80 / 79 (the variance's n - 1), drawn towards 5 by one of the 5 + 1 prompts that
+    # disagree, and Student's quantile stands for the normal one (``core/statistics/shares.py``).
+    disagree = int(((first >= 0.5) != (second >= 0.5)).sum())
+    assert disagree == 5
+    effect = (disagree * 5 * 80 / 79 + 5) / (disagree + 1)
+    size = 400 / effect * (stats.norm.isf(0.025) / stats.t.isf(0.025, 79)) ** 2
+    for found, trials in ((once, 80), (often, size)):
+        expected = clopper_pearson(75 / 80 * trials, trials, 0.95)
+        assert_allclose([found["agreement"].low, found["agreement"].high], expected, rtol=1e-9)
 
 
 def test_texts_in_no_group_count_for_themselves():

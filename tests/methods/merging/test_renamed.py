@@ -137,6 +137,88 @@ def test_adapter(tmp_path, case):
         torch.testing.assert_close(loaded[name], tensor, atol=1e-5, rtol=1e-5)
 
 
+EXPERT_ADAPTERS = {
+    "of the fused tensors": {
+        "target_modules": ["q_proj"], "target_parameters": ["mlp.experts.gate_up_proj", "mlp.experts.down_proj"],
+    },
+    "of one fused tensor, rank-stabilised": {
+        "target_modules": [], "target_parameters": ["mlp.experts.down_proj"], "use_rslora": True,
+    },
+    "with a module saved whole": {
+        "target_modules": ["v_proj"], "target_parameters": ["mlp.experts.gate_up_proj"], "modules_to_save": ["lm_head"],
+    },
+}  # fmt: skip
+
+
+def in_memory_and_on_disk(folder):
+    """The model that an adapter makes: added while loaded, and merged into a checkpoint, which is loaded."""
+    found = load_detoxified(str(folder / "base"), "dapt", finetuned=str(folder / "adapter")).state_dict()
+    checkpoint = open_checkpoint(folder / "base")
+    write.merge(checkpoint, TaskVectors(base_of(checkpoint), [folder / "adapter"], -1.0), folder / "merged")
+    return found, AutoModelForCausalLM.from_pretrained(folder / "merged").state_dict()
+
+
+@pytest.mark.parametrize("kind", EXPERT_ADAPTERS)
+@pytest.mark.parametrize("case", ["mixtral", "qwen3_moe"])
+def test_adapter_of_fused_experts(tmp_path, case, kind):
+    """As peft merges it."""
+    peft = pytest.importorskip("peft")
+    make(case, 0).save_pretrained(tmp_path / "base")
+    base = AutoModelForCausalLM.from_pretrained(tmp_path / "base")
+    before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
+    adapted = peft.get_peft_model(base, peft.LoraConfig(r=2, lora_alpha=5, **EXPERT_ADAPTERS[kind]))
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.3)
+    adapted.save_pretrained(tmp_path / "adapter")
+    theirs = adapted.merge_and_unload().state_dict()
+    assert any("experts" in name and not torch.equal(theirs[name], before[name]) for name in before)
+    for found in in_memory_and_on_disk(tmp_path):
+        for name, tensor in theirs.items():
+            torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_adapter_of_each_expert(tmp_path):
+    """Trained before transformers fused them: scale * B @ A of each expert's own matrices, by hand."""
+    pytest.importorskip("peft")
+    make("mixtral", 0).save_pretrained(tmp_path / "base")
+    disk = load_file(tmp_path / "base" / "model.safetensors")
+    torch.manual_seed(1)
+    factors, wanted = {}, dict(disk)
+    for name, tensor in disk.items():
+        if ".experts." in name:
+            a, b = torch.randn(2, tensor.shape[1]), torch.randn(tensor.shape[0], 2)
+            stem = f"base_model.model.{name.removesuffix('.weight')}"
+            factors |= {f"{stem}.lora_A.weight": a, f"{stem}.lora_B.weight": b}
+            wanted[name] = tensor + 5 / 2 * b @ a
+    (tmp_path / "adapter").mkdir()
+    save_file(factors, tmp_path / "adapter" / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 5, "target_modules": ["w1", "w2", "w3"], "bias": "none",
+              "task_type": "CAUSAL_LM", "base_model_name_or_path": "base"}  # fmt: skip
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    (tmp_path / "wanted").mkdir()
+    save_file(wanted, tmp_path / "wanted" / "model.safetensors")
+    (tmp_path / "wanted" / "config.json").write_text((tmp_path / "base" / "config.json").read_text())
+    whole = AutoModelForCausalLM.from_pretrained(tmp_path / "wanted").state_dict()
+    for found in in_memory_and_on_disk(tmp_path):
+        for name, tensor in whole.items():
+            torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-5, msg=name)
+
+
+def test_adapter_of_experts_that_the_base_has_not(tmp_path):
+    """One line."""
+    peft = pytest.importorskip("peft")
+    base = make("mixtral", 0)
+    options = EXPERT_ADAPTERS["of the fused tensors"]
+    adapted = peft.get_peft_model(base, peft.LoraConfig(r=2, lora_alpha=5, **options))
+    adapted.save_pretrained(tmp_path / "adapter")
+    make("llama_tied", 0).save_pretrained(tmp_path / "base")
+    with pytest.raises(DetoxbenchError, match=r"adapter'") as caught:
+        load_detoxified(str(tmp_path / "base"), "dapt", finetuned=str(tmp_path / "adapter"))
+    assert str(caught.value).isprintable()
+
+
 def test_tied_weight_saved_under_its_second_name(tmp_path):
     model = make("llama_tied", 0)
     model.save_pretrained(tmp_path / "base")

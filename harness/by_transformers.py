@@ -1,0 +1,152 @@
+"""Continuations by transformers' own ``generate``, for settings that it alone knows: beams, penalties.
+
+What goes in and what comes out is the sampler's: the same token ids of a prompt, the same end tokens and stop strings,
+and new token ids, whose text is decoded after their prompt. Noise is torch's, so that samples depend on their batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, StoppingCriteria
+
+from ..core.errors import DetoxbenchError
+from ..core.sampling import Sampling
+from ..core.sampling.engine import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
+from ..core.sampling.padding import padded_alike
+from ..core.transformers_private import first_position
+from ..methods.lm import DetoxifiedLM
+from .responses import Responses
+
+INSTEAD = {
+    "num_return_sequences": "samples, in --metadata",
+    "max_length": "max_gen_toks",
+    "min_length": "min_new_tokens",
+    "return_dict_in_generate": "nothing: texts are what is wanted",
+    "stop_strings": "until",
+}
+"""Settings of ``generate`` that would change what is asked for, and what to give in their place."""
+
+
+@torch.inference_mode()
+def continued(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    sampling: Sampling,
+    others: Mapping[str, Any],
+    responses: Responses,
+    *,
+    eos: Sequence[int],
+    pad: int,
+    batch_tokens: int | None = None,
+    on_batch: Callable[[int], None] = lambda _: None,
+) -> list[list[int]]:
+    """New token ids of each prompt, thoughts included; a prompt may come several times.
+
+    Args:
+        model: a causal LM, or a detoxified one.
+        prompts: token ids.
+        sampling: length, stop strings and warmth.
+        others: further settings of ``generate``.
+        responses: knows where thoughts end, and stop strings in the text.
+        eos: token ids that end a text; they are not part of it.
+        pad: to fill up with.
+        batch_tokens: as the sampler's.
+        on_batch: called with the number of prompts finished.
+
+    Raises:
+        DetoxbenchError: for a setting that is not for here, or that transformers refuses.
+    """
+    for name in others:
+        if name in INSTEAD:
+            raise DetoxbenchError(f"generation setting {name}={others[name]}: give {INSTEAD[name]}")
+    # Alike again and again without noise; and the order is that of lengths, so that little is padding.
+    keys = [(tuple(prompt), number if sampling.do_sample else 0) for number, prompt in enumerate(prompts)]
+    left = sorted(dict.fromkeys(keys), key=lambda key: -len(key[0]))
+    mixed = len({len(tokens) for tokens, _ in left}) < 2 or padded_alike(model, pad)
+    if first_position(model):
+        model = DetoxifiedLM(model)  # transformers' own ``generate`` counts its positions from 0
+    budget = batch_tokens or (CPU_BATCH_TOKENS if model.device.type == "cpu" else GPU_BATCH_TOKENS)
+    room = sampling.max_new_tokens + (responses.thinking.max_tokens if responses.thinking else 0)
+    beams = others.get("num_beams") or 1
+    found: dict[Any, list[int]] = {}
+    while left:
+        longest = len(left[0][0])
+        count = max(1, budget // ((longest + room) * (beams if isinstance(beams, int) else 1)))
+        batch = [key for key in left[:count] if mixed or len(key[0]) == longest]
+        rows = [list(tokens) for tokens, _ in batch]
+        outputs = _attempt(model, rows, sampling, others, responses, room, eos, pad, alone=len(batch) == 1)
+        if outputs is None:
+            torch.cuda.empty_cache()
+            budget = max(1, budget // 2)
+            continue
+        found.update(zip(batch, outputs, strict=True))
+        left = left[len(batch) :]
+        on_batch(len(batch))
+    return [found[key] for key in keys]
+
+
+def _attempt(
+    model: PreTrainedModel,
+    rows: Sequence[Sequence[int]],
+    sampling: Sampling,
+    others: Mapping[str, Any],
+    responses: Responses,
+    room: int,
+    eos: Sequence[int],
+    pad: int,
+    alone: bool,
+) -> list[list[int]] | None:
+    """The new tokens of one batch; None where memory ran out."""
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, width - len(row) :] = torch.as_tensor(row)
+        mask[place, width - len(row) :] = 1
+    warm = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
+    settings = {
+        "do_sample": sampling.do_sample, **(warm if sampling.do_sample else {}), "max_new_tokens": room,
+        "eos_token_id": list(eos), "pad_token_id": pad, "use_cache": True, **others,
+    }  # fmt: skip
+    ended = [_Stopped(rows, width, responses)] if sampling.stop else []
+    try:
+        found = model.generate(
+            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), stopping_criteria=ended, **settings
+        )
+    except torch.OutOfMemoryError:
+        if alone:
+            raise
+        return None
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        if isinstance(error, DetoxbenchError):
+            raise
+        given = ", ".join(f"{name}={value}" for name, value in others.items())
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DetoxbenchError(f"transformers' generate refuses {given}: {first}") from error
+    ends = set(eos)
+    outputs = []
+    for row, tokens in zip(rows, found[:, width:].tolist(), strict=True):
+        new = tokens[: next((at for at, token in enumerate(tokens) if token in ends), len(tokens))]
+        answer = responses.answer_start(row, new)
+        outputs.append(new if answer is None else new[: answer + sampling.max_new_tokens])
+    return outputs
+
+
+class _Stopped(StoppingCriteria):
+    """A row ends where a stop string has come up in its answer."""
+
+    def __init__(self, rows: Sequence[Sequence[int]], width: int, responses: Responses):
+        self.rows, self.width, self.responses = rows, width, responses
+
+    def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
+        each = len(input_ids) // len(self.rows)  # beams
+        ended = []
+        for place, tokens in enumerate(input_ids[:, self.width :].tolist()):
+            prompt = self.rows[place // each]
+            start = self.responses.answer_start(prompt, tokens)
+            ended.append(start is not None and self.responses.stops([*prompt, *tokens[:start]], tokens[start:]))
+        return torch.tensor(ended, dtype=torch.bool, device=input_ids.device)
