@@ -66,9 +66,9 @@ class DetoxLM(HFLM):
         max_thinking_toks: int = MAX_THINKING,
         **kwargs: Any,
     ):
-        fields = METHODS[METHODS.check(method)].Arguments.model_fields
+        kind = METHODS[METHODS.check(method)]
         self.method = method
-        self.method_arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in fields}
+        self.method_arguments = kind.spelled({name: kwargs.pop(name) for name in list(kwargs) if kind.owns(name)})
         lm.check_method(method, **self.method_arguments)
         self.seed = None if seed is None else whole("seed", seed)
         self.max_batch_tokens = model_arguments.positive("max_batch_tokens", max_batch_tokens)
@@ -176,7 +176,7 @@ class DetoxLM(HFLM):
         eos_text = self.tok_decode([self.eot_token_id], skip_special_tokens=False)
         stop = tuple(text for text in sampling.stop if text != eos_text)
         sampling = Sampling(**{**vars(sampling), "stop": stop})
-        mass = self.effective_arguments.get("filter_p")
+        mass = provenance.nucleus(self.effective_arguments)
         if self.align_nucleus and sampling.do_sample:
             mass = sampling.top_p
         # A method that filters cuts the nucleus itself, from the base model's scores; a second cut would be another

@@ -53,6 +53,12 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
     for key in kwargs:
         if key in known:
             continue
+        part, dot, _ = key.partition(".")
+        if dot and part in METHODS:
+            raise DetoxbenchError(
+                f"method '{method}' takes no argument '{key}': it is one of '{part}' in a combination; choose one with "
+                f"--model_args method={part}+…,{key}={kwargs[key]}"
+            )
         owners = [name for name in METHODS if key in METHODS[name].Arguments.model_fields]
         if owners:
             # lm-eval would hand it on to transformers.
