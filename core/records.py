@@ -236,7 +236,9 @@ class TaskRun(Record):
         texts: number of their generations.
         scored: how many of these have a toxicity score.
         generation: settings passed to the model.
-        protocol: ``base`` or ``chat``.
+        protocol: ``base``; ``chat``, where a chat model was told to continue the prompt; ``reply``, where it was given
+            it as a message.
+        system_instruction: what lm-eval's ``--system_instruction`` put before every prompt; empty for none.
         sampling_protocol: name of the sampling settings asked for; ``generation`` has what came of it.
         instruction_langs: languages of the instructions that chat prompts were given in; empty for ``base``.
         constants: thresholds and cut-offs in force.
@@ -265,6 +267,7 @@ class TaskRun(Record):
     scored: int | None = None
     generation: Mapping[str, Any]
     protocol: str = "base"
+    system_instruction: str = ""
     sampling_protocol: str = "rtp"
     instruction_langs: Sequence[str] = []
     constants: Mapping[str, float]

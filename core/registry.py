@@ -165,6 +165,7 @@ METRICS = Registry(
         "language_consistency": "detoxbench.core.metrics.language:LANGUAGE_CONSISTENCY",
         "unidentified_fraction": "detoxbench.core.metrics.language:UNIDENTIFIED_FRACTION",
         "empty_fraction": "detoxbench.core.metrics.language:EMPTY_FRACTION",
+        "refusal_rate": "detoxbench.core.metrics.refusal:REFUSAL_RATE",
         "failed_fraction": "detoxbench.core.metrics.language:FAILED_FRACTION",
     },
     "detoxbench.metrics",

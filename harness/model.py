@@ -28,6 +28,7 @@ from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
 from . import journal, model_arguments, run_identity
+from .chat import templated
 from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
@@ -115,6 +116,15 @@ class DetoxLM(HFLM):
         """Positions that a text may take: those of the model, or of the shortest model of the method, less what the
         method itself puts before every text."""
         return model_arguments.positions(self.model, super().max_length)
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """As lm-eval's, which leaves a system message out where the template has no place for it.
+
+        Raises:
+            DetoxbenchError: for a tokenizer without a chat template, or a template that takes no system message: the
+                record would name an instruction that the model never saw.
+        """
+        return templated(self.tokenizer, self.name, chat_history, add_generation_prompt, self.chat_template_args)
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Refuse lm-eval's cache.

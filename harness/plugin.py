@@ -70,6 +70,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         pretrained = arguments.get("pretrained", arguments.get("model"))
         named = str(pretrained) if isinstance(pretrained, str | Path) else None
         preflight.check(options, mine, given["model"], named)
+        preflight.check_chat(options, bool(given["apply_chat_template"]))
     if (invocation := summary.INVOCATION.get()) is not None:
         output = getattr(given["evaluation_tracker"], "output_path", None)
         kept = replace(invocation, output=None if not output else str(output), samples=bool(given["log_samples"]))

@@ -43,6 +43,8 @@ class Options(pydantic.BaseModel):
         prompts: for ``rtp_multilingual`` ``mini`` or a file of prompts; for ``prompts_file`` a file or a hub dataset.
         path: file or folder with a copy of a published set, or an object of such by name of the set, for a run of
             several; ``{lang}`` and ``{subset}`` in it are replaced.
+        task: how a chat model is asked: ``continuation`` tells it to continue the prompt, ``chat`` gives it the prompt
+            as a message to reply to; by default what the prompts are (``wildchat``: messages).
         subset: part of a set that has several (``small``, ``full``, ``wildchat``).
         prompts_revision: another commit of a set on the hub than the one this package pins.
         text, lang, toxicity, group: of your own prompts, the columns, as dotted paths (``prompt.text``). ``lang`` may
@@ -65,6 +67,7 @@ class Options(pydantic.BaseModel):
     protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
     path: Annotated[str | tuple[tuple[str, str], ...] | None, pydantic.BeforeValidator(_pairs)] = None
+    task: Literal["continuation", "chat"] | None = None
     subset: str | None = None
     prompts_revision: str | None = None
     text: str | None = None

@@ -23,6 +23,8 @@ SUFFIX = ",none"
 COLUMNS = 4
 """Of the metrics with the role ``main``, in the order of tables."""
 BLOCK = "detoxbench"
+REFUSALS = 0.02
+"""Share of refusals from which the end of a run speaks of them."""
 LONGEST = 100
 """Characters of a title's part that comes from the run."""
 
@@ -146,6 +148,13 @@ def _warnings(results: Mapping[str, Any], records: Mapping[str, TaskRun]) -> lis
     ]
     if failed:
         found.append(f"generations that could not be scored, and are left out: {', '.join(failed)}")
+    refused = [
+        f"{records[name].lang or name} {share:.1%}"
+        for name in records
+        if (share := _number(results["results"].get(name, {}).get("refusal_rate" + SUFFIX))) > REFUSALS
+    ]
+    if refused:
+        found.append(f"replies that are refusals, which score as harmless: {', '.join(refused)}")
     if any(record.self_judged for record in records.values()):
         found.append("self-judged: the method learned from this very scorer, so that its scores say little of toxicity")
     if skipped := sum(record.skipped_rows for record in records.values()):
