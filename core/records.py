@@ -289,6 +289,7 @@ class ModelRun(Record):
         sampling: the object that the sampler got (``core/sampling/settings.py``), of the first task's requests.
         other_sampling: those of later requests that were drawn otherwise.
         seed: of the sampling noise.
+        cost: metric of ``core/metrics/run_level.COST`` -> value, lower and upper bound; empty unless a run asks for it.
         cut_prompts: prompts cut on the left, for the model has no room for them and the continuation.
         cut_while_thinking: continuations that had not ended their thoughts when the length was spent; they are empty.
     """
@@ -300,6 +301,7 @@ class ModelRun(Record):
     effective_arguments: Mapping[str, Any] = {}
     trained_with: Sequence[str] = []
     selection: Mapping[str, int] = {}
+    cost: Mapping[str, tuple[Measured, Measured, Measured]] = {}
     sampling: Mapping[str, Any] = {}
     other_sampling: Sequence[Mapping[str, Any]] = []
     seed: int | None = None

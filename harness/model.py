@@ -23,11 +23,12 @@ from ..core.sampling import Request, Sampling, generate
 from ..core.sampling.noise import prompt_key
 from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
+from ..core.statistics import Interval
 from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
-from . import journal, model_arguments, run_identity
+from . import cost, journal, model_arguments, run_identity
 from .chat import templated
 from .progress import Progress
 from .responses import Responses
@@ -110,6 +111,7 @@ class DetoxLM(HFLM):
         self._cut: set[str] = set()
         self._cut_while_thinking = 0
         self._selection: dict[str, int] = {}
+        self._cost: dict[str, Interval] = {}
 
     @property
     def max_length(self) -> int:
@@ -233,6 +235,7 @@ class DetoxLM(HFLM):
         with self._aligned(sampling):
             spoken = [langs[row.text] for row in rows]
             outputs = self._drawn_by_method(rows, sampling, responses, disable_tqdm, spoken)
+            self._measure_cost(rows, sampling)
         texts = {
             (row.text, index): responses.text(row.tokens, tokens)
             for row, output in zip(rows, outputs, strict=True)
@@ -240,6 +243,13 @@ class DetoxLM(HFLM):
         }
         self._cut_while_thinking += responses.cut_while_thinking
         return [texts[sample] for sample in samples]
+
+    def _measure_cost(self, rows: Sequence[Request], sampling: Sampling) -> None:
+        """Once a run, on its first prompts, where it asks for it."""
+        if self._cost or not rows or self.rank != 0 or not RUN.get().cost:
+            return
+        judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
+        self._cost = cost.measure(self.model, rows, sampling, judged.text, self.tokenizer.pad_token_id or 0)
 
     def _drawn_by_method(
         self,
@@ -408,6 +418,7 @@ class DetoxLM(HFLM):
             effective_arguments=self.effective_arguments,
             trained_with=self.trained_with,
             selection=self._selection,
+            cost={name: (found.value, found.low, found.high) for name, found in self._cost.items()},
             sampling=self._drawn[0] if self._drawn else {},
             other_sampling=self._drawn[1:],
             seed=seed if self._drawn_seed is None else self._drawn_seed,

@@ -53,6 +53,9 @@ class Options(pydantic.BaseModel):
         config, split: of a hub dataset.
         bad_rows: ``error``, or ``skip`` to leave rows out that cannot be read; their number is in results.
         resume: whether the model ``detox`` goes on where an earlier run of the same command was killed.
+        utility: lm-eval's tasks that the group ``detox_utility`` runs; by default those of ``utility.py``.
+        cost: whether the model ``detox`` measures what its method costs (time, passes, memory), against the same
+            model without it.
         password: of an encrypted archive; better given by the environment variable that the set's card names.
     """
 
@@ -80,6 +83,8 @@ class Options(pydantic.BaseModel):
     bad_rows: Literal["error", "skip"] = "error"
     password: str | None = pydantic.Field(default=None, repr=False)
     resume: bool = True
+    utility: Annotated[tuple[str, ...] | None, pydantic.BeforeValidator(_names)] = None
+    cost: bool = False
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP, samples: int | None = None) -> Options:

@@ -22,7 +22,7 @@ from ...core.statistics import Interval
 from ...core.validation import validate_run
 from ..annotation import study
 from ..annotation.shown import print_study
-from ..reporting import figures, formats, references
+from ..reporting import figures, formats, references, run_level
 from ..reporting.rows import MACRO, Row, boards, macro_row, shown, task_row, text
 
 WIDTH = 260
@@ -95,6 +95,14 @@ def show(console: Console, run: Run, everything: bool = False) -> None:
     """
     for name, tasks in boards(run).items():
         _print(console, run, name, tasks, everything)
+    if run.whole:
+        table = Table(
+            "", *map(run_level.column, run_level.names(run.whole)), title="costs and utility", title_justify="left"
+        )
+        table.add_row(
+            escape(run.label), *(run_level.text(name, run.whole[name]) for name in run_level.names(run.whole))
+        )
+        console.print(table)
 
 
 def _protocol(record: TaskRun) -> str:
@@ -169,5 +177,6 @@ def _as_json(run: Run) -> dict[str, Any]:
         "label": run.label,
         "model": run.model.model_dump() if run.model else None,
         "groups": found,
+        "whole": {name: list(estimate) for name, estimate in run.whole.items()},
         "annotations": study.read(run.path),
     }

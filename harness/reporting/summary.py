@@ -13,11 +13,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from ...core import utility
 from ...core.comparability import table_of
 from ...core.constants import FAILED_SHARE_WARNING, MINI
 from ...core.metric_names import HIGH, LOW
 from ...core.metrics import METRICS, with_role
 from ...core.records import TaskRun
+from .run_level import line
 
 SUFFIX = ",none"
 COLUMNS = 4
@@ -74,8 +76,15 @@ def summary(results: Mapping[str, Any], invocation: Invocation) -> str:
     lines: list[str] = []
     for title, names in _boards(results, records).items():
         lines += ["", *_table(title, names, results, records)]
-    lines += ["", *_warnings(results, records), *_files(invocation)]
+    lines += ["", *whole(results), *_warnings(results, records), *_files(invocation)]
     return "\n".join(lines).strip("\n")
+
+
+def whole(results: Mapping[str, Any]) -> list[str]:
+    """What the method costs, and what the model can still do, a line each; none where a run measured neither."""
+    cost = results.get("config", {}).get(BLOCK, {}).get("cost") or {}
+    said = {"what it costs": cost, "what it can do": utility.read(results)}
+    return [f"{title}: {line(found)}" for title, found in said.items() if found]
 
 
 def _boards(results: Mapping[str, Any], records: Mapping[str, TaskRun]) -> dict[str, list[str]]:
