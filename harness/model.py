@@ -28,7 +28,7 @@ from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
-from . import cost, journal, model_arguments, run_identity
+from . import cost, journal, model_arguments, quantisation, run_identity
 from .chat import templated
 from .progress import Progress
 from .responses import Responses
@@ -101,6 +101,11 @@ class DetoxLM(HFLM):
             own = isinstance(pretrained, str)
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
             self.trained_with = sorted({*self.trained_with, *getattr(self._model, "guided_by", ())})
+
+    def _create_model(self, pretrained: str, **kwargs: Any) -> None:
+        """As lm-eval's, which hands ``load_in_4bit`` to a transformers that knows it no more."""
+        asked = quantisation.configuration(kwargs)
+        super()._create_model(pretrained, **{**kwargs, quantisation.CONFIG: asked})
 
     def forget_run(self) -> None:
         """Count what is recorded of a run anew: one model may serve several."""

@@ -18,6 +18,7 @@ from ..core.errors import DetoxbenchError, missing_extra, unknown
 from ..core.lm_eval_private import max_positions
 from ..core.registry import METHODS
 from ..core.sampling.settings import NAMES, boolean, whole
+from . import quantisation
 
 NEED_BOS = ("gemma",)
 """Beginnings of model types that were trained on texts which all begin with BOS, and that write nonsense without; some
@@ -73,6 +74,7 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
         )
     if not isinstance(pretrained, (str, torch.nn.Module)):
         raise DetoxbenchError(f"pretrained={pretrained}: give a model's folder, its name on the hub, or '{MINI}'")
+    quantisation.check(method, kwargs)
     found = dict(kwargs)
     for name in _WHOLE:
         if found.get(name) is not None:

@@ -16,7 +16,7 @@ from transformers.cache_utils import Cache
 from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
 from ..core.transformers_private import attention_choices, causal_output, restore_attention
-from . import base
+from . import base, quantised
 from .activation.hooks import steering, watching
 from .combining.names import check_made
 from .first_use import is_mini, with_artifacts
@@ -369,6 +369,7 @@ def load_detoxified(
 @torch.no_grad()
 def _reweighted(model: PreTrainedModel, kind: type[base.WeightMethod], arguments: Any) -> PreTrainedModel:
     """The model with every parameter and buffer changed in place, shared ones once."""
+    quantised.refuse_edits(model, kind)
     before = ModelIdentity.before_edits(model)
     method = kind(model, arguments)
     done: set[int] = set()
