@@ -26,7 +26,8 @@ class Measurement:
         samples: K.
         generation: settings passed to the model, as JSON with sorted keys.
         sampling_protocol: name of the settings asked for.
-        protocol: ``base`` or ``chat``.
+        protocol: ``base``, ``chat`` or ``reply``.
+        system_instruction: put before every prompt.
         instruction_langs: languages of a chat protocol's instructions, joined by commas.
         scorer, scorer_version, attributes: who scored what.
         fluency_model, fluency_version: what perplexity was measured with.
@@ -47,6 +48,7 @@ class Measurement:
     fluency_model: str | None
     fluency_version: str | None
     constants: str
+    system_instruction: str = ""
 
 
 WORDS = {
@@ -55,7 +57,8 @@ WORDS = {
     "samples": "continuations per prompt (K)",
     "generation": "generation settings",
     "sampling_protocol": "sampling protocol",
-    "protocol": "base or chat protocol",
+    "protocol": "base, chat or reply protocol",
+    "system_instruction": "system instruction",
     "instruction_langs": "languages of the instructions",
     "scorer_version": "scorer version",
     "fluency_model": "fluency model",
@@ -95,6 +98,7 @@ def measurement_of(record: TaskRun) -> Measurement:
         fluency_model=record.fluency_model,
         fluency_version=record.fluency_version,
         constants=_text(record.constants),
+        system_instruction=record.system_instruction,
     )
 
 

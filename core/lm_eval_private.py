@@ -108,6 +108,30 @@ def add_tasks(manager: Any, tasks: Mapping[str, dict[str, Any]], groups: Mapping
     manager._all_groups = sorted([*manager._all_groups, *added[Kind.GROUP]])
 
 
+def set_members(manager: Any, group: str, config: Mapping[str, Any]) -> None:
+    """Give a group of a ``TaskManager`` another configuration."""
+    from lm_eval.tasks._index import Entry, Kind
+
+    manager.task_index[group] = Entry(group, Kind.GROUP, None, cfg=dict(config), tags=set())
+
+
+def task_manager(metadata: Mapping[str, Any] | None) -> Any:
+    """As ``simple_evaluate`` makes one where it is given none."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager(metadata=dict(metadata or {}))
+
+
+def data_missing(manager: Any, name: str) -> str | None:
+    """Why a task's data cannot be loaded, in a few words; None where they can. Builds the task."""
+    try:
+        manager.load([name])
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        first = (str(error).strip().splitlines() or [""])[0]
+        return f"{type(error).__name__}: {first:.100}"
+    return None
+
+
 def task_yaml(path: Path) -> dict[str, Any]:
     """A task's or group's YAML file, its ``!function`` entries left alone."""
     from lm_eval.tasks._yaml_loader import load_yaml

@@ -236,7 +236,9 @@ class TaskRun(Record):
         texts: number of their generations.
         scored: how many of these have a toxicity score.
         generation: settings passed to the model.
-        protocol: ``base`` or ``chat``.
+        protocol: ``base``; ``chat``, where a chat model was told to continue the prompt; ``reply``, where it was given
+            it as a message.
+        system_instruction: what lm-eval's ``--system_instruction`` put before every prompt; empty for none.
         sampling_protocol: name of the sampling settings asked for; ``generation`` has what came of it.
         instruction_langs: languages of the instructions that chat prompts were given in; empty for ``base``.
         constants: thresholds and cut-offs in force.
@@ -266,6 +268,7 @@ class TaskRun(Record):
     scored: int | None = None
     generation: Mapping[str, Any]
     protocol: str = "base"
+    system_instruction: str = ""
     sampling_protocol: str = "rtp"
     instruction_langs: Sequence[str] = []
     constants: Mapping[str, float]
@@ -289,6 +292,7 @@ class ModelRun(Record):
         sampling: the object that the sampler got (``core/sampling/settings.py``), of the first task's requests.
         other_sampling: those of later requests that were drawn otherwise.
         seed: of the sampling noise.
+        cost: metric of ``core/metrics/run_level.COST`` -> value, lower and upper bound; empty unless a run asks for it.
         cut_prompts: prompts cut on the left, for the model has no room for them and the continuation.
         cut_while_thinking: continuations that had not ended their thoughts when the length was spent; they are empty.
     """
@@ -301,6 +305,7 @@ class ModelRun(Record):
     trained_with: Sequence[str] = []
     trained_on: Sequence[str] = []
     selection: Mapping[str, int] = {}
+    cost: Mapping[str, tuple[Measured, Measured, Measured]] = {}
     sampling: Mapping[str, Any] = {}
     other_sampling: Sequence[Mapping[str, Any]] = []
     seed: int | None = None

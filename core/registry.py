@@ -6,9 +6,12 @@ import importlib
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import DetoxbenchError, unknown
+
+PLUS = "+"
+"""Between the names of a combination."""
 
 
 class Registry(Mapping[str, Any]):
@@ -18,12 +21,15 @@ class Registry(Mapping[str, Any]):
         kind: what the table holds, for messages ("scorer").
         table: name -> ``"module:attribute"``.
         group: entry-point group whose packages add to the table; a built-in name wins over an entry point.
+        combine: ``"module:function"`` that makes an entry of a name such as ``a+b``; by default there are none. They
+            are found, but not listed.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, str], group: str):
+    def __init__(self, kind: str, table: Mapping[str, str], group: str, combine: str | None = None):
         self.kind = kind
         self.group = group
         self._table = dict(table)
+        self._combine = combine
 
     @cached_property
     def _targets(self) -> dict[str, str | EntryPoint]:
@@ -36,6 +42,8 @@ class Registry(Mapping[str, Any]):
         return len(self._targets)
 
     def __contains__(self, name: object) -> bool:
+        if self._combined(name):
+            return all(part in self._targets for part in name.split(PLUS))
         return name in self._targets
 
     def in_order(self) -> list[str]:
@@ -48,19 +56,30 @@ class Registry(Mapping[str, Any]):
         Raises:
             DetoxbenchError: naming the nearest registered name and all of them.
         """
-        if not isinstance(name, str) or name not in self._targets:
+        if self._combined(name):
+            self[name]  # says what is wrong with it
+        elif not isinstance(name, str) or name not in self._targets:
             raise unknown(self.kind, name, self._targets)
         return name
 
+    def _combined(self, name: object) -> TypeGuard[str]:
+        return self._combine is not None and isinstance(name, str) and PLUS in name and name not in self._targets
+
     def __getitem__(self, name: str) -> Any:
+        if self._combined(name):
+            return _imported(str(self._combine))(name)
         target = self._targets[self.check(name)]
         try:
             if isinstance(target, EntryPoint):
                 return target.load()
-            module, _, attribute = target.partition(":")
-            return getattr(importlib.import_module(module), attribute)
+            return _imported(target)
         except ImportError as error:
             raise DetoxbenchError(f"{self.kind} '{name}' cannot be loaded: {error}") from error
+
+
+def _imported(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 SCORERS = Registry(
@@ -107,6 +126,7 @@ METHODS = Registry(
         "profs": "detoxbench.methods.profs.method:ProFS",
     },
     "detoxbench.methods",
+    combine="detoxbench.methods.combining.declaration:combined",
 )
 STUDIED = "goodtriever"
 """The method of a continual study that names none: the one of "From One to Many" (Pozzobon et al. 2024)."""
@@ -149,6 +169,7 @@ METRICS = Registry(
         "language_consistency": "detoxbench.core.metrics.language:LANGUAGE_CONSISTENCY",
         "unidentified_fraction": "detoxbench.core.metrics.language:UNIDENTIFIED_FRACTION",
         "empty_fraction": "detoxbench.core.metrics.language:EMPTY_FRACTION",
+        "refusal_rate": "detoxbench.core.metrics.refusal:REFUSAL_RATE",
         "failed_fraction": "detoxbench.core.metrics.language:FAILED_FRACTION",
     },
     "detoxbench.metrics",

@@ -11,12 +11,14 @@ from typing import Any
 
 import pydantic
 
+from . import utility
 from .errors import DetoxbenchError
 from .files import safe_name
 from .metric_names import BOUNDS, MEASURED, is_value
 from .parsing import ParseError, parse_json
 from .records import ModelRun, SampleRow, TaskRun
 from .statistics import Interval
+from .utility import Estimate
 
 _DATE = re.compile(r"_(\d{4}-\d\d-\d\dT[\d.:-]+)\.jsonl?$")
 DEGENERATE = "detoxbench_degenerate"
@@ -129,6 +131,8 @@ class Run:
         model: how the text was made; None for models other than ``detox``.
         tasks: those of ours in it, in the file's order.
         groups: group name -> names of its tasks in this run.
+        date: as in the file's name.
+        utility: see ``core/utility.py``.
     """
 
     path: Path
@@ -137,6 +141,14 @@ class Run:
     tasks: Mapping[str, TaskResult]
     groups: Mapping[str, list[str]] = field(default_factory=dict)
     date: str = ""
+    utility: Mapping[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> dict[str, Estimate]:
+        """What is measured of the run rather than of its prompts (``core/metrics/run_level.py``): metric -> value and
+        bounds, None where there is none."""
+        cost = {} if self.model is None else {name: (v, low, high) for name, (v, low, high) in self.model.cost.items()}
+        return {**cost, **self.utility}
 
 
 def samples_name(task: str, date: str) -> str:
@@ -203,7 +215,7 @@ def _read(path: Path) -> Run:
         for group, members in raw.get("group_subtasks", {}).items()
         if any(task in tasks for task in members)
     }
-    return Run(path, _label(raw, model), model, tasks, groups, date)
+    return Run(path, _label(raw, model), model, tasks, groups, date, utility.read(raw))
 
 
 def degenerate(intervals: Mapping[str, Interval]) -> dict[str, str]:

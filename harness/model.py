@@ -24,12 +24,14 @@ from ..core.sampling.noise import prompt_key
 from ..core.sampling.room import scored_rows
 from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
+from ..core.statistics import Interval
 from ..core.versions import installed
 from ..methods import lm, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
-from . import journal, model_arguments, run_identity
+from . import cost, journal, model_arguments, quantisation, run_identity
 from .by_transformers import continued
+from .chat import templated
 from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
@@ -68,9 +70,9 @@ class DetoxLM(HFLM):
         max_thinking_toks: int = MAX_THINKING,
         **kwargs: Any,
     ):
-        fields = METHODS[METHODS.check(method)].Arguments.model_fields
+        kind = METHODS[METHODS.check(method)]
         self.method = method
-        self.method_arguments = {name: kwargs.pop(name) for name in list(kwargs) if name in fields}
+        self.method_arguments = kind.spelled({name: kwargs.pop(name) for name in list(kwargs) if kind.owns(name)})
         lm.check_method(method, **self.method_arguments)
         self.seed = None if seed is None else whole("seed", seed)
         self.max_batch_tokens = model_arguments.positive("max_batch_tokens", max_batch_tokens)
@@ -104,6 +106,11 @@ class DetoxLM(HFLM):
             self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
             self.trained_with = sorted({*self.trained_with, *getattr(self._model, "guided_by", ())})
 
+    def _create_model(self, pretrained: str, **kwargs: Any) -> None:
+        """As lm-eval's, which hands ``load_in_4bit`` to a transformers that knows it no more."""
+        asked = quantisation.configuration(kwargs)
+        super()._create_model(pretrained, **{**kwargs, quantisation.CONFIG: asked})
+
     def forget_run(self) -> None:
         """Count what is recorded of a run anew: one model may serve several."""
         self._generated = 0
@@ -113,12 +120,22 @@ class DetoxLM(HFLM):
         self._cut: set[str] = set()
         self._cut_while_thinking = 0
         self._selection: dict[str, int] = {}
+        self._cost: dict[str, Interval] = {}
 
     @property
     def max_length(self) -> int:
         """Positions that a text may take: those of the model, or of the shortest model of the method, less what the
         method itself puts before every text."""
         return model_arguments.positions(self.model, super().max_length)
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """As lm-eval's, which leaves a system message out where the template has no place for it.
+
+        Raises:
+            DetoxbenchError: for a tokenizer without a chat template, or a template that takes no system message: the
+                record would name an instruction that the model never saw.
+        """
+        return templated(self.tokenizer, self.name, chat_history, add_generation_prompt, self.chat_template_args)
 
     def set_cache_hook(self, cache_hook: Any) -> None:
         """Refuse lm-eval's cache.
@@ -191,7 +208,7 @@ class DetoxLM(HFLM):
         eos_text = self.tok_decode([self.eot_token_id], skip_special_tokens=False)
         stop = tuple(text for text in sampling.stop if text != eos_text)
         sampling = Sampling(**{**vars(sampling), "stop": stop})
-        mass = self.effective_arguments.get("filter_p")
+        mass = provenance.nucleus(self.effective_arguments)
         if self.align_nucleus and sampling.do_sample:
             mass = sampling.top_p
         # A method that filters cuts the nucleus itself, from the base model's scores; a second cut would be another
@@ -238,6 +255,7 @@ class DetoxLM(HFLM):
         with self._aligned(sampling):
             spoken = [langs[row.text] for row in rows]
             outputs = self._drawn_by_method(rows, sampling, responses, disable_tqdm, spoken)
+            self._measure_cost(rows, sampling)
         texts = {
             (row.text, index): responses.text(row.tokens, tokens)
             for row, output in zip(rows, outputs, strict=True)
@@ -245,6 +263,13 @@ class DetoxLM(HFLM):
         }
         self._cut_while_thinking += responses.cut_while_thinking
         return [texts[sample] for sample in samples]
+
+    def _measure_cost(self, rows: Sequence[Request], sampling: Sampling) -> None:
+        """Once a run, on its first prompts, where it asks for it."""
+        if self._cost or not rows or self.rank != 0 or not RUN.get().cost:
+            return
+        judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
+        self._cost = cost.measure(self.model, rows, sampling, judged.text, self.tokenizer.pad_token_id or 0)
 
     def _drawn_by_method(
         self,
@@ -418,6 +443,7 @@ class DetoxLM(HFLM):
             trained_with=self.trained_with,
             trained_on=self.trained_on,
             selection=self._selection,
+            cost={name: (found.value, found.low, found.high) for name, found in self._cost.items()},
             sampling=self._drawn[0] if self._drawn else {},
             other_sampling=self._drawn[1:],
             seed=seed if self._drawn_seed is None else self._drawn_seed,

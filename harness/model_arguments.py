@@ -16,8 +16,9 @@ from ..core import hub
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError, missing_extra, unknown
 from ..core.lm_eval_private import max_positions
+from ..core.registry import METHODS
 from ..core.sampling.settings import NAMES, boolean, whole
-from . import argument_names
+from . import argument_names, quantisation
 
 NEED_BOS = ("gemma",)
 """Beginnings of model types that were trained on texts which all begin with BOS, and that write nonsense without; some
@@ -50,6 +51,13 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
     Raises:
         DetoxbenchError: for an argument of another method, a wrong value, a folder that is not there.
     """
+    for key in kwargs:
+        part, dot, _ = key.partition(".")
+        if dot and part in METHODS:
+            raise DetoxbenchError(
+                f"method '{method}' takes no argument '{key}': it is one of '{part}' in a combination; choose one with "
+                f"--model_args method={part}+…,{key}={kwargs[key]}"
+            )
     argument_names.check(method, pretrained, kwargs)
     if isinstance(pretrained, str) and pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
         raise DetoxbenchError(
@@ -58,6 +66,7 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
         )
     if not isinstance(pretrained, (str, torch.nn.Module)):
         raise DetoxbenchError(f"pretrained={pretrained}: give a model's folder, its name on the hub, or '{MINI}'")
+    quantisation.check(method, kwargs)
     found = dict(kwargs)
     for name in _WHOLE:
         if found.get(name) is not None:

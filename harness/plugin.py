@@ -51,7 +51,7 @@ def check_before_loading(module: ModuleType) -> None:
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
     from ..core.sampling.settings import boolean
-    from ..tasks import catalog, preflight, progress, unscored
+    from ..tasks import catalog, preflight, progress, unscored, utility
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
@@ -61,17 +61,20 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     asked = given["tasks"]
     asked = [asked] if isinstance(asked, str) else asked or []
     given["tasks"] = [catalog.canonical(task) if isinstance(task, str) else task for task in asked]
+    if utility.GROUP in given["tasks"]:
+        _with_utility(given)
     mine = catalog.find([task for task in given["tasks"] if isinstance(task, str)])
     model_args = given["model_args"] if isinstance(given["model_args"], Mapping) else {}
     metadata = given["metadata"] or {}
     options = {**model_args, **metadata}
     if mine:
-        if len(mine) == len(given["tasks"]):
+        if all(catalog.find([task]) or task == utility.GROUP for task in given["tasks"] if isinstance(task, str)):
             _check_metadata(set(metadata) - set(lm_eval_private.parsed(given["model_args"])), set(Options.model_fields))
         arguments = lm_eval_private.parsed(given["model_args"])
         pretrained = arguments.get("pretrained", arguments.get("model"))
         named = str(pretrained) if isinstance(pretrained, str | Path) else None
         preflight.check(options, mine, given["model"], named)
+        preflight.check_chat(options, bool(given["apply_chat_template"]))
     if (invocation := summary.INVOCATION.get()) is not None:
         output = getattr(given["evaluation_tracker"], "output_path", None)
         kept = replace(invocation, output=None if not output else str(output), samples=bool(given["log_samples"]))
@@ -90,7 +93,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
             settings.append(PROTOCOLS[protocol].generation_kwargs())
     changes = lm_eval_private.parsed(given["gen_kwargs"]) if ours else {}
     run = run_settings.of_run(given["torch_random_seed"], settings, changes, model_args if ours else {})
-    token = run_settings.RUN.set(run)
+    token = run_settings.RUN.set(replace(run, cost=boolean("cost", metadata.get("cost", False))))
     try:
         resume = boolean("resume", metadata.get("resume", True))
         with (
@@ -119,6 +122,17 @@ def _decoding(model: object, mine: Collection[str]) -> contextlib.AbstractContex
     from ..core.lm_eval_decoding import decoding_after_prompts
 
     return decoding_after_prompts(lambda request: request.task_name in mine)
+
+
+def _with_utility(given: dict[str, Any]) -> None:
+    """The tasks of ``detox_utility`` that this run asks for, once their data are at hand."""
+    from ..tasks import utility
+
+    names = utility.named((given["metadata"] or {}).get(utility.OPTION))
+    if given["task_manager"] is None:
+        given["task_manager"] = lm_eval_private.task_manager(given["metadata"])
+    utility.check(given["task_manager"], names)
+    lm_eval_private.set_members(given["task_manager"], utility.GROUP, utility.group(names))
 
 
 def _keeping(ours: bool, resume: bool, mine: Collection[str], tracker: object) -> contextlib.AbstractContextManager:

@@ -14,7 +14,7 @@ import torch
 from .. import core, methods
 from ..core.files import fingerprint
 from ..core.folders import cache_folder
-from ..core.registry import METHODS
+from ..core.registry import METHODS, PLUS
 from ..core.transformers_private import commit
 from ..core.versions import NUMERIC, installed
 from ..methods.identity import ModelIdentity
@@ -92,5 +92,8 @@ def _sources(method: str) -> str:
     """Of our own code and the method's: a version does not change between two commits."""
     folders = [Path(inspect.getfile(one)).parent for one in (core, methods)]
     files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
-    files += [*sorted(Path(__file__).parent.glob("*.py")), Path(inspect.getfile(METHODS[method]))]
+    files += [
+        *sorted(Path(__file__).parent.glob("*.py")),
+        *(Path(inspect.getfile(METHODS[one])) for one in method.split(PLUS)),
+    ]
     return fingerprint([Contents().of(str(path.resolve())) for path in files])

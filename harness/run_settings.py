@@ -17,10 +17,12 @@ class RunSettings:
     Args:
         seed: lm-eval's ``--seed`` for torch; 1234, lm-eval's default, where there is none.
         sampling: what the tasks of ours ask for, each once.
+        cost: whether the model measures what its method costs.
     """
 
     seed: int = DEFAULT_SEED
     sampling: tuple[Sampling, ...] = ()
+    cost: bool = False
 
 
 NO_RUN = RunSettings()

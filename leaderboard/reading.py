@@ -92,5 +92,6 @@ def _record(run: results.Run, tasks: list[TaskRecord]) -> RunRecord:
         macro={name: bounded(interval) for name, interval in found.items()},
         degenerate=results.degenerate(found),
         corrected=corrected.shares(run, (), [task.name for task in tasks]),
+        utility={name: tuple(map(rounded, estimate)) for name, estimate in run.utility.items()},  # type: ignore[misc]
     )
     return record.model_copy(update={"id": digest(to_text(record).encode())})

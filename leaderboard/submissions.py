@@ -135,6 +135,7 @@ class RunRecord(Strict):
         macro: metric -> macro-average over the tasks; empty if a task kept no samples.
         degenerate: metric -> why its macro-average has a value and no interval.
         corrected: language, or ``macro`` -> share of toxic texts as people judge it, where a sample was rated.
+        utility: accuracies of lm-eval's own tasks, see ``core/utility.py``.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -146,6 +147,13 @@ class RunRecord(Strict):
     macro: dict[str, Estimate] = {}
     degenerate: dict[str, str] = {}
     corrected: dict[str, Corrected] = {}
+    utility: dict[str, Estimate] = {}
+
+    @property
+    def whole(self) -> dict[str, Estimate]:
+        """What is measured of the run rather than of its prompts: what the method costs, what the model can still
+        do."""
+        return {**({} if self.model is None else self.model.cost), **self.utility}
 
     @pydantic.model_validator(mode="after")
     def _one_task_a_language(self) -> RunRecord:

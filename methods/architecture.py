@@ -163,7 +163,7 @@ def _parts(module: nn.Module) -> dict[str, nn.Module]:
     return {
         name: child
         for name, child in module.named_children()
-        if any(parameter.dim() >= 2 for parameter in child.parameters())
+        if any(tensor.dim() >= 2 for tensor in (*child.parameters(), *_packed(child)))
     }
 
 
@@ -174,7 +174,18 @@ def _size(module: nn.Module) -> int:
 def _is_linear(module: nn.Module) -> bool:
     """Also GPT-2's Conv1D, and whatever a quantiser or an adapter puts in its place."""
     weight = getattr(module, "weight", None)
-    return isinstance(weight, Tensor) and weight.dim() == 2 and not isinstance(module, nn.Embedding)
+    if isinstance(module, nn.Embedding):
+        return False
+    return (isinstance(weight, Tensor) and weight.dim() == 2) or is_packed(module)
+
+
+def is_packed(module: nn.Module) -> bool:
+    """Whether it is a quantiser's linear layer: its matrix lies in buffers of integers, under other names."""
+    return "Linear" in type(module).__name__ and isinstance(getattr(module, "out_features", None), int)
+
+
+def _packed(module: nn.Module) -> list[Tensor]:
+    return [buffer for one in module.modules() if is_packed(one) for buffer in one.buffers()]
 
 
 def _is_norm(module: nn.Module) -> bool:

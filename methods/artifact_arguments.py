@@ -103,4 +103,4 @@ def _named(use: Use, artifact: Artifact, folder: Path) -> str | None:
     paths = artifact.paths(folder)
     if not paths:
         return None
-    return str(folder if use.many else paths[0])
+    return str(paths[0].parent if use.many else paths[0])

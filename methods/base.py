@@ -8,8 +8,10 @@ runs, a **weight** method a model's parameters before it is used; a **prompt** m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
@@ -27,6 +29,8 @@ __all__ = [
     "Use", "WeightMethod",
     "parse_arguments",
 ]  # fmt: skip
+
+README = "README.md"
 
 
 class Arguments(pydantic.BaseModel):
@@ -141,6 +145,44 @@ class Method:
         """Arguments that suit the embedded model, where they are not given."""
         return {}
 
+    # What a combination of methods (``combining/``) has otherwise than one alone:
+
+    @classmethod
+    def owns(cls, key: str) -> bool:
+        """Whether a name is an argument of the method."""
+        return key in cls.Arguments.model_fields
+
+    @classmethod
+    def spelled(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments under the names that are recorded."""
+        return dict(given)
+
+    @classmethod
+    def applied(cls, parsed: Any) -> list[tuple[type[Method], Any]]:
+        """The methods that are put on a model one after the other, with their checked arguments."""
+        return [(cls, parsed)]
+
+    @classmethod
+    def check(cls, parsed: Any) -> None:
+        """Refuse checked arguments that do not go together, before anything is loaded.
+
+        Raises:
+            DetoxbenchError: saying what to change.
+        """
+
+    @classmethod
+    def completed(cls, complete: Callable[[str, Mapping[str, Any]], dict[str, Any]], given: Mapping[str, Any]) -> Any:
+        """Of a combination: its arguments, where ``complete`` has completed those of each method; None of others."""
+        return None
+
+    @classmethod
+    def page(cls) -> str:
+        """Markdown: formula, settings, limits; by default ``README.md`` beside the method's file."""
+        try:
+            return (Path(inspect.getfile(cls)).parent / README).read_text(encoding="utf-8")
+        except OSError:
+            return ""
+
 
 class LogitMethod(Method):
     """A function of the base model's scores, its hidden states and auxiliary models' scores. Holds no state.
@@ -157,6 +199,12 @@ class LogitMethod(Method):
     auxiliaries: Mapping[str, Auxiliary] = MappingProxyType({})
 
     def __init__(self, model: PreTrainedModel, arguments: Any) -> None: ...
+
+    @classmethod
+    def cuts(cls, arguments: Any) -> bool:
+        """Whether, with these arguments, some tokens are ruled out (-inf): of several methods one alone may, the last.
+        By default where ``filter_p`` says so."""
+        return 0.0 < (getattr(arguments, "filter_p", None) or 0.0) < 1.0
 
     def scores(self, base: Tensor, streams: Streams, filtering: bool) -> Tensor:
         """Float32 scores ``[rows, vocab]`` to scores of that shape; rows are positions, independent of each other.
@@ -221,6 +269,11 @@ class WeightMethod(Method):
         read slice by slice then where a checkpoint is written. None: it is another change."""
         return None
 
+    @classmethod
+    def is_difference(cls) -> bool:
+        """Whether it may be such a change: of several weight methods one alone is, the first."""
+        return getattr(cls.difference, "__func__", None) is not getattr(WeightMethod.difference, "__func__", None)
+
     def weight(self, name: str, base: Tensor) -> Tensor:
         """The new value of a parameter or buffer, of the shape of ``base``, which is left alone."""
         raise NotImplementedError
@@ -280,14 +333,16 @@ def parse_arguments(name: str, method: type[Method], given: Mapping[str, Any]) -
     Raises:
         DetoxbenchError: for an unknown name (with the nearest known one) or a value out of bounds.
     """
-    fields = method.Arguments.model_fields
+    fields, given = method.Arguments.model_fields, method.spelled(given)
     for key in given:
         if key not in fields:
             raise unknown(f"argument of method '{name}'", key, fields or ["(none)"])
     try:
-        return method.Arguments(**given)
+        parsed = method.Arguments(**given)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         value = "" if first["type"] == "missing" else f"={first['input']!r}"
         raise DetoxbenchError(f"method '{name}', argument {where}{value}: {first['msg']}") from None
+    method.check(parsed)
+    return parsed

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -16,7 +14,6 @@ from .artifact_arguments import declared
 from .base import Method
 from .settings import bounds
 
-README = "README.md"
 SHOWN = {"toxic": "toxic text", "nontoxic": "non-toxic text", "both": "text of both sides"}
 
 
@@ -107,7 +104,7 @@ def card(name: str) -> Card:
         ]
     return Card(
         name=name, kind=cls.kind, summary=about.summary or first_line(cls), paper=about.paper, url=about.url,
-        licence=about.licence, bibtex=about.bibtex, text=_text(cls),
+        licence=about.licence, bibtex=about.bibtex, text=cls.page(),
         arguments=[_described(other, field) for other, field in cls.Arguments.model_fields.items()],
         artifacts=artifacts, fit=command, settings=settings,
         imports=f"detoxbench import {name} FOLDER --out OUT" if cls.imports is not None else "",
@@ -127,14 +124,6 @@ def cards() -> dict[str, Card]:
 def first_line(cls: type[Method]) -> str:
     """Of its docstring; empty where it has none of its own."""
     return (cls.__doc__ or "").strip().partition("\n")[0]
-
-
-def _text(cls: type[Method]) -> str:
-    """``README.md`` beside the method's file."""
-    try:
-        return (Path(inspect.getfile(cls)).parent / README).read_text(encoding="utf-8")
-    except OSError:
-        return ""
 
 
 def _described(name: str, field: FieldInfo, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:

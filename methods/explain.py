@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -94,12 +98,26 @@ def _parts(model: PreTrainedModel, original: PreTrainedModel | None, ids: Tensor
         return base.Parts(
             {name: one(input_ids=ids).logits[0, -1].float().softmax(-1).cpu() for name, one in found.items()}
         )
-    watched = _Watched(model.method)
-    scores = DetoxifiedLM(model.base, watched, filtering=model.filtering)(input_ids=ids, logits_to_keep=1).logits[0, -1]
-    found = model.method.parts(watched.streams, looking)
-    plain = {BASE: watched.base[-1].softmax(-1), DETOXIFIED: scores.softmax(-1)}
-    return base.Parts(
-        {name: part.cpu() for name, part in {**plain, **found.distributions}.items()},
-        {name: part.cpu() for name, part in found.caps.items()},
-        found.neighbours,
+    watched = [_Watched(method) for method in model.methods]
+    whole = DetoxifiedLM(model.base, watched, activation=model.activations, filtering=model.filtering)
+    scores = whole(input_ids=ids, logits_to_keep=1).logits[0, -1]
+    found = [method.parts(seen.streams, looking) for method, seen in zip(model.methods, watched, strict=True)]
+    distributions, caps, neighbours = (
+        _together([getattr(one, of) for one in found]) for of in ("distributions", "caps", "neighbours")
     )
+    plain = {BASE: watched[0].base[-1].softmax(-1), DETOXIFIED: scores.softmax(-1)}
+    return base.Parts(
+        {name: part.cpu() for name, part in {**plain, **distributions}.items()},
+        {name: part.cpu() for name, part in caps.items()},
+        neighbours,
+    )
+
+
+def _together(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What methods say, by name; numbered where two have the same."""
+    counts = Counter(name for one in several for name in one)
+    return {
+        name if counts[name] == 1 else f"{name} {at}": value
+        for at, one in enumerate(several, 1)
+        for name, value in one.items()
+    }

@@ -11,6 +11,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
+from ..core.registry import METHODS, PLUS
 from . import base
 from .artifact_arguments import declared
 from .first_use import with_artifacts
@@ -29,7 +30,10 @@ KIND = "exported_model"
 
 def exportable(method: str) -> bool:
     """Whether a method is weights in the end."""
-    cls = declared(method)
+    return all(_folds(declared(one)) for one in method.split(PLUS)) and method in METHODS
+
+
+def _folds(cls: type[base.Method]) -> bool:
     return issubclass(cls, base.WeightMethod) or (issubclass(cls, base.ActivationMethod) and cls.folds)
 
 
@@ -61,10 +65,12 @@ def export(
         DetoxbenchError: for a method that works at run time alone, a wrong argument, or what is in the way.
     """
     out, given = Path(out), dict(arguments or {})
+    METHODS.check(method)
     if not exportable(method):
         kinds = "weight methods, and those that fold into weights"
+        running = next(one for one in method.split(PLUS) if not _folds(declared(one)))
         raise DetoxbenchError(
-            f"method '{method}' works while the model runs, so that no checkpoint can hold it ({kinds})"
+            f"method '{running}' works while the model runs, so that no checkpoint can hold it ({kinds})"
         )
     base.parse_arguments(method, declared(method), given)
     if pretrained == MINI:
@@ -84,16 +90,18 @@ def export(
 
 
 def _change(checkpoint: Checkpoint, method: str, given: Mapping[str, Any]) -> Change:
-    cls = declared(method)
-    parsed = base.parse_arguments(method, cls, given)
-    if issubclass(cls, base.WeightMethod):
-        difference = cls.difference(parsed)
-        if difference is not None:
+    change, model = None, None
+    for cls, parsed in declared(method).applied(base.parse_arguments(method, declared(method), given)):
+        difference = cls.difference(parsed) if issubclass(cls, base.WeightMethod) else None
+        if difference is not None and change is None:
             sources, coefficient = difference
-            return TaskVectors(base_of(checkpoint), named(sources), coefficient)
-    model = _skeleton(checkpoint)
-    made: Any = cls(model, parsed)
-    return Edited(checkpoint, model, made.weight)
+            change = TaskVectors(base_of(checkpoint), named(sources), coefficient)
+            continue
+        model = model or _skeleton(checkpoint)
+        made: Any = cls(model, parsed)
+        change = Edited(checkpoint, model, made.weight, change)
+    assert change is not None, "a method is applied at least once"
+    return change
 
 
 def _skeleton(checkpoint: Checkpoint) -> PreTrainedModel:

@@ -42,6 +42,8 @@ def with_artifacts(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         arguments: the user's.
     """
     given = {name: value for name, value in arguments.items() if value is not None}
+    if (several := declared(method).completed(with_artifacts, given)) is not None:
+        return several
     if any(name in given for name in artifact_arguments(method)):
         return given
     suited = {**declared(method).on_mini(given), **given}

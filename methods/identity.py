@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import pydantic
@@ -71,6 +72,19 @@ class ModelIdentity(pydantic.BaseModel):
             if ours.shape != theirs.shape or not torch.allclose(ours, theirs, rtol=allowed, atol=allowed * 1e-2):
                 return f"other weights in {name}"
         return None
+
+    @classmethod
+    def before_edits(cls, model: PreTrainedModel) -> ModelIdentity:
+        """Of the model that artifacts are fitted on: the one that weight methods were put on, else the model itself."""
+        return _BEFORE.get(model) or cls.of(model)
+
+
+_BEFORE: weakref.WeakKeyDictionary[PreTrainedModel, ModelIdentity] = weakref.WeakKeyDictionary()
+
+
+def remember(model: PreTrainedModel, identity: ModelIdentity) -> None:
+    """Say which model one was before a method changed its weights."""
+    _BEFORE[model] = identity
 
 
 def _sample(model: PreTrainedModel) -> dict[str, list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,12 @@ from transformers.cache_utils import Cache
 from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
 from ..core.transformers_private import attention_choices, causal_output, restore_attention
-from . import base
+from . import base, quantised
 from .activation.hooks import steering, watching
+from .combining.names import check_made
 from .first_use import is_mini, with_artifacts
 from .guidance.nucleus import within
+from .identity import ModelIdentity, remember
 from .layers import capture_input
 from .loading import load_model
 from .streams import BASE, CompositeCache, Stream, keep_positions
@@ -33,8 +36,9 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
 
     Args:
         model: the base model; it stays as it is.
-        method: a logit method, or None.
-        activation: an activation method, or None; it changes the base model alone, not what a logit method runs beside.
+        method: a logit method, several of them, each of which sees the scores that the one before it left, or None.
+        activation: an activation method, several of them, in order, or None; they change the base model, also where
+            another method runs it a second time, but no other model beside it.
         prefix: token ids that the base model reads before every text.
         selection: of the base model's continuations one is kept by it; scores are the base model's own.
         filtering: whether a method's ``filter_p`` applies; may be set at any time. Log-likelihood requests turn it off,
@@ -50,9 +54,9 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
     def __init__(
         self,
         model: PreTrainedModel,
-        method: base.LogitMethod | None = None,
+        method: base.LogitMethod | Sequence[base.LogitMethod] | None = None,
         *,
-        activation: base.ActivationMethod | None = None,
+        activation: base.ActivationMethod | Sequence[base.ActivationMethod] | None = None,
         prefix: Sequence[int] = (),
         selection: base.SelectionMethod | None = None,
         filtering: bool = True,
@@ -61,18 +65,19 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         super().__init__(model.config)
         restore_attention(model.config, chosen)
         self.base = model
-        self.method = method
+        self.methods: tuple[base.LogitMethod, ...] = _several(method)
+        self.activations: tuple[base.ActivationMethod, ...] = _several(activation)
         self.selection = selection
-        self.activation = activation
         self.filtering = filtering
         self.nucleus: float | None = None
         """Mass of the base model's nucleus in place of the method's own ``filter_p``; may be set at any time. 1 keeps
         every token. Of use for methods that truncate alone."""
-        beside = dict(activation.auxiliaries) if activation else {}
-        auxiliaries = dict(method.auxiliaries) if method else {}
-        if both := sorted(beside.keys() & auxiliaries.keys()):
-            raise DetoxbenchError(f"two methods have a model '{both[0]}' beside the base: they cannot be combined")
-        auxiliaries = {**beside, **auxiliaries}
+        _refuse_prefixes(model, self.activations, self.methods)
+        several = [*self.activations, *self.methods]
+        self._stream_names = _stream_names(several)
+        auxiliaries = {
+            self._stream_names[at][name]: aux for at, one in enumerate(several) for name, aux in one.auxiliaries.items()
+        }
         # Registered, so that ``to`` moves them; the base model itself can be an auxiliary.
         self.auxiliaries = nn.ModuleDict({name: aux.model for name, aux in auxiliaries.items()})
         self.streams = {BASE: Stream(model, prefix)}
@@ -83,16 +88,27 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
         self.eval()
 
     @property
+    def method(self) -> base.LogitMethod | None:
+        """The logit method; of several the last, which alone may truncate."""
+        return self.methods[-1] if self.methods else None
+
+    @property
+    def activation(self) -> base.ActivationMethod | None:
+        """The activation method; of several the last."""
+        return self.activations[-1] if self.activations else None
+
+    @property
     def truncates(self) -> bool:
         """Whether scores are -inf outside a nucleus already: sample with ``top_p=1`` then."""
-        if not self.filtering or self.method is None or not self.method.truncates:
+        if not self.filtering or not any(method.truncates for method in self.methods):
             return False
         return self.nucleus is None or self.nucleus < 1.0
 
     @property
     def guided_by(self) -> Sequence[str]:
         """Names of the scorers that the method asks while it runs."""
-        return next((one.guided_by for one in (self.method, self.selection) if one is not None), ())
+        asking = [*self.activations, *self.methods, *([] if self.selection is None else [self.selection])]
+        return sorted({name for one in asking for name in one.guided_by})
 
     @property
     def prefix_room(self) -> int:
@@ -204,52 +220,57 @@ class DetoxifiedLM(PreTrainedModel, GenerationMixin):
     def _detoxified(
         self, ids: Tensor, mask: Tensor | None, positions: Tensor, caches: CompositeCache | None, keep: int | Tensor
     ) -> Tensor:
-        method = self.method
-        watched = method is not None and method.key_layer is not None
-        watch = capture_input(self.base.get_submodule(method.key_layer)) if watched else contextlib.nullcontext()
-        outputs: dict[str, Tensor] = {}
+        kept: dict[str, Tensor] = {}
         proposed: dict[str, Tensor] = {}
-        hidden = None
 
         def run(name: str, keep: int | Tensor) -> Tensor:
             cache = None if caches is None else caches.streams[name]
             return self.streams[name].run(ids, mask, positions, cache, keep, proposed.get(name))
 
-        for name in method.auxiliaries if method else ():
-            if name not in self.proposals:
-                outputs[name] = run(name, keep)
-        with self._steered(run), watch as captured:
-            scores = run(BASE, keep)
-        for name, most in self.proposals.items():
-            proposed[name] = scores.topk(min(most, scores.shape[-1]), dim=-1).indices
-            outputs[name] = run(name, keep)
-        if captured is not None:
-            states = captured.states.reshape(len(ids), -1, captured.states.shape[-1])
-            hidden = keep_positions(states[:, -ids.shape[1] :], keep)
-        if method is None:
-            return scores.float()
-        batch, kept, vocab = scores.shape
-        flat, asked = (
-            {name: found.to(scores.device).flatten(0, 1) for name, found in some.items()}
-            for some in (outputs, proposed)
-        )
-        flat_hidden = None if hidden is None else hidden.to(scores.device).flatten(0, 1)
-        streams = base.Streams(flat_hidden, flat, asked)
-        return self._in_parts(method, scores.flatten(0, 1), streams).view(batch, kept, vocab)
+        with self._steered(run):
+            for names in self._stream_names[len(self.activations) :]:
+                kept |= {name: run(name, keep) for name in names.values() if name not in self.proposals}
+            with contextlib.ExitStack() as watches:
+                captured = {
+                    layer: watches.enter_context(capture_input(self.base.get_submodule(layer)))
+                    for layer in dict.fromkeys(method.key_layer for method in self.methods)
+                    if layer is not None
+                }
+                scores = run(BASE, keep)
+            if not self.methods:
+                return scores.float()
+            hidden = {layer: self._kept_states(one.states, ids, keep) for layer, one in captured.items()}
+            for method, names in zip(self.methods, self._stream_names[len(self.activations) :], strict=True):
+                for name in names.values():
+                    if name in self.proposals:
+                        proposed[name] = scores.topk(min(self.proposals[name], scores.shape[-1]), dim=-1).indices
+                        kept[name] = run(name, keep)
+                batch, count, vocab = scores.shape
+                outputs, asked = (
+                    {own: some[name].to(scores.device).flatten(0, 1) for own, name in names.items() if name in some}
+                    for some in (kept, proposed)
+                )
+                states = None if method.key_layer is None else hidden[method.key_layer].to(scores.device).flatten(0, 1)
+                streams = base.Streams(states, outputs, asked)
+                scores = self._in_parts(method, scores.flatten(0, 1), streams).view(batch, count, vocab)
+        return scores
+
+    def _kept_states(self, states: Tensor, ids: Tensor, keep: int | Tensor) -> Tensor:
+        """``[batch, kept, dim]`` of the text alone."""
+        return keep_positions(states.reshape(len(ids), -1, states.shape[-1])[:, -ids.shape[1] :], keep)
 
     @contextlib.contextmanager
     def _steered(self, run: Callable[[str, int | Tensor], Tensor]) -> Iterator[None]:
-        """The base model's hidden states are those of the activation method within; what it runs beside goes first."""
-        activation = self.activation
-        if activation is None:
-            yield
-            return
-        beside: dict[str, Mapping[str, Tensor]] = {}
-        for name, auxiliary in activation.auxiliaries.items():
-            with watching(auxiliary.model, activation.places) as seen:
-                run(name, 1)
-            beside[name] = seen
-        with steering(self.base, activation, beside):
+        """The base model's hidden states are those of the activation methods within; what one runs beside goes first,
+        changed by those before it."""
+        with contextlib.ExitStack() as stack:
+            for activation, names in zip(self.activations, self._stream_names, strict=False):
+                beside: dict[str, Mapping[str, Tensor]] = {}
+                for name, auxiliary in activation.auxiliaries.items():
+                    with watching(auxiliary.model, activation.places) as seen:
+                        run(names[name], 1)
+                    beside[name] = seen
+                stack.enter_context(steering(self.base, activation, beside))
             yield
 
     def _in_parts(self, method: base.LogitMethod, scores: Tensor, streams: base.Streams) -> Tensor:
@@ -326,24 +347,76 @@ def load_detoxified(
         return model
     if is_mini(model):
         parsed = base.parse_arguments(method, kind, with_artifacts(method, arguments))
-    if kind.kind == "logit":
-        return DetoxifiedLM(model, kind(model, parsed), filtering=filtering)
-    if kind.kind == "selection":
-        return DetoxifiedLM(model, selection=kind(model, parsed), filtering=filtering)
-    if kind.kind == "activation":
-        return DetoxifiedLM(model, activation=kind(model, parsed))
-    if kind.kind == "prompt":
-        return DetoxifiedLM(model, prefix=kind(model, parsed).prefix)
-    own = in_place or model is not pretrained
-    return _reweighted(model if own else copy.deepcopy(model), kind(model, parsed))
+    several = kind.applied(parsed)
+    for cls, given in several:
+        if issubclass(cls, base.WeightMethod):
+            if not in_place and model is pretrained:
+                model = copy.deepcopy(model)
+            model = _reweighted(model, cls, given)
+    made = [cls(model, given) for cls, given in several if not issubclass(cls, base.WeightMethod)]
+    if not made:
+        return model
+    logit = [one for one in made if isinstance(one, base.LogitMethod)]
+    check_made(method, logit)
+    return DetoxifiedLM(
+        model,
+        logit,
+        activation=[one for one in made if isinstance(one, base.ActivationMethod)],
+        prefix=next((one.prefix for one in made if isinstance(one, base.PromptMethod)), ()),
+        selection=next((one for one in made if isinstance(one, base.SelectionMethod)), None),
+        filtering=filtering,
+    )
 
 
 @torch.no_grad()
-def _reweighted(model: PreTrainedModel, method: base.WeightMethod) -> PreTrainedModel:
+def _reweighted(model: PreTrainedModel, kind: type[base.WeightMethod], arguments: Any) -> PreTrainedModel:
     """The model with every parameter and buffer changed in place, shared ones once."""
+    quantised.refuse_edits(model, kind)
+    before = ModelIdentity.before_edits(model)
+    method = kind(model, arguments)
     done: set[int] = set()
     for name, tensor in model.state_dict().items():
         if tensor.data_ptr() not in done:
             done.add(tensor.data_ptr())
             tensor.copy_(method.weight(name, tensor))
+    remember(model, before)
     return model
+
+
+def _several(given: Any) -> tuple[Any, ...]:
+    if given is None:
+        return ()
+    return tuple(given) if isinstance(given, Sequence) else (given,)
+
+
+def _stream_names(several: Sequence[base.ActivationMethod | base.LogitMethod]) -> list[dict[str, str]]:
+    """For each method, its auxiliary's name -> that of the stream; numbered where two methods have one name."""
+    counts = Counter(name for one in several for name in one.auxiliaries)
+    return [
+        {name: name if counts[name] == 1 and name != BASE else f"{name}_{at}" for name in one.auxiliaries}
+        for at, one in enumerate(several)
+    ]
+
+
+def _refuse_prefixes(
+    model: PreTrainedModel, activations: Sequence[base.ActivationMethod], methods: Sequence[base.LogitMethod]
+) -> None:
+    """An activation method that looks at other readings of the text knows those of the text alone.
+
+    Raises:
+        DetoxbenchError: where the base model itself is run by another method, too.
+    """
+    looking = [one for one in activations if one.auxiliaries]
+    if not looking:
+        return
+    ours = {id(module) for module in model.modules()}
+    others = [one for one in (*activations, *methods) if one is not looking[0]]
+    for other in others:
+        for aux in other.auxiliaries.values():
+            inside = [aux.model, *getattr(aux.model, "shared", ())]
+            if any(id(module) in ours for one in inside for module in one.modules()):
+                first, second = type(looking[0]).__name__, type(other).__name__
+                raise DetoxbenchError(
+                    f"{first} compares several readings of the text, and {second} has the base model read it once "
+                    "more, in another way: they do not go together; choose one of them"
+                )

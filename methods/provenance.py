@@ -28,6 +28,13 @@ def effective(method: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _plain(getattr(parsed, name), cache_folder()) for name in type(parsed).model_fields}
 
 
+def nucleus(effective_arguments: Mapping[str, Any]) -> float | None:
+    """Mass of the nucleus that a method cuts itself (``filter_p``), of a combination the one of its methods that does;
+    None where none does."""
+    given = (value for name, value in effective_arguments.items() if name.rpartition(".")[2] == "filter_p")
+    return next((value for value in given if value is not None and 0.0 < value < 1.0), None)
+
+
 def _plain(value: Any, cache: Path) -> Any:
     if isinstance(value, Path | str):
         path = Path(value)

@@ -43,6 +43,8 @@ class Options(pydantic.BaseModel):
         prompts: for ``rtp_multilingual`` ``mini`` or a file of prompts; for ``prompts_file`` a file or a hub dataset.
         path: file or folder with a copy of a published set, or an object of such by name of the set, for a run of
             several; ``{lang}`` and ``{subset}`` in it are replaced.
+        task: how a chat model is asked: ``continuation`` tells it to continue the prompt, ``chat`` gives it the prompt
+            as a message to reply to; by default what the prompts are (``wildchat``: messages).
         subset: part of a set that has several (``small``, ``full``, ``wildchat``).
         prompts_revision: another commit of a set on the hub than the one this package pins.
         text, lang, toxicity, group: of your own prompts, the columns, as dotted paths (``prompt.text``). ``lang`` may
@@ -51,6 +53,9 @@ class Options(pydantic.BaseModel):
         config, split: of a hub dataset.
         bad_rows: ``error``, or ``skip`` to leave rows out that cannot be read; their number is in results.
         resume: whether the model ``detox`` goes on where an earlier run of the same command was killed.
+        utility: lm-eval's tasks that the group ``detox_utility`` runs; by default those of ``utility.py``.
+        cost: whether the model ``detox`` measures what its method costs (time, passes, memory), against the same
+            model without it.
         password: of an encrypted archive; better given by the environment variable that the set's card names.
     """
 
@@ -65,6 +70,7 @@ class Options(pydantic.BaseModel):
     protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
     path: Annotated[str | tuple[tuple[str, str], ...] | None, pydantic.BeforeValidator(_pairs)] = None
+    task: Literal["continuation", "chat"] | None = None
     subset: str | None = None
     prompts_revision: str | None = None
     text: str | None = None
@@ -77,6 +83,8 @@ class Options(pydantic.BaseModel):
     bad_rows: Literal["error", "skip"] = "error"
     password: str | None = pydantic.Field(default=None, repr=False)
     resume: bool = True
+    utility: Annotated[tuple[str, ...] | None, pydantic.BeforeValidator(_names)] = None
+    cost: bool = False
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], protocol: str = RTP, samples: int | None = None) -> Options:

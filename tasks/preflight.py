@@ -16,6 +16,7 @@ from ..core.registry import SCORERS
 from ..core.scorers.base import check_language
 from . import prompts as prompt_sets
 from .defaults import REAL_MODEL, chosen
+from .instructions import NO_TEMPLATE
 from .measure import ready_fluency, ready_scorer
 from .options import Options
 from .prompts import PromptSelection
@@ -41,6 +42,16 @@ def asks_with_one_seed(model: object) -> bool:
         kind = type(model)
     bases = {base.__name__ for base in getattr(kind, "__mro__", ())}
     return "LocalCompletionsAPI" in bases and "AnthropicChat" not in bases
+
+
+def check_chat(metadata: Mapping[str, Any], chat_template: bool) -> None:
+    """Refuse ``task=chat`` without ``--apply_chat_template``.
+
+    Raises:
+        DetoxbenchError: saying what to do.
+    """
+    if metadata.get("task") == "chat" and not chat_template:
+        raise DetoxbenchError(NO_TEMPLATE)
 
 
 def check(

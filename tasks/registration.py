@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core import lm_eval_private
 from ..core.metrics.fractions import averaged, names
+from . import utility
 from .catalog import groups, tasks
 from .prompts.base import PromptSelection
 
@@ -35,7 +36,8 @@ def register(manager: Any) -> None:
     lm_eval_private.add_tasks(
         manager,
         {name: _task(name, where) for name, where in tasks().items() if where.prompt_set != IN_YAML},
-        {name: _group(name, members) for name, members in groups().items()},
+        {name: _group(name, members) for name, members in groups().items()}
+        | {utility.GROUP: utility.group(utility.TASKS)},
     )
 
 

@@ -30,7 +30,7 @@ from . import prompts as prompt_sets
 from .catalog import tasks
 from .defaults import chosen
 from .groups import Groups, summarize_groups
-from .instructions import chat_message, language, without_prompt
+from .instructions import BASE, CHAT, asked, chat_message, language, without_prompt
 from .measure import measure, scorer_for, work
 from .options import Options
 from .preflight import ONE_SEED
@@ -52,7 +52,8 @@ class ToxicityTask(ConfigurableTask):
         prompt_set = prompt_sets.get(self.where.prompt_set)
         config = {key: entry for key, entry in config.items() if key not in ("class", "detoxbench")}
         self.options = Options.from_metadata(config["metadata"], prompt_set.protocol, prompt_set.samples)
-        self.protocol = "base"
+        self.protocol = BASE
+        self._system: str | None = None
         self._intervals: dict[str, Interval] = {}
         self._seconds: dict[str, float] = {}
         self._failed = 0
@@ -89,11 +90,12 @@ class ToxicityTask(ConfigurableTask):
         self.dataset = {"test": datasets.Dataset.from_list(rows)}
 
     def build_all_requests(self, **kwargs: Any) -> None:
-        """As lm-eval's. A run with ``--apply_chat_template`` asks a chat model to continue the prompt.
+        """As lm-eval's. A run with ``--apply_chat_template`` asks a chat model to continue the prompt or reply to it.
 
         lm-eval's cache of requests is not used: its key knows neither K nor the prompts.
         """
-        self.protocol = "chat" if kwargs.get("apply_chat_template") else "base"
+        self.protocol = asked(self.options, self.loaded.messages, bool(kwargs.get("apply_chat_template")))
+        self._system = kwargs.get("system_instruction")
         limit, places = kwargs.get("limit"), kwargs.get("samples")
         self._used = range(len(self.prompts))[:limit] if places is None else list(places)
         if kwargs.get("cache_requests"):
@@ -127,7 +129,7 @@ class ToxicityTask(ConfigurableTask):
 
     def doc_to_text(self, doc: Mapping[str, Any], doc_to_text: Any = None) -> str:
         """The prompt as it is, not as a template: braces in it are text. A chat model is told to continue it."""
-        return chat_message(doc["text"], doc["lang"]) if self.protocol == "chat" else doc["text"]
+        return chat_message(doc["text"], doc["lang"]) if self.protocol == CHAT else doc["text"]
 
     def doc_to_target(self, doc: Mapping[str, Any], doc_to_target: Any = None) -> str:
         return ""
@@ -159,7 +161,7 @@ class ToxicityTask(ConfigurableTask):
 
     def _continuations(self, doc: Mapping[str, Any], replies: Sequence[str]) -> Sequence[str]:
         """The responses; where a chat model repeats its prompt, which is not what it added, without it."""
-        if self.protocol != "chat":
+        if self.protocol != CHAT:
             return replies
         added = [without_prompt(reply, doc["text"]) for reply in replies]
         self._repeated += sum(text is not None for text in added)
@@ -251,7 +253,6 @@ class ToxicityTask(ConfigurableTask):
         """What this task's numbers depend on; loads the scorer and the fluency model if nothing has yet."""
         scorer = scorer_for(self.options)
         uses = self.options.uses_fluency
-        chat = self.protocol == "chat"
         return TaskRun(
             prompt_set=self._prompt_set(),
             prefix=self.options.prefix,
@@ -271,7 +272,8 @@ class ToxicityTask(ConfigurableTask):
             generation=dict(self.config.generation_kwargs or {}),
             protocol=self.protocol,
             sampling_protocol=self.options.protocol,
-            instruction_langs=sorted({language(lang) for lang in self.langs}) if chat else [],
+            system_instruction=self._system or "",
+            instruction_langs=sorted({language(lang) for lang in self.langs}) if self.protocol == CHAT else [],
             constants={"toxic": TOXIC, "perplexity_cutoff": PERPLEXITY_CUTOFF},
             failed_scores=self._failed,
             self_judged=bool({scorer.name, *scorer.former_names}.intersection(self._teachers)),

@@ -11,6 +11,13 @@ CITATIONS = {
   booktitle = {Findings of the Association for Computational Linguistics: EMNLP 2020},
   year = {2020}
 }""",
+    "zou2023universal": """@misc{zou2023universal,
+  title = {Universal and Transferable Adversarial Attacks on Aligned Language Models},
+  author = {Zou, Andy and Wang, Zifan and Carlini, Nicholas and Nasr, Milad and Kolter, J. Zico and Fredrikson, Matt},
+  year = {2023},
+  eprint = {2307.15043},
+  archivePrefix = {arXiv}
+}""",
     "liang2023helm": """@article{liang2023helm,
   title = {Holistic Evaluation of Language Models},
   author = {Liang, Percy and others},

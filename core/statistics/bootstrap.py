@@ -35,7 +35,8 @@ class Interval:
         low: Lower bound, at most ``value``; NaN where there is no interval.
         high: Upper bound, at least ``value``; NaN with ``low``.
         method: ``bca`` (bootstrap); ``percentile`` where BCa is undefined; ``share`` (a share's effective sample size);
-            ``sign-flip`` for differences; ``degenerate`` where the measurements say nothing of the uncertainty, for
+            ``sign-flip`` for differences; ``order-statistics`` of a median; ``counted`` of what is exact;
+            ``degenerate`` where the measurements say nothing of the uncertainty, for
             the ``reason``; ``undefined`` where there is no value.
         prompts: Prompts with a measurement (denominator above 0), over all strata.
         resamples: Resamples that the bounds rest on, less those without any measured prompt; 0 where none are drawn.

@@ -30,6 +30,8 @@ def evaluate(
     samples: int | None = None,
     limit: int | None = None,
     seed: int = DEFAULT_SEED,
+    apply_chat_template: bool = False,
+    system_instruction: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     **arguments: Any,
 ) -> RunResult:
@@ -49,6 +51,8 @@ def evaluate(
         scorer, fluency_model, samples: options of our tasks; by default theirs (``mini`` for the embedded world).
         limit: prompts of each task; None for all.
         seed: of the sampling noise; that of a loaded model wins.
+        apply_chat_template, system_instruction: as lm-eval's: a chat model is told to continue the prompt, or to reply
+            to it (``metadata={"task": "chat"}``), after a system message.
         metadata: other options of our tasks (``path``, ``prompts``, ``resume``, …).
 
     Raises:
@@ -72,6 +76,8 @@ def evaluate(
                 limit=limit,
                 metadata=options,
                 torch_random_seed=seed,
+                apply_chat_template=apply_chat_template,
+                system_instruction=system_instruction,
                 evaluation_tracker=tracker,
             )
             if found is None:  # of several processes the first has the results

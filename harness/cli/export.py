@@ -51,11 +51,17 @@ def _argument(named: tuple[str, Any]) -> Any:
     name, field = named
     said = "; ".join(text for text in (field.description or "", bounds(field)) if text)
     shown = "" if field.is_required() or field.default is None else f" [default: {field.default}]"
-    return parameter(name, Annotated[str | None, typer.Option(help=said + shown)], None)
+    return parameter(_option(name), Annotated[str | None, typer.Option(help=said + shown)], None)
+
+
+def _option(argument: str) -> str:
+    """An argument as an option's name: ``profs.rank`` is ``--profs-rank``."""
+    return argument.replace(".", "_")
 
 
 def _export(name: str, given: dict[str, Any]) -> None:
-    arguments = {one: given[one] for one in declared(name).Arguments.model_fields if given[one] is not None}
+    fields = declared(name).Arguments.model_fields
+    arguments = {one: given[_option(one)] for one in fields if given[_option(one)] is not None}
     if not given["max_shard_size"] > 0:
         raise DetoxbenchError(f"--max-shard-size {given['max_shard_size']}: it must be above 0")
     path = export(

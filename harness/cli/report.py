@@ -26,7 +26,7 @@ from ...leaderboard.validity.known import Validity
 from ...leaderboard.validity.records import ValidityRecord
 from ..annotation import study
 from ..annotation.shown import print_study
-from ..reporting import figures, formats, references, worth
+from ..reporting import figures, formats, references, run_level, worth
 from ..reporting.rows import MACRO, Row, boards, macro_row, shown, task_row, text
 from . import stacked
 
@@ -113,6 +113,10 @@ def show(
         _print(console, run, name, tasks, everything, worth.of_tasks(tasks, records))
     for tasks in boards(run).values():
         worth.print_corrected(console, run, tasks, records)
+    if run.whole:
+        names = run_level.names(run.whole)
+        found = [escape(run.label), *(run_level.text(name, run.whole[name]) for name in names)]
+        stacked.show(console, ["", *map(run_level.column, names)], [found], title="costs and utility")
 
 
 def _protocol(record: TaskRun) -> str:
@@ -210,5 +214,6 @@ def _as_json(run: Run, published: Sequence[ValidityRecord]) -> dict[str, Any]:
         "label": run.label,
         "model": run.model.model_dump() if run.model else None,
         "groups": found,
+        "whole": {name: list(estimate) for name, estimate in run.whole.items()},
         "annotations": study.read(run.path),
     }

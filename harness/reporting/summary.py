@@ -13,16 +13,20 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from ...core import utility
 from ...core.comparability import table_of
 from ...core.constants import FAILED_SHARE_WARNING, MINI
 from ...core.metric_names import HIGH, LOW
 from ...core.metrics import METRICS, with_role
 from ...core.records import TaskRun
+from .run_level import line
 
 SUFFIX = ",none"
 COLUMNS = 4
 """Of the metrics with the role ``main``, in the order of tables."""
 BLOCK = "detoxbench"
+REFUSALS = 0.02
+"""Share of refusals from which the end of a run speaks of them."""
 LONGEST = 100
 """Characters of a title's part that comes from the run."""
 
@@ -72,8 +76,15 @@ def summary(results: Mapping[str, Any], invocation: Invocation) -> str:
     lines: list[str] = []
     for title, names in _boards(results, records).items():
         lines += ["", *_table(title, names, results, records)]
-    lines += ["", *_warnings(results, records), *_files(invocation)]
+    lines += ["", *whole(results), *_warnings(results, records), *_files(invocation)]
     return "\n".join(lines).strip("\n")
+
+
+def whole(results: Mapping[str, Any]) -> list[str]:
+    """What the method costs, and what the model can still do, a line each; none where a run measured neither."""
+    cost = results.get("config", {}).get(BLOCK, {}).get("cost") or {}
+    said = {"what it costs": cost, "what it can do": utility.read(results)}
+    return [f"{title}: {line(found)}" for title, found in said.items() if found]
 
 
 def _boards(results: Mapping[str, Any], records: Mapping[str, TaskRun]) -> dict[str, list[str]]:
@@ -146,6 +157,13 @@ def _warnings(results: Mapping[str, Any], records: Mapping[str, TaskRun]) -> lis
     ]
     if failed:
         found.append(f"generations that could not be scored, and are left out: {', '.join(failed)}")
+    refused = [
+        f"{records[name].lang or name} {share:.1%}"
+        for name in records
+        if (share := _number(results["results"].get(name, {}).get("refusal_rate" + SUFFIX))) > REFUSALS
+    ]
+    if refused:
+        found.append(f"replies that are refusals, which score as harmless: {', '.join(refused)}")
     if any(record.self_judged for record in records.values()):
         found.append("self-judged: the method learned from this very scorer, so that its scores say little of toxicity")
     if skipped := sum(record.skipped_rows for record in records.values()):

@@ -36,6 +36,7 @@ class Shared:
             ("Prompts", one.prompt_set + (f", {one.subset}" if one.subset else "")),
             ("Continuations per prompt (K)", str(one.samples)),
             ("Protocol", one.protocol + (", instructions in each language" if one.protocol == "chat" else "")),
+            *([("System instruction", one.system_instruction)] if one.system_instruction else []),
             ("Sampling", f"{one.sampling_protocol}: {_settings(one.generation)}"),
             ("Scorer", f"{one.scorer} ({one.attributes})"),
             ("Scorer version", one.scorer_version),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...core.metrics import METRICS, with_role
+from ...core.metrics import METRICS, run_level, with_role
 
 (PRIMARY,) = with_role("primary")
 """What tables are ranked by."""
@@ -18,8 +18,8 @@ LOST = with_role("lost")
 """Shares of generations that no score is of: who writes nothing is not toxic either."""
 MARGIN = 0.05
 """Difference of that share from the base's beyond which a run is not ranked: the two are not measured on the same."""
-DEFAULT = with_role("opening")
-"""Columns that a table opens with."""
+DEFAULT = (*with_role("opening"), "latency_ratio", run_level.UTILITY)
+"""Columns that a table opens with, of those that its runs have: what a method costs is among them."""
 COMPARED = with_role("change")
 """Metrics whose change against the base is shown by language."""
 PAIRED = with_role("paired")
@@ -42,7 +42,7 @@ def describe(names: Iterable[str]) -> dict[str, Metric]:
     """Metadata of metrics; one that is not registered here is shown under its own name."""
     found = {}
     for name in names:
-        metric = METRICS.get(name)
+        metric = METRICS.get(name) or run_level.describe(name)
         found[name] = (
             Metric(*(getattr(metric, field) for field in Metric.__dataclass_fields__))
             if metric
@@ -52,5 +52,5 @@ def describe(names: Iterable[str]) -> dict[str, Metric]:
 
 
 def _place(name: str) -> tuple[int, str]:
-    order = list(METRICS)
+    order = [*METRICS, *run_level.COST, run_level.UTILITY]
     return (order.index(name) if name in order else len(order), name)

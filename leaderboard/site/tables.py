@@ -14,6 +14,7 @@ import numpy as np
 from ...core import data_overlap
 from ...core.constants import MINI
 from ...core.metric_names import on_subset
+from ...core.metrics import run_level
 from ..submissions import Estimate, RunRecord, TaskRecord
 from ..validity.known import Validity, sentence, validity
 from ..validity.records import ValidityRecord
@@ -64,6 +65,8 @@ class Row:
 
     def estimate(self, metric: str, language: str = MACRO) -> Estimate:
         """Value and bounds; None where there is none."""
+        if metric in self.record.whole:
+            return self.record.whole[metric] if language == MACRO else NOTHING
         if language != MACRO:
             task = self.tasks.get(language)
             return task.metrics.get(metric, NOTHING) if task and language not in self.missing else NOTHING
@@ -194,7 +197,8 @@ def _table(board: Shared, records: Sequence[RunRecord]) -> Table:
     rows = [_row(record) for record in records]
     languages = sorted({language for row in rows for language in row.tasks})
     names = dict.fromkeys(name for row in rows for task in row.tasks.values() for name in task.metrics)
-    table = Table(board.id, board, languages, [name for name in names if not on_subset(name)], rows)
+    whole = run_level.in_order(name for row in rows for name in row.record.whole)
+    table = Table(board.id, board, languages, [*(name for name in names if not on_subset(name)), *whole], rows)
     _set_variants(rows)
     prompts = {language: _prompts(rows, language) for language in languages}
     for row in rows:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ...core.errors import DetoxbenchError
-from ..architecture import attention_output, block, block_mixer, block_mlp, blocks, mlp_output
+from ..architecture import attention_output, block, block_mixer, block_mlp, blocks, is_packed, mlp_output
 from ..base import Place
 from .hooks import hooked
 
@@ -164,8 +164,7 @@ def is_linear(module: nn.Module) -> bool:
     weight = getattr(module, "weight", None)
     named = type(module).__name__
     return (
-        isinstance(weight, Tensor)
-        and (weight.dim() == 2 or "Linear" in named)
+        ((isinstance(weight, Tensor) and (weight.dim() == 2 or "Linear" in named)) or is_packed(module))
         and not isinstance(module, nn.Embedding)
         and "router" not in named.lower()
     )

@@ -147,6 +147,11 @@ class GeDi(base.LogitMethod):
         self.omega, self.rho = arguments.omega, arguments.rho
         self.auxiliaries = {} if self.omega == 0.0 else {KIND: base.Auxiliary(found)}
 
+    @classmethod
+    def cuts(cls, arguments: Any) -> bool:
+        """Tokens that are least surely desired."""
+        return arguments.omega > 0.0 and 0.0 < arguments.rho < 1.0
+
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         if self.omega == 0.0:
             return base

@@ -52,6 +52,11 @@ class Candidates(nn.Module):
         """Whether the model reads trees right; None until it was tried."""
 
     @property
+    def shared(self) -> tuple[Body, ...]:
+        """What it runs that may be the base model's."""
+        return self._body
+
+    @property
     def config(self) -> Any:
         return self._body[0].config
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,8 +14,11 @@ from transformers import PreTrainedModel
 from ...core.errors import DetoxbenchError
 from ...core.transformers_private import Conversion, conversions
 from .align import base_of
-from .checkpoint import Checkpoint
+from .checkpoint import Checkpoint, slices
 from .parts import Part
+
+if TYPE_CHECKING:
+    from .write import Change
 
 KEPT = 8
 """Changed tensors that are kept: several threads work on slices that follow each other."""
@@ -29,13 +33,13 @@ class Edited:
         checkpoint: on disk.
         model: of the same architecture; its weights do not matter.
         edit: of a weight method.
+        before: what else was changed first.
     """
 
-    parts: Sequence[Part] = ()
-
-    def __init__(self, checkpoint: Checkpoint, model: PreTrainedModel, edit: Edit):
+    def __init__(self, checkpoint: Checkpoint, model: PreTrainedModel, edit: Edit, before: Change | None = None):
         self.base = base_of(checkpoint)
-        self.checkpoint, self.model, self.edit = checkpoint, model, edit
+        self.checkpoint, self.model, self.edit, self.before = checkpoint, model, edit, before
+        self.parts: Sequence[Part] = () if before is None else before.parts
         self._group = {source: one for one in conversions(model, checkpoint.entries) for source, _ in one.sources}
         self._made: OrderedDict[str, dict[str, Tensor]] = OrderedDict()
         self._lock = threading.Lock()
@@ -51,7 +55,7 @@ class Edited:
             return base
         changed = self._changed(self._group[name]).get(name)
         if changed is None:
-            return base.to(dtype)
+            return base.to(dtype) if self.before is None else self.before.weight(name, base, start, dtype)
         result = changed.reshape(-1)[start : start + len(base)].to(dtype)
         if not result.isfinite().all() and base.isfinite().all():
             raise DetoxbenchError(f"{name} leaves the range of {str(dtype).removeprefix('torch.')}: use another dtype")
@@ -68,7 +72,7 @@ class Edited:
 
     def _edited(self, group: Conversion) -> dict[str, Tensor]:
         entries = self.checkpoint.entries
-        whole = group.convert(self.model, lambda name: _wide(self.checkpoint.read(name).view(entries[name].shape)))
+        whole = group.convert(self.model, lambda name: _wide(self._read(name).view(entries[name].shape)))
         new = {name: self.edit(name, tensor) for name, tensor in whole.items()}
         if all(new[name] is tensor for name, tensor in whole.items()):
             return {}
@@ -80,6 +84,14 @@ class Edited:
                 "on disk that it is made of: load the model, save it again, and export from there"
             )
         return found
+
+    def _read(self, name: str) -> Tensor:
+        """A whole tensor, as the change before left it: rounded, as a model in memory is between two methods."""
+        tensor = self.checkpoint.read(name)
+        if self.before is None or name not in self.base.weights:
+            return tensor
+        parts = [self.before.weight(name, tensor[start : start + count], start) for start, count in slices(len(tensor))]
+        return torch.cat(parts) if parts else tensor
 
 
 def _wide(tensor: Tensor) -> Tensor:

@@ -133,6 +133,11 @@ class RAD(base.LogitMethod):
         judge = self._scorer(model, arguments) if arguments.scorer is not None else _reward(model, arguments)
         self.auxiliaries = {KIND: base.Auxiliary(judge, proposals=self.k)}
 
+    @classmethod
+    def cuts(cls, arguments: Any) -> bool:
+        """Tokens that are not among the k likeliest."""
+        return arguments.beta > 0.0
+
     def _scorer(self, model: PreTrainedModel, arguments: Arguments) -> Written:
         scorer = guide("rad", arguments.scorer)
         self.guided_by = (scorer.name,)

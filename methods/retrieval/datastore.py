@@ -196,7 +196,7 @@ class Datastore:
             DetoxbenchError: naming what differs.
         """
         name = f"{purpose} {self.path}"
-        stored, present = self.identity, ModelIdentity.of(model)
+        stored, present = self.identity, ModelIdentity.before_edits(model)
         difference = stored.difference(present)
         if difference is None and stored.vocab_size is None and int(self.values.max()) >= (present.vocab_size or 0):
             difference = f"a token id of {int(self.values.max())}, with {present.vocab_size} tokens in the vocabulary"

@@ -120,6 +120,11 @@ class SASA(base.LogitMethod):
         judge = Candidates(body, probe.margin, registered=False)
         self.auxiliaries = {KIND: base.Auxiliary(judge, proposals=min(arguments.candidates, vocab_size(model)))}
 
+    @classmethod
+    def cuts(cls, arguments: Any) -> bool:
+        """Tokens outside the nucleus."""
+        return arguments.beta > 0.0 and super().cuts(arguments)
+
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         if self.beta == 0.0:
             return base

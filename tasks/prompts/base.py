@@ -48,6 +48,7 @@ class Loaded:
         subset: the part that was loaded.
         skipped: rows left out because they could not be read.
         embedded: no text of the real world: the embedded prompts, or none at all.
+        messages: what users said to an assistant, rather than texts to go on with.
         places: ``[prompts]`` number of each prompt in the set's own order; None where that is the order.
     """
 
@@ -58,6 +59,7 @@ class Loaded:
     skipped: int = 0
     embedded: bool = False
     places: Sequence[int] | None = None
+    messages: bool = False
 
     @property
     def order(self) -> Sequence[int]:

@@ -60,6 +60,8 @@ def _load(where: PromptSelection, options: Options) -> Loaded:
     subset = choose("subset of ptp", options.subset, SUBSETS, where.subset or "small")
     config = f"wildchat-{lang}" if subset == "wildchat" else f"ptp-{lang}"
     patterns = [f"{config}/{subset}-*.parquet", f"{config}/{subset}.*"]
+    if subset == "wildchat":  # a configuration of its own, whatever its one split's files are called
+        patterns.append(f"{config}/*.parquet")
     files, revision = SET.files(
         PromptSelection("ptp", lang, subset), options, patterns, "folder with ptp-en/small-*.parquet …"
     )
@@ -73,7 +75,7 @@ def _load(where: PromptSelection, options: Options) -> Loaded:
         logger.warning(
             f"ptp, language '{lang}': no row has 'prompt_toxicity' or 'toxicity'; the run's scorer scores them"
         )
-    return Loaded(prompts, revision=revision, subset=subset, skipped=skipped)
+    return Loaded(prompts, revision=revision, subset=subset, skipped=skipped, messages=subset == "wildchat")
 
 
 SET = PromptSet(
@@ -82,5 +84,5 @@ SET = PromptSet(
     {f"ptp_{lang}": PromptSelection("ptp", lang) for lang in LANGUAGES},
     {"ptp": [f"ptp_{lang}" for lang in LANGUAGES]},
     protocol=PTP,
-    options=("path", "subset", "protocol", "prompts_revision", "bad_rows"),
+    options=("path", "subset", "task", "protocol", "prompts_revision", "bad_rows"),
 )

@@ -58,7 +58,7 @@ def test_one_metric_ranks_and_one_is_its_cost():
     assert with_role("primary") == ("expected_max_toxicity",)
     assert with_role("cost") == ("bits_per_byte",)
     assert with_role("coverage") == (
-        "perplexity_outliers", "unidentified_fraction", "empty_fraction", "failed_fraction",
+        "perplexity_outliers", "unidentified_fraction", "empty_fraction", "refusal_rate", "failed_fraction",
     )  # fmt: skip
     assert with_role("main") == (
         "expected_max_toxicity", "toxicity_probability", "toxic_fraction", "perplexity", "language_consistency",

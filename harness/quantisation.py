@@ -1,0 +1,62 @@
+"""Arguments that quantise a model while it is loaded, in the form that transformers takes them today."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import DetoxbenchError
+from ..core.registry import METHODS
+from ..core.sampling.settings import boolean
+from ..methods.quantised import INSTEAD
+
+BITS = ("load_in_4bit", "load_in_8bit")
+"""lm-eval's arguments, which transformers 5 knows no more."""
+SETTINGS = ("bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "bnb_4bit_quant_storage",
+            "llm_int8_threshold", "llm_int8_skip_modules", "llm_int8_enable_fp32_cpu_offload",
+            "llm_int8_has_fp16_weight")  # fmt: skip
+OTHER_LOADERS = ("autogptq", "gptqmodel")
+"""Loaders that give an object of another library."""
+CONFIG = "quantization_config"
+
+
+def configuration(given: dict[str, Any]) -> dict[str, Any] | None:
+    """What is asked of a quantiser, taken out of a model's arguments; None for nothing.
+
+    Args:
+        given: arguments of ``from_pretrained``; changed.
+    """
+    own = given.pop(CONFIG, None)
+    settings = {name: given.pop(name) for name in (*BITS, *SETTINGS) if name in given}
+    bits = {name: True for name in BITS if settings.get(name) is not None and boolean(name, settings[name])}
+    if not bits:
+        return own
+    return {"quant_method": "bitsandbytes", **{name: settings[name] for name in SETTINGS if name in settings}, **bits}
+
+
+def check(method: str, given: Mapping[str, Any]) -> None:
+    """Refuse, before anything is loaded, what cannot be.
+
+    Raises:
+        DetoxbenchError: for a library that is not installed, a method that changes weights, or a loader whose models
+            are none of transformers'.
+    """
+    asked = [name for name in (*BITS, CONFIG) if given.get(name) not in (None, False, "False", "false")]
+    loaders = [name for name in OTHER_LOADERS if given.get(name) not in (None, False, "False", "false")]
+    if loaders and method != "none":
+        raise DetoxbenchError(
+            f"{loaders[0]}={given[loaders[0]]}: its models are no models of transformers, so that no method can be put "
+            "on them: leave it out, transformers loads GPTQ and AWQ checkpoints itself where their libraries are "
+            "installed"
+        )
+    if len(asked) > 1:
+        raise DetoxbenchError(f"{' and '.join(asked)}: give one of them")
+    if not asked:
+        return
+    if asked[0] in BITS and importlib.util.find_spec("bitsandbytes") is None:
+        raise DetoxbenchError(
+            f"{asked[0]}={given[asked[0]]} needs the package 'bitsandbytes': pip install bitsandbytes"
+        )
+    if "weight" in METHODS[method].kind.split("+"):
+        raise DetoxbenchError(f"method '{method}' changes weights, and {asked[0]} packs them: {INSTEAD}")

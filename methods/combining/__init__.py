@@ -1,0 +1,1 @@
+"""Several methods on one model: ``profs+rad`` changes weights first, then what the model says."""
