@@ -7,6 +7,7 @@ and new token ids, whose text is decoded after their prompt. Noise is torch's, s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,8 +16,8 @@ from transformers import PreTrainedModel, StoppingCriteria
 
 from ..core.errors import DetoxbenchError
 from ..core.sampling import Sampling
-from ..core.sampling.engine import CPU_BATCH_TOKENS, GPU_BATCH_TOKENS
 from ..core.sampling.padding import padded_alike
+from ..core.sampling.room import Room
 from ..core.transformers_private import first_position
 from ..methods.lm import DetoxifiedLM
 from .responses import Responses
@@ -67,21 +68,21 @@ def continued(
     keys = [(tuple(prompt), number if sampling.do_sample else 0) for number, prompt in enumerate(prompts)]
     left = sorted(dict.fromkeys(keys), key=lambda key: -len(key[0]))
     mixed = len({len(tokens) for tokens, _ in left}) < 2 or padded_alike(model, pad)
+    fits = Room.of(model, batch_tokens)
     if first_position(model):
         model = DetoxifiedLM(model)  # transformers' own ``generate`` counts its positions from 0
-    budget = batch_tokens or (CPU_BATCH_TOKENS if model.device.type == "cpu" else GPU_BATCH_TOKENS)
     room = sampling.max_new_tokens + (responses.thinking.max_tokens if responses.thinking else 0)
     beams = others.get("num_beams") or 1
     found: dict[Any, list[int]] = {}
     while left:
         longest = len(left[0][0])
-        count = max(1, budget // ((longest + room) * (beams if isinstance(beams, int) else 1)))
+        count = max(1, fits.most(longest, room) // (beams if isinstance(beams, int) else 1))
         batch = [key for key in left[:count] if mixed or len(key[0]) == longest]
         rows = [list(tokens) for tokens, _ in batch]
         outputs = _attempt(model, rows, sampling, others, responses, room, eos, pad, alone=len(batch) == 1)
         if outputs is None:
             torch.cuda.empty_cache()
-            budget = max(1, budget // 2)
+            fits = replace(fits, tokens=max(1, len(batch) * (longest + room) // 2))
             continue
         found.update(zip(batch, outputs, strict=True))
         left = left[len(batch) :]
