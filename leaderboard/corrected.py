@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from ..core.constants import TOXIC
+from ..core.constants import MINI, TOXIC
 from ..core.results import Run, TaskResult
 from ..core.statistics import transported
 from ..core.statistics.transported import Errors, Moved, Transported
@@ -104,6 +104,8 @@ def _transported(
     """Language -> estimate from labels for its scorer, and the label set: of several the one with the most texts."""
     records, found = list(published), {}
     for lang, task in tasks.items():
+        if task.record.scorer == MINI:
+            continue  # its labels are of real texts, on which it guesses; in its own world it knows every text
         threshold = task.record.constants.get("toxic", TOXIC)
         judged = [
             (entry.texts - entry.unscored, record.labels.name, errors)

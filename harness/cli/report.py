@@ -147,7 +147,7 @@ def _print(
         stacked.show(console, ["metric", *map(escape, marked.values())], [based, *found], title=title, sections=(0,))
     else:
         metrics = shown(list(rows.values()))
-        shares = with_role("coverage")
+        shares = [metric for metric in with_role("coverage") if metric not in metrics]
         # The names that --metric takes, as a header and not in short.
         columns = ["", "prompts × samples", *metrics, *shares]
         found = []
