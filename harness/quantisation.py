@@ -42,6 +42,9 @@ def check(method: str, given: Mapping[str, Any]) -> None:
         DetoxbenchError: for a library that is not installed, a method that changes weights, or a loader whose models
             are none of transformers'.
     """
+    for name in BITS:
+        if given.get(name) is not None:
+            boolean(name, given[name])
     asked = [name for name in (*BITS, CONFIG) if given.get(name) not in (None, False, "False", "false")]
     loaders = [name for name in OTHER_LOADERS if given.get(name) not in (None, False, "False", "false")]
     if loaders and method != "none":

@@ -13,6 +13,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from ...core.errors import DetoxbenchError
+from ...core.registry import PLUS
 
 
 class Argument(pydantic.BaseModel):
@@ -76,6 +77,33 @@ def read(cards: Iterable[Card | Mapping[str, Any]]) -> dict[str, Card]:
         first = error.errors(include_url=False, include_input=False)[0]
         raise DetoxbenchError(f"a card is damaged: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     return {card.name: card for card in found}
+
+
+def combined(name: str, cards: Mapping[str, Card]) -> Card | None:
+    """The card of several methods on one model (``profs+rad``), of theirs; None for one method, or where none of them
+    is known."""
+    parts = [cards[one] for one in name.split(PLUS) if one in cards] if PLUS in name else []
+    if not parts:
+        return None
+
+    def joined(field: str, by: str) -> str:
+        return by.join(dict.fromkeys(text for one in parts if (text := getattr(one, field))))
+
+    return Card(
+        name=name,
+        kind=joined("kind", PLUS),
+        summary=f"{', then '.join(name.split(PLUS))}, on one model.",
+        card="\n".join(f"- `{one.name}` ({one.kind}): {one.summary}" for one in parts),
+        arguments=[
+            argument.model_copy(update={"name": f"{one.name}.{argument.name}"})
+            for one in parts
+            for argument in one.arguments
+        ],
+        citation=joined("citation", "\n\n"),
+        paper=joined("paper", "; "),
+        licence=joined("licence", " "),
+        links={f"Read {one.name}": address for one in parts for address in list(one.links.values())[:1]},
+    )
 
 
 class _Renderer(RendererHTML):

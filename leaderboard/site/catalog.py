@@ -9,7 +9,7 @@ from ...core.data_overlap import trained_on
 from ...core.files import safe_name
 from ..validity.records import ValidityRecord
 from . import figures, models, scorers
-from .cards import Card
+from .cards import Card, combined
 from .metrics import PRIMARY, SIDES, describe
 from .static_tables import Prerendered, best, standings
 from .tables import BASE, Row, Table
@@ -71,7 +71,7 @@ def _where(found: Sequence[Table], keep: Callable[[Row], bool]) -> list[Prerende
 def _methods(found: Sequence[Table], cards: Mapping[str, Card]) -> Iterator[Entry]:
     seen = {row.method for table in found for row in table.rows}
     for name in {**dict.fromkeys(cards), **dict.fromkeys(seen)}:
-        card = cards.get(name)
+        card = cards.get(name) or combined(name, cards)
         facts = {"Kind": card.kind, "Paper": card.paper, "Licence": card.licence} if card else {}
         summary = card.summary if card else "No method of this name is registered here; its numbers are below."
         tables = _where(found, lambda row, name=name: row.method == name)
