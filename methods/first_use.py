@@ -78,7 +78,6 @@ def artifacts(method: str) -> Path:
 def texts(folder: Path, side: str, each: int) -> Texts:
     """One side of the embedded corpus as the JSONL file that a user would give; without what the judge was trained on,
     so that no method has seen its sentences."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{side}.jsonl"
     lines = []
     for lang in corpus.languages():
