@@ -6,10 +6,13 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,10 @@ PARTIAL = ".partial-"
 """Begins the name of what is being written; what a killed process leaves behind is known by it."""
 LONGEST_NAME = 160
 """UTF-8 bytes of a name that ``safe_name`` keeps; file systems allow 255, and names are put together."""
+FORGOTTEN = 7 * 86_400
+"""Seconds after which what a writer elsewhere left is taken to be left for good."""
 _BLOCK = 1 << 22
+_PARTIAL = re.compile(rf"{re.escape(PARTIAL)}([0-9a-f]{{8}})-([0-9]+)-[0-9a-f]{{8}}$")
 _HASHED = re.compile(r"-[0-9a-f]{10}$")
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
 
@@ -39,18 +45,56 @@ def _explained(path: Path) -> Iterator[None]:
         raise WriteError(f"cannot write '{path}': {error.strerror or error}") from error
 
 
+@cache
+def _machine() -> str:
+    """Where process numbers are what they are here: this machine since it started, and this container."""
+    parts = [platform.node()]
+    for source, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
+        with contextlib.suppress(OSError):
+            parts.append(str(read(Path(source))))
+    return sha256_text(" ".join(parts))[:8]
+
+
+def _partial_name() -> str:
+    return f"{PARTIAL}{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+
+@cache
+def _clear(folder: Path) -> None:
+    """Remove what killed writers left in a folder; looked for once in a process. Those that still run keep theirs."""
+    with contextlib.suppress(OSError):
+        for left in folder.iterdir():
+            match = _PARTIAL.search(left.name)
+            if match is not None and _is_left(left, *match.groups()):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink()
+
+
+def _is_left(partial: Path, machine: str, process: str) -> bool:
+    if machine != _machine() or os.name != "posix":
+        return time.time() - partial.stat().st_mtime > FORGOTTEN
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it replaces ``path`` at once when the context ends without an error.
 
-    The folder is made if need be. Readers see the old file or the new one; the umask decides who may read it.
+    The folder is made if need be, and what killed writers left in it goes. Readers see the old file or the new one; the
+    umask decides who may read it.
 
     Raises:
         WriteError: naming ``path`` and the cause; nothing partial is left.
     """
-    partial = path.with_name(f"{PARTIAL}{uuid.uuid4().hex[:12]}")
+    partial = path.with_name(_partial_name())
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _clear(path.parent)
         try:
             yield partial
             with partial.open("rb+") as file:
@@ -59,6 +103,16 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """The folder and those above it.
+
+    Raises:
+        WriteError: naming it and the cause.
+    """
+    with _explained(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def write_text(path: Path, parts: str | Iterable[str]) -> None:
@@ -107,9 +161,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise DetoxbenchError(f"{path} exists already: choose another folder, or remove it first")
-    partial = path.with_name(f".{path.name}{PARTIAL}{uuid.uuid4().hex[:12]}")
+    partial = path.with_name(f".{path.name}{_partial_name()}")
     with _explained(path):
         partial.mkdir(parents=True)
+        _clear(path.parent)
         try:
             yield partial
             os.replace(partial, path)

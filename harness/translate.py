@@ -18,7 +18,7 @@ from tqdm import tqdm
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from ..core.errors import DetoxbenchError
-from ..core.files import sha256_text, write_lines, write_text
+from ..core.files import make_folder, sha256_text, write_lines, write_text
 from ..core.language_codes import model_code
 from ..core.parsing import parse_json
 
@@ -145,7 +145,7 @@ def translate_file(
     """
     rows = read_rows(source, column)
     texts = list(dict.fromkeys(row[column] for row in rows if row[column].strip()))
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with FileLock(out.with_name(f".{out.name}.lock")):
         notes = _Notes(out.with_name(f".{out.name}.partial"), settings)
         counts = Counts(len(rows), len(texts), sum(text in notes for text in texts))

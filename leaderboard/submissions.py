@@ -18,7 +18,7 @@ import numpy as np
 import pydantic
 
 from ..core.errors import DetoxbenchError
-from ..core.files import write_text
+from ..core.files import make_folder, write_text
 from ..core.metrics.fractions import averaged
 from ..core.parsing import parse_json
 from ..core.records import ModelRun, TaskRun
@@ -247,7 +247,7 @@ def slim(record: RunRecord, metrics: Collection[str]) -> RunRecord:
 
 def append(folder: Path, records: Iterable[RunRecord]) -> list[Path]:
     """Write those records that the folder does not have yet; existing files are never touched."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     written = []
     for record in records:
         path = folder / f"{record.id}.json"

@@ -122,7 +122,6 @@ def _size(folder: Path) -> str:
 def texts(folder: Path, side: str, each: int) -> Texts:
     """One side of the embedded corpus as the JSONL file that a user would give; without what the judge was trained on,
     so that no method has seen its sentences."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{side}.jsonl"
     lines = []
     for lang in corpus.languages():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -257,8 +259,15 @@ def _root(
     """Keeps the sub-commands' names even where there is only one."""
 
 
+OF_THE_DISK = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENOTDIR}
+)
+"""Errors that are no fault of the program, wherever a library meets them: a full or read-only disk, permissions."""
+
+
 def main() -> None:
-    """Entry point of the console script: runs the command asked for; exit status 2 for bad input."""
+    """Entry point of the console script: runs the command asked for; exit status 2 for bad input, or a disk that takes
+    nothing."""
     try:
         app()
     except DetoxbenchError as error:
@@ -266,3 +275,9 @@ def main() -> None:
         sys.exit(2)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in OF_THE_DISK:
+            raise
+        where = f" '{error.filename}'" if error.filename else f" (temporary files are in '{tempfile.gettempdir()}')"
+        sys.stderr.write(f"detoxbench: {error.strerror}{where}\n")
+        sys.exit(2)

@@ -16,7 +16,7 @@ from rich.table import Table
 from ...core import results, results_writer
 from ...core.constants import FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError
-from ...core.files import safe_name
+from ...core.files import make_folder, safe_name
 from ...core.metrics import METRICS
 from ...core.progress import Stages
 from ...core.scorers import Scorer
@@ -151,7 +151,7 @@ def _missing(spec: str, scorer: Any, out: Path) -> bool:
     if not found:
         path.unlink(missing_ok=True)
         return False
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     number = scorer.write_missing(path)
     typer.echo(
         f"{spec}: {number:,} texts are not in the archive '{scorer.archived_in}' and are unscored; they are listed in "

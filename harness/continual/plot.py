@@ -43,7 +43,6 @@ def draw(found: Mapping[str, Any], metric: str, folder: Path) -> list[Path]:
         DetoxbenchError: without the package vl-convert-python.
     """
     vl_convert = converter()
-    folder.mkdir(parents=True, exist_ok=True)
     chart = spec(found, metric)
     written = []
     for suffix, convert in (("svg", vl_convert.vegalite_to_svg), ("png", vl_convert.vegalite_to_png)):

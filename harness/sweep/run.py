@@ -20,7 +20,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from ...core.errors import DetoxbenchError
-from ...core.files import fingerprint, write_text
+from ...core.files import fingerprint, make_folder, write_text
 from ...core.parsing import parse_json
 from ..continual.evaluate import CELL
 from .engines import DONE, FAILED, PROGRESS, STARTED, Engine, Event, Place
@@ -106,7 +106,7 @@ class Folder:
         Raises:
             DetoxbenchError: where another process works in the folder.
         """
-        self.out.mkdir(parents=True, exist_ok=True)
+        make_folder(self.out)
         lock = FileLock(self.out / ".lock")
         try:
             lock.acquire(timeout=0)
@@ -157,7 +157,7 @@ class Folder:
             with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
                 archive.extractall(made)
         final = self.out / "runs" / job.name
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(made, final)
 

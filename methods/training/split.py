@@ -74,7 +74,6 @@ def split(texts: Corpus, splits: int, seed: int = 0) -> list[Part]:
 def write(texts: Sequence[Text], path: Path) -> None:
     """Texts as a JSONL file, all or nothing."""
     rows = ({"text": text.text, **({"lang": text.lang} if text.lang is not None else {})} for text in texts)
-    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 

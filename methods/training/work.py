@@ -34,7 +34,7 @@ WORK = ".work"
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Only one process at a time works in a folder; the system releases the lock of a killed one."""
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -65,7 +65,7 @@ def work_folder(out: Path, name: str, settings: Mapping[str, Any]) -> Iterator[P
             say(f"going on with {name} where it was stopped")
         else:
             shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    files.make_folder(folder)
     files.write_json(stamp, {"sha256": wanted, "settings": dict(settings)})
     yield folder
     discard(out, name)

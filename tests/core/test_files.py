@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -134,3 +136,29 @@ def test_a_safe_name_that_is_one_stays(text):
 def test_a_hostile_name_stays_in_its_folder(tmp_path):
     for text in ("../../etc/passwd", "/etc/passwd", "x/../../y", "..", ".", "", "a\\b", "con\x00"):
         assert (tmp_path / files.safe_name(text)).resolve().parent == tmp_path.resolve()
+
+
+def left_by(process: int, machine: str) -> str:
+    return f"{files.PARTIAL}{machine}-{process}-{'0' * 8}"
+
+
+def test_what_a_killed_writer_left_goes_and_what_a_living_one_writes_stays(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    here, elsewhere = files._machine(), "f" * 8
+    (tmp_path / left_by(child.pid, here)).write_text("half")
+    (tmp_path / f".folder{left_by(child.pid, here)}").mkdir()
+    stays = [left_by(os.getpid(), here), left_by(child.pid, elsewhere), ".partial-other", "x.json"]
+    for name in stays:
+        (tmp_path / name).write_text("")
+    old = tmp_path / left_by(1, "e" * 8)
+    old.write_text("")
+    os.utime(old, (0, 0))
+    files.write_text(tmp_path / "made", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*stays, "made"])
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(files.WriteError, match="cannot write '.*file/below': Not a directory"):
+        files.make_folder(tmp_path / "file" / "below")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import sqlite3
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ TIMES = {
     "pretty_env_info", "git_hash", "total_seconds", "started", "ended", "time",
 }  # fmt: skip
 """Keys of JSON whose values two undisturbed runs do not share."""
+_SCORES = """
+SELECT scorer, version, attributes, language, hex(text_sha256), text, hex("values"), reason
+FROM scores JOIN sets ON sets.id = set_id JOIN texts ON texts.id = text_id
+"""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d[-:]\d\d[-:]\d\d(\.\d+)?)?( UTC|Z|\+00:00)?")
 
 
@@ -42,7 +47,7 @@ def broken(folder: Path) -> list[str]:
     for path in finished(folder):
         try:
             plain(path)
-        except (ValueError, sqlite3.Error) as error:
+        except (ValueError, sqlite3.Error, zipfile.BadZipFile) as error:
             found.append(f"{path.name}: {error}")
     return found
 
@@ -65,6 +70,9 @@ def plain(path: Path) -> Any:
         return timeless(pyarrow.parquet.read_table(path).to_pylist())
     if path.suffix in (".html", ".md", ".csv", ".svg", ".txt", ".js", ".log"):
         return _DATE.sub("DATE", path.read_text(encoding="utf-8"))
+    if path.suffix == ".xlsx":
+        with zipfile.ZipFile(path) as archive:
+            return {name: archive.read(name) for name in archive.namelist() if name != "docProps/core.xml"}
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -79,8 +87,8 @@ def timeless(value: Any) -> Any:
     return value if isinstance(value, int | float | bool) or value is None else repr(value)
 
 
-def rows(path: Path) -> dict[str, Any]:
-    """The scores that an archive holds, without their dates.
+def rows(path: Path) -> list[str]:
+    """The scores that an archive holds, whose and of what, without their dates.
 
     Raises:
         ValueError, sqlite3.Error: if it is not whole.
@@ -88,14 +96,8 @@ def rows(path: Path) -> dict[str, Any]:
     with contextlib.closing(sqlite3.connect(path)) as archive:
         if archive.execute("PRAGMA integrity_check").fetchone() != ("ok",):
             raise ValueError("not whole")
-        names = [name for (name,) in archive.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: _table(archive, name) for name in sorted(names)}
-
-
-def _table(archive: sqlite3.Connection, name: str) -> list[str]:
-    cursor = archive.execute(f'SELECT * FROM "{name}"')
-    columns = [column[0] for column in cursor.description]
-    return sorted(repr({c: v for c, v in zip(columns, row, strict=True) if c not in TIMES}) for row in cursor)
+        known = archive.execute("SELECT count(*) FROM sqlite_master WHERE name = 'scores'").fetchone()[0]
+        return sorted(map(repr, archive.execute(_SCORES))) if known else []
 
 
 def differences(one: Path, other: Path) -> list[str]:

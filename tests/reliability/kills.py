@@ -92,7 +92,7 @@ class Bench:
             return f"traceback: {last_line(ended.error)}"
         if ended.status not in (1, 2):
             return f"status {ended.status}"
-        if "out" not in last_line(ended.error):
+        if "'" not in last_line(ended.error):
             return f"names no path: {last_line(ended.error)}"
         return f"left {problems[0]}" if problems else HELD
 
