@@ -26,7 +26,7 @@ from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
 from ..core.statistics import Interval
 from ..core.versions import installed
-from ..methods import lm, provenance
+from ..methods import lm, preflight, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
 from . import cost, journal, model_arguments, quantisation, run_identity
@@ -80,6 +80,7 @@ class DetoxLM(HFLM):
         self.filter_loglikelihood = boolean("filter_loglikelihood", filter_loglikelihood)
         self.align_nucleus = boolean("align_nucleus", align_nucleus)
         kwargs = model_arguments.checked(method, pretrained, kwargs)
+        preflight.check(method, self.method_arguments, pretrained, kwargs.get("revision"))
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self.forget_run()
         self._content: dict[str, Any] | None = None

@@ -50,12 +50,14 @@ class Artifact:
         description: what it is.
         side: of the labelled texts that it is made from; ``both`` if from all that are given.
         numbered: there are several: ``NAME_0``, ``NAME_1``, ….
+        kind: that its manifest says; None for a causal LM, whose folder need not be ours.
     """
 
     name: str
     description: str
     side: Side | Literal["both"]
     numbered: bool = False
+    kind: str | None = None
 
     def paths(self, folder: Path) -> list[Path]:
         """Those that are there."""

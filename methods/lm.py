@@ -16,7 +16,7 @@ from transformers.cache_utils import Cache
 from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
 from ..core.transformers_private import attention_choices, causal_output, restore_attention
-from . import base, quantised
+from . import base, preflight, quantised
 from .activation.hooks import steering, watching
 from .combining.names import check_made
 from .first_use import is_mini, with_artifacts
@@ -342,6 +342,7 @@ def load_detoxified(
     parsed = base.parse_arguments(method, kind, arguments)
     model = pretrained
     if not isinstance(pretrained, PreTrainedModel):
+        preflight.check(method, arguments, pretrained, (model_args or {}).get("revision"))
         model = load_model(pretrained, "base model", **{"dtype": "auto", **(model_args or {})})
     if kind.kind == "none":
         return model

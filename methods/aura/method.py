@@ -52,7 +52,7 @@ FIT = base.Fit(
     name=NAME,
     summary="A factor OUT/aura for every neuron of the MLPs, from how well it tells toxic from non-toxic texts.",
     run=run,
-    artifacts=(base.Artifact(NAME, "a factor for each output of the MLPs' linear layers", "both"),),
+    artifacts=(base.Artifact(NAME, "a factor for each output of the MLPs' linear layers", "both", kind=KIND),),
     settings=Settings,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),

@@ -57,7 +57,9 @@ FIT = base.Fit(
     summary="Directions OUT/destein of the attention heads, from pairs of toxic and harmless texts.",
     run=run,
     artifacts=(
-        base.Artifact(NAME, "a direction of each attention head, and how well it tells the sides apart", "both"),
+        base.Artifact(
+            NAME, "a direction of each attention head, and how well it tells the sides apart", "both", kind=KIND
+        ),
     ),
     settings=Settings,
     needs=("toxic", "nontoxic"),

@@ -73,7 +73,7 @@ FIT = base.Fit(
     name="gedi",
     summary="A class-conditional LM OUT/class_model, from texts of both sides after their control codes, for GeDi.",
     run=run,
-    artifacts=(base.Artifact(KIND, "an LM that reads a text after the code of its class", "both"),),
+    artifacts=(base.Artifact(KIND, "an LM that reads a text after the code of its class", "both", kind=KIND),),
     settings=Settings,
     cost=cost,
     needs=("toxic", "nontoxic"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..declaration import Artifact, Fit, Growth, Made, Mini
-from .settings import NAME, Settings
+from .settings import KIND, NAME, Settings
 
 PAPER = "Rodriguez et al., ICLR 2025"
 URL = "https://arxiv.org/abs/2410.23054"
@@ -41,7 +41,7 @@ FIT = Fit(
     name=NAME,
     summary="A map OUT/linear_act of every neuron, from its responses to toxic onto those to non-toxic texts.",
     run=run,
-    artifacts=(Artifact(NAME, "a map of each neuron at the places that were chosen", "both"),),
+    artifacts=(Artifact(NAME, "a map of each neuron at the places that were chosen", "both", kind=KIND),),
     settings=Settings,
     needs=("toxic", "nontoxic"),
     grows=Growth("retrain"),

@@ -52,7 +52,9 @@ FIT = base.Fit(
     name=NAME,
     summary="Directions OUT/profs of every block in which toxic and harmless texts differ, from pairs of them.",
     run=run,
-    artifacts=(base.Artifact(NAME, "directions of each block in which toxic and harmless texts differ", "both"),),
+    artifacts=(
+        base.Artifact(NAME, "directions of each block in which toxic and harmless texts differ", "both", kind=KIND),
+    ),
     settings=Settings,
     needs=("toxic", "nontoxic"),
     pairs=True,

@@ -67,7 +67,9 @@ FIT = base.Fit(
     name="rad",
     summary="A reward model OUT/reward_model, that says how toxic a text is after each of its tokens, for RAD.",
     run=run,
-    artifacts=(base.Artifact(KIND, "a causal LM's body with a linear head: toxicity after each token", "both"),),
+    artifacts=(base.Artifact(
+            KIND, "a causal LM's body with a linear head: toxicity after each token", "both", kind=KIND
+        ),),
     settings=Settings,
     cost=cost,
     needs=("toxic", "nontoxic"),

@@ -54,8 +54,8 @@ FIT = Fit(
     summary="Datastores OUT/toxic and OUT/nontoxic, for Goodtriever and kNN-LM.",
     run=run,
     artifacts=(
-        Artifact("toxic", "datastore of toxic text", "toxic"),
-        Artifact("nontoxic", "datastore of non-toxic text", "nontoxic"),
+        Artifact("toxic", "datastore of toxic text", "toxic", kind="datastore"),
+        Artifact("nontoxic", "datastore of non-toxic text", "nontoxic", kind="datastore"),
     ),
     settings=Settings,
     grows=Growth("append"),

@@ -61,7 +61,7 @@ FIT = base.Fit(
     name="sasa",
     summary="A linear probe OUT/probe of the base model's last hidden states, from texts of both sides, for SASA.",
     run=run,
-    artifacts=(base.Artifact(KIND, "a direction and a midpoint: harmless texts lie on one side", "both"),),
+    artifacts=(base.Artifact(KIND, "a direction and a midpoint: harmless texts lie on one side", "both", kind=KIND),),
     settings=Settings,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
