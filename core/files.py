@@ -199,6 +199,17 @@ def local_name(path: Path, digest: str) -> str:
     return f"{path.resolve().name}@sha256:{digest[:12]}"
 
 
+def is_inside(name: str) -> bool:
+    """Whether a path that a file names, with slashes, is one within the folder that it is about.
+
+    >>> is_inside("a/b.json"), is_inside("../b"), is_inside("/etc/passwd"), is_inside("C:\\\\x")
+    (True, False, False, False)
+    """
+    parts = name.split("/")
+    return all(part not in ("", ".", "..") and "\\" not in part and ":" not in part and part.isprintable()
+               for part in parts)  # fmt: skip
+
+
 def safe_name(text: str) -> str:
     """A text as one part of a path: letters, digits and ``_ . + = @ -``, never empty, hidden, ``..`` or too long.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ..core.errors import DetoxbenchError
-from ..core.files import sha256, write_json
+from ..core.files import is_inside, sha256, write_json
 from ..core.parsing import parse_json
 
 MANIFEST = "manifest.json"
@@ -118,8 +118,7 @@ def _broken(folder: Path, why: str) -> DetoxbenchError:
 
 def _is_entry(name: str, value: Any) -> bool:
     """Whether this is a file within the folder, and a sha256."""
-    path = PurePosixPath(name)
-    return isinstance(value, str) and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+    return isinstance(value, str) and is_inside(name)
 
 
 def _is_making(trained: Any) -> bool:

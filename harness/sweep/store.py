@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 import shutil
 import tempfile
 import uuid
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core.errors import DetoxbenchError, missing_extra
+from ...core.files import is_inside
 from ...core.parsing import parse_json
 
 EXTRAS = {"s3fs": "s3", "gcsfs": "gs"}
@@ -43,6 +45,10 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise DetoxbenchError(f"'{url}' is no URL that fsspec opens: {error}; use file://, s3:// or gs://") from None
 
 
+_TOKEN = re.compile(r"[0-9a-f]{12}")
+"""The name of the folder that holds an artifact's files."""
+
+
 class Store:
     """A folder of artifacts by digest.
 
@@ -59,7 +65,7 @@ class Store:
     def find(self, digest: str) -> dict[str, Any] | None:
         """The marker of a whole artifact; None where there is none."""
         try:
-            return parse_json(self.fs.cat_file(self._path(f"{digest}.json")))
+            return _marker(parse_json(self.fs.cat_file(self._path(f"{digest}.json"))))
         except FileNotFoundError:
             return None
         except ValueError as error:
@@ -122,6 +128,21 @@ class Store:
 
     def _path(self, *parts: str) -> str:
         return posixpath.join(self.root, *parts)
+
+
+def _marker(found: Any) -> dict[str, Any]:
+    """What somebody put into the store, if it names files within the artifact's own folder and nothing else.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    folder, names = (found.get("folder"), found.get("files")) if isinstance(found, dict) else (None, None)
+    if not (isinstance(folder, str) and _TOKEN.fullmatch(folder) and isinstance(names, dict)):
+        raise ValueError("no marker of an artifact")
+    for name, digest in names.items():
+        if not (is_inside(name) and isinstance(digest, str)):
+            raise ValueError(f"it names the file {name!r:.80}, which is none of the artifact's")
+    return found
 
 
 def _sha256(path: Path) -> str:

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import gate_files
 
 from detoxbench.core import results
+from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.metrics import with_role
 from detoxbench.harness.cli.commands import app
 from detoxbench.harness.reporting import card, every_eval_ever
@@ -78,3 +79,16 @@ def test_the_command_writes_both(run, tmp_path):
     )
     assert done.exit_code == 0
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".md"]
+
+
+@pytest.mark.parametrize("command", ["card", "groups"])
+def test_what_cannot_be_believed_is_not_shown(tmp_path, command):
+    folder = gate_files.write(tmp_path, np.full((2, 6), 0.5), languages=("en", "fr"), samples=3)
+    (path,) = folder.glob("results_*.json")
+    content = json.loads(path.read_text())
+    content["results"]["rtp_multilingual_fr"]["expected_max_toxicity,none"] = 0.01
+    path.write_text(json.dumps(content))
+    done = CliRunner().invoke(app, [command, str(folder)])
+    assert isinstance(done.exception, DetoxbenchError)
+    assert "expected_max_toxicity is 0.01 in the results, and its samples give 0.5" in str(done.exception)
+    assert done.stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -83,3 +84,23 @@ def test_protocols(tmp_path):
     except ImportError:
         with pytest.raises(DetoxbenchError, match=r"pip install 'detoxbench\[s3\]'"):
             Store("s3://bucket/x", tmp_path)
+
+
+@pytest.mark.parametrize("marker", [
+    {"folder": "0" * 12, "files": {"../../stolen": "0"}},
+    {"folder": "0" * 12, "files": {"/stolen": "0"}},
+    {"folder": "0" * 12, "files": {"a/../../../stolen": "0"}},
+    {"folder": "0" * 12, "files": {"a\\..\\stolen": "0"}},
+    {"folder": "../" * 4, "files": {}},
+    {"folder": "0" * 12, "files": {"a": 1}},
+    {"folder": "0" * 12},
+    [],
+    None,
+])  # fmt: skip
+def test_a_marker_reaches_nothing_but_its_artifact(store, tmp_path, marker):
+    """Whoever may write to a shared store must not write elsewhere on the machines that read it."""
+    store.fs.makedirs(store.root, exist_ok=True)
+    store.fs.pipe_file(store._path("a1.json"), json.dumps(marker).encode())
+    with pytest.raises(DetoxbenchError, match=r"a1.json' cannot be read: .*; remove it"):
+        store.fetch("a1")
+    assert not any("stolen" in path.name for path in tmp_path.rglob("*"))
