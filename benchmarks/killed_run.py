@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def start(arguments: list[str], log: Path) -> int:
             status = 0
         except SystemExit as error:
             status = int(bool(error.code))
+        except BaseException:
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
