@@ -91,7 +91,8 @@ def values(model: PreTrainedModel) -> dict[str, Tensor]:
     for name, parameter in model.named_parameters():
         if parameter.is_floating_point() and not parameter.is_meta:
             flat = parameter.detach().flatten()
-            at = torch.linspace(0, len(flat) - 1, min(len(flat), SAMPLED_VALUES)).long()
+            # In double precision: float32 has no number between 2**24 and 2**24 + 2, and 50,257 x 768 is beyond.
+            at = torch.linspace(0, len(flat) - 1, min(len(flat), SAMPLED_VALUES), dtype=torch.float64).long()
             found[name] = flat[at.to(flat.device)].float().cpu().clone()
     return found
 

@@ -17,19 +17,11 @@ from detoxbench.methods.lm import DetoxifiedLM
 
 NOT_BUILT: dict[str, str] = {
     "blt": "a table of 500,002 x layers of byte groups cannot be made small by its configuration",
-    "cohere_compass_text": "its default layer types lack the rotary settings that it asks for",
-    "dbrx": "its attention configuration has no rope_theta in this release",
-    "dots1": "its default configuration has None where a number of experts is wanted",
     "emu3": "the text configuration is of no causal LM",
     "gemma4_assistant": "its default configuration is refused by its own validation",
-    "hunyuan_v1_dense": "its default configuration has no rope_theta",
-    "hunyuan_v1_moe": "its default configuration has no rope_theta",
-    "ministral": "its default configuration has no rope_theta",
     "mllama": "the text configuration is of no causal LM",
     "musicgen": "scores of several codebooks; the text configuration is of no causal LM",
     "musicgen_melody": "scores of several codebooks; the text configuration is of no causal LM",
-    "qwen4_exp": "its default configuration has None where a number of heads is wanted",
-    "qwen4_exp_text": "its default configuration has None where a number of heads is wanted",
 }
 """Classes that cannot be built small from a configuration alone, and why."""
 NOT_WATCHED = {

@@ -35,8 +35,28 @@ BY_NAME = {
 }
 IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MAMBA = {"mamba_n_heads": 4, "mamba_d_head": 16}
+ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0}}
+"""Of architectures whose default configuration has none, while every checkpoint of theirs does."""
+QWEN4 = {
+    "linear_num_key_heads": 2, "linear_num_value_heads": 4, "ngram_vocab_size_base": 97, "split_ngram_parts": 4,
+    "ple_embed_dim": 32, "heads_per_ngram": 2, "indexer_n_heads": 4, "indexer_kv_heads": 1, "indexer_head_dim": 8,
+    "indexer_budget": 16, "indexer_compress_ratio": 4,
+}  # fmt: skip
 OWN: dict[str, dict[str, Any]] = {
     "bamba": {**MAMBA, "attn_layer_indices": [1]},
+    "cohere_compass_text": {
+        "rope_parameters": {
+            kind: {"rope_type": "default", "rope_theta": 10_000.0} for kind in ("full_attention", "sliding_attention")
+        }
+    },
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "rope_theta": 10_000.0, "clip_qkv": 8.0},
+        "ffn_config": {"ffn_hidden_size": 48, "moe_num_experts": 4, "moe_top_k": 2},
+    },
+    "dots1": {"n_routed_experts": 4, "n_shared_experts": 1, "num_experts_per_tok": 2, "first_k_dense_replace": 1},
+    "hunyuan_v1_dense": {**ROPE, "head_dim": 8},
+    "hunyuan_v1_moe": {**ROPE, "head_dim": 8},
+    "ministral": {**ROPE, "head_dim": 8},
     "dots3_note": {"num_key_value_heads": HEADS},
     "dots3_note_text": {"num_key_value_heads": HEADS},
     "falcon_h1": {**MAMBA, "mamba_d_ssm": 64},
@@ -51,6 +71,8 @@ OWN: dict[str, dict[str, Any]] = {
     "nemotron_h": {"layers_block_type": ["mamba", "attention"]},
     "recurrent_gemma": {"block_types": ["recurrent", "attention"]},
     "reformer": {"axial_pos_embds_dim": [16, 16], "axial_pos_shape": [8, 8], "is_decoder": True},
+    "qwen4_exp": QWEN4,
+    "qwen4_exp_text": QWEN4,
     "zaya": {"num_experts_per_tok": 1},
 }
 """What the rules above make inconsistent."""

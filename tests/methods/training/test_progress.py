@@ -136,3 +136,12 @@ def test_trained_in_blocks_gives_the_same_model(world, tmp_path, settings, monke
     found, wanted = (AutoModelForCausalLM.from_pretrained(path).state_dict() for path in (blocks, whole))
     for name, tensor in wanted.items():
         torch.testing.assert_close(found[name], tensor, atol=2e-4, rtol=0)
+
+
+def test_values_of_a_tensor_with_more_elements_than_float32_can_count():
+    module = torch.nn.Module()
+    module.table = torch.nn.Parameter(torch.zeros(2**24 + 4, dtype=torch.bfloat16))
+    module.table.data[-1] = 1.0
+    found = progress.values(module)["table"]
+    assert len(found) == progress.SAMPLED_VALUES
+    assert found[-1] == 1.0
