@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from ...core.mini import model_folder
 
 _BLOCK = 1 << 22
 _LONGEST = 4096
-_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".yaml")
+SPEC = re.compile(r"([a-z_]+):(?!//)([^,]+)(.*)", re.DOTALL)
+"""A scorer by name, argument and options."""
+_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".txt", ".yaml")
 
 
 def is_url(value: Any) -> bool:
@@ -23,9 +26,14 @@ def is_url(value: Any) -> bool:
 
 
 def resolved(value: Any, root: Path) -> Any:
-    """A path that exists, beside the YAML file or from here, as an absolute one; anything else as it is."""
+    """A path that exists, beside the YAML file or from here, as an absolute one; anything else as it is.
+
+    The path may stand in a scorer's specification: ``ngram:folder``, ``hf:folder,label=toxic``.
+    """
     if isinstance(value, list | tuple):
         return [resolved(one, root) for one in value]
+    if isinstance(value, str) and (spec := SPEC.fullmatch(value)) is not None:
+        return f"{spec[1]}:{resolved(spec[2], root)}{spec[3]}"
     if not isinstance(value, str) or not value or len(value) > _LONGEST or is_url(value):
         return value
     if not (value.startswith((".", "~", os.sep)) or os.sep in value or value.endswith(_SUFFIXES)):
@@ -59,6 +67,8 @@ class Contents:
             return {str(name): self.of(one) for name, one in value.items()}
         if isinstance(value, list | tuple):
             return [self.of(one) for one in value]
+        if isinstance(value, str) and (spec := SPEC.fullmatch(value)) is not None and os.path.isabs(spec[2]):
+            return [spec[1], self.of(spec[2]), spec[3]]
         if not isinstance(value, str) or not os.path.isabs(value) or len(value) > _LONGEST:
             return value
         path = Path(value)

@@ -71,6 +71,7 @@ def test_a_grid_reaches_into_the_fit():
         ({"methods": [{"method": "none", "fit": {}}]}, r"methods\.0\.fit: method none has no artifacts"),
         ({"models": "gpt2", "methods": "dexperts"}, r"methods\.0: dexperts on gpt2 needs expert or antiexpert"),
         ({"models": "gpt2", "methods": {"method": "dapt", "fit": {}}}, r"methods\.0\.fit: name toxic or nontoxic"),
+        ({"methods": {"method": "dapt", "fit": {"pairs": "x.tsv"}}}, r"methods\.0\.fit\.pairs: dapt does not learn"),
         (
             {"methods": {"method": "goodtriever", "fit": {}, "arguments": {"toxic_datastore": "x"}}},
             r"methods\.0\.arguments\.toxic_datastore: it is made by fit",
