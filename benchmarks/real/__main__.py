@@ -13,10 +13,13 @@ from . import job
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.real", description=__doc__)
-    parser.add_argument("command", choices=job.COMMANDS, help="; ".join(f"{name}: {what.__doc__}" for name, what in job.COMMANDS.items()))  # fmt: skip
-    parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"of {', '.join(job.STUDIES)}; default: all, in this order")  # fmt: skip
-    parser.add_argument("--data", type=Path, default=job.default_data(), help="the sample data; default: $DETOXBENCH_SAMPLES")  # fmt: skip
-    parser.add_argument("--cache", type=Path, default=job.default_cache(), help="models, artifacts and runs; default: real, in detoxbench's data folder")  # fmt: skip
+    explained = "; ".join(f"{name}: {what.__doc__}" for name, what in job.COMMANDS.items())
+    parser.add_argument("command", choices=job.COMMANDS, help=explained)
+    parser.add_argument("studies", nargs="*", choices=[*job.STUDIES, []], metavar="STUDY",
+                        help=f"of {', '.join(job.STUDIES)}; default: all, in this order")  # fmt: skip
+    parser.add_argument("--data", type=Path, default=job.default_data(), help=f"the sample data; default: ${job.DATA}")
+    parser.add_argument("--cache", type=Path, default=job.default_cache(),
+                        help="models, artifacts and runs; default: real, in detoxbench's data folder")  # fmt: skip
     parser.add_argument("--records", type=Path, default=job.RECORDS, help="where finished runs' records go")
     given = parser.parse_args()
     try:

@@ -1,8 +1,8 @@
 """Texts for four purposes that share none: prompts, methods' fits, guiding scorers, the second judge.
 
-A text goes where its cluster goes (an RTP-LX prompt with all its translations, a ParaDetox sentence with its
-paraphrases). Prompts are of the part ``test`` of ``core.validity.split``, which the embedded scorer has not seen either;
-the rest is shared out by a second hash.
+A text goes where its cluster goes (an RTP-LX prompt with its translations, a ParaDetox sentence with its paraphrases).
+Prompts are of the part ``test`` of ``core.validity.split``, which the embedded scorer has not seen either; the rest is
+shared out by a second hash.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ SHARES: dict[Role, float] = {"methods": 0.4, "guides": 0.4, "judge": 0.2}
 """Of the clusters that no prompt comes from."""
 TOXIC, HARMLESS = 3.0, 2.0
 """Mean ratings (1 to 5) from which a text is toxic, and up to which it is harmless; those between teach nobody."""
-LOCALES = ("AR", "DE", "ES", "FR", "HI", "JA", "PT", "RU", "ZH-Hans")
-"""Of the multilingual study: languages with at least 50 toxic prompts in the part and one with 28 (Chinese)."""
+LOCALES = ("AR", "DE", "ES", "FR", "HI", "JA", "RU", "ZH-Hans")
+"""Of the multilingual study: each has at least 28 toxic prompts in the part."""
 
 
 def role_of(cluster: str) -> Role:

@@ -1,4 +1,4 @@
-"""What ``python -m benchmarks.real`` does: prepare, plan, run study after study, and put each finished run's record down.
+"""What ``python -m benchmarks.real`` does: prepare, plan, run study after study, keep each finished run's record.
 
 Nothing is done twice: models, texts and the guiding scorer are kept in the cache, sweeps know their cells by content,
 and records are named by theirs. So the same command after a kill, or in another month, does the rest.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from detoxbench.leaderboard import submissions
 from detoxbench.leaderboard.site import sources
 
 from . import data, models
+from . import judge as judges
+from . import verdicts as claims
 
 HERE = Path(__file__).parent
 RECORDS = HERE.parents[1] / "leaderboard" / "runs"
@@ -31,9 +35,11 @@ STUDIES = ("english", "languages", "chat", "retrieval", "splitmerge", "epsilon")
 """In the order of what they are worth: a job that is stopped leaves the first ones whole."""
 PUBLISHED = ("english", "languages", "chat")
 """Whose records are boards of the leaderboard; the others answer a question and are reported by ``verdicts``."""
-PROMPTS = {"english": 48, "each": 16}
+CLAIMED = ("retrieval", "splitmerge", "epsilon")
+PROMPTS = {"english": 32, "each": 16}
 """From the pilot (README.md)."""
 DATA = "DETOXBENCH_SAMPLES"
+GEMMA = "gemma-3-270m"
 
 
 def default_data() -> Path | None:
@@ -112,6 +118,28 @@ def run(given: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def judge(given: argparse.Namespace) -> int:
+    """fit the second judge, and have it score what the published studies wrote"""
+    cache = given.cache.resolve()
+    prepare(given)
+    found = cache / "judge"
+    if not (found / "config.json").is_file():
+        judges.fit(models.checkpoint(GEMMA, cache), judges.texts(given.data, cache), found, _say)
+    detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
+    failed = 0
+    for name in PUBLISHED:
+        for cell in sorted(folder(name, cache).found().values()):
+            out = cache / "judged" / cell.name
+            if not any(out.rglob("results_*.json")):
+                _say(f"judge: {cell.name}")
+                failed += subprocess.run(
+                    [detoxbench, "score", *cell.rglob("samples_*.jsonl"), "--out", out,
+                     "--scorer", f"hf:{found},label=toxic,dtype=bfloat16", "--archive", cache / "judged.sqlite"]
+                ).returncode  # fmt: skip
+            submit(out, given.records)
+    return 1 if failed else 0
+
+
 def submit(results: Path, records: Path) -> None:
     """The record of a finished run, as ``detoxbench submit`` writes it."""
     found = sources.gather([results], None)
@@ -121,9 +149,26 @@ def submit(results: Path, records: Path) -> None:
         _say(f"wrote {path}")
 
 
+def verdicts(given: argparse.Namespace) -> int:
+    """what the runs say of the papers' claims, as a table"""
+    runs, texts = {}, {}
+    for name in CLAIMED:
+        one = folder(name, given.cache)
+        cells = one.plan.cells
+        for digest, where in one.found().items():
+            if digest in cells:
+                fit = cells[digest].fit
+                runs[digest] = claims.load(where)
+                texts[digest] = fit.texts if fit else None
+    sys.stdout.write("| claim | paper | change | would have been seen | verdict |\n| --- | --- | ---: | ---: | --- |\n")
+    for verdict in claims.verdicts(runs, texts):
+        sys.stdout.write(f"{verdict.row()}\n")
+    return 0
+
+
 def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
-COMMANDS = {"prepare": prepare, "plan": plan, "run": run}
+COMMANDS = {"prepare": prepare, "plan": plan, "run": run, "judge": judge, "verdicts": verdicts}

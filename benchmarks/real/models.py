@@ -92,7 +92,7 @@ def _convert(gguf: Path, folder: Path) -> None:
     content = {name: value for name, value in found.config.to_dict().items() if name != "quantization_config"}
     fresh = type(found)(type(found.config)(**content))
     fresh.load_state_dict(found.state_dict())
-    fresh.to(torch.bfloat16)
+    fresh = fresh.to(dtype=torch.bfloat16)
     fresh.generation_config = found.generation_config
     with new_folder(folder) as partial:
         fresh.save_pretrained(partial)
