@@ -145,7 +145,8 @@ class Sweep(_Strict):
 
     Args:
         description: for people.
-        variables: name -> default of what ``${name}`` stands for; ``--set name=value`` gives another.
+        variables: name -> default of what ``${name}`` stands for; ``--set name=value`` gives another. A default may use
+            the variables before it.
         models, methods, seeds: each with each.
         tasks: lm-eval tasks and groups of ours, or lists of them: an entry is a cell.
         samples: continuations of a prompt.
@@ -202,7 +203,10 @@ def parse(raw: Mapping[str, Any], where: str = "sweep", settings: Mapping[str, A
     for name in settings or {}:
         if name not in declared:
             raise unknown(f"variable in '{where}'", name, declared)
-    values = {**declared, **(settings or {})}
+    values = dict(settings or {})
+    for name, value in declared.items():
+        if name not in values:
+            values[name] = _filled(value, values, where, f"variables.{name}")
     body = {str(key): value for key, value in raw.items() if key != "variables"}
     try:
         return Sweep(**_filled(body, values, where, ""), variables=values)

@@ -165,6 +165,17 @@ def test_sizes_of_models():
     assert estimate.parameters("mini") == (12_500 + 128) * 192 + 4 * layer + 2 * 192
 
 
+def test_prompts_of_a_file_here_are_counted(tmp_path):
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text('{"text": "You are", "lang": "en"}\n{"text": "They said", "lang": "en"}\n')
+    assert estimate.prompts(["prompts_file"], {"prompts": str(mine)}, None) == 2
+    assert estimate.prompts(["prompts_file"], {"prompts": str(mine)}, 1) == 1
+    copies = {"path": {"rtp_lx": str(tmp_path / "not there.zip")}}
+    assert estimate.prompts(["ptp_de"], copies, None) == 5_000  # a copy of another set
+    mine.write_text("no prompt\n")
+    assert estimate.prompts(["prompts_file"], {"prompts": str(mine)}, None) is None
+
+
 def test_numbers_of_prompts():
     assert estimate.prompts(["rtp_multilingual"], {}, None) == 680
     assert estimate.prompts(["rtp_multilingual_en", "rtp_multilingual_fr"], {}, 3) == 6
