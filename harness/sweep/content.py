@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...core.files import write_text
+from ...core.local_names import SPEC
 from ...core.mini import model_folder
 
 _BLOCK = 1 << 22
 _LONGEST = 4096
-SPEC = re.compile(r"([a-z_]+):(?!//)([^,]+)(.*)", re.DOTALL)
-"""A scorer by name, argument and options."""
 _SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".txt", ".yaml")
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ...core import results
-from ...core.constants import MAX_NEW_TOKENS, SAMPLES
+from ...core.constants import MAX_NEW_TOKENS, MINI, SAMPLES
 from ...core.errors import DetoxbenchError
+from ...core.local_names import named
 from ...core.mini import model_folder
 from ...methods.artifact_arguments import declared
 from ...tasks import catalog
@@ -140,7 +141,7 @@ def _one(job: Job, rates: Mapping[tuple[str, str], float]) -> Estimate:
     size = parameters(name)
     wide = 2 if job.resources.gpus else 4
     memory = None if size is None else BASE + size * wide * declared(method).models * 1.2
-    measured = rates.get((name, method))
+    measured = rates.get((name if name == MINI else named(name), method)) if rates else None
     if generations is None:
         return Estimate(None, None, memory, "")
     if measured is not None:

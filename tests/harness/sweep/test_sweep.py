@@ -159,7 +159,8 @@ def test_sizes_of_models():
     named = {"gpt2-large": 774e6, "Qwen/Qwen2.5-7B": 7e9, "bigscience/bloom-560m": 560e6, "ai/x-1.7b-it": 1.7e9}
     for name, size in named.items():
         assert estimate.parameters(name) == pytest.approx(size)
-    assert estimate.parameters("ai-forever/mGPT") is None
+    assert estimate.parameters("ai-forever/mGPT") == 1417e6
+    assert estimate.parameters("owner/no-size-in-it") is None
     # Counted from the configuration: token and position embeddings, four layers, the last norm.
     layer = 12 * 192**2 + 13 * 192
     assert estimate.parameters("mini") == (12_500 + 128) * 192 + 4 * layer + 2 * 192
