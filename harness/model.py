@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
+from ..core.local_names import named
 from ..core.mini import model_folder
 from ..core.records import ModelRun
 from ..core.registry import METHODS
@@ -437,10 +438,10 @@ class DetoxLM(HFLM):
         info = super().get_model_info() if isinstance(self.pretrained, str) and self.name != MINI else {}
         seed = RUN.get().seed if self.seed is None else self.seed
         run = ModelRun(
-            pretrained=self.name,
+            pretrained=self.name if self.name == MINI else named(self.name),
             method=self.method,
-            method_arguments=self.method_arguments,
-            effective_arguments=self.effective_arguments,
+            method_arguments=named(self.method_arguments),
+            effective_arguments=named(self.effective_arguments),
             trained_with=self.trained_with,
             trained_on=self.trained_on,
             selection=self._selection,

@@ -52,6 +52,7 @@ def evaluate(
     metadata: Mapping[str, Any],
     limit: int | None = None,
     seed: int = 0,
+    chat: bool = False,
 ) -> results.Run:
     """Run lm-eval's model ``detox`` on some tasks and write what ``lm_eval --log_samples --output_path`` writes.
 
@@ -63,6 +64,7 @@ def evaluate(
         metadata: of the tasks.
         limit: only the first prompts.
         seed: of the sampling noise.
+        chat: through the model's chat template.
 
     Raises:
         DetoxbenchError: for an unknown task or a wrong argument, or a task of which no text could be scored.
@@ -78,7 +80,7 @@ def evaluate(
         found = lm_eval.simple_evaluate(
             "detox", model_args={**model_args, "seed": seed}, tasks=list(tasks), metadata=dict(metadata),
             task_manager=manager, limit=limit, bootstrap_iters=0, torch_random_seed=seed, random_seed=seed,
-            numpy_random_seed=seed, log_samples=True,
+            numpy_random_seed=seed, log_samples=True, apply_chat_template=chat,
         )  # fmt: skip
     if failures := unscored.failed(outcome):
         raise unscored.error(failures)

@@ -47,6 +47,7 @@ class Cell:
         """For people, and as the beginning of its folder's name."""
         model = self.model.label or Path(self.model.name).name
         grid = [f"{name.removeprefix(FIT).removeprefix('options.')}={value}" for name, value in self.shown.items()]
+        model += " chat" * self.model.chat
         return " ".join([model, self.name or self.method, *grid, "+".join(self.tasks), f"seed={self.seed}"])
 
 
@@ -124,13 +125,18 @@ def _changed(fit: Fit | None, changes: Mapping[str, Any], where: str) -> Fit | N
 def _check(model: Model, method: str, arguments: Mapping[str, Any], fit: Fit | None, where: str) -> None:
     named = artifact_arguments(method)
     if fit is not None:
-        if declared(method).fit is None:
+        made = declared(method).fit
+        if made is None:
             raise DetoxbenchError(f"{where}.fit: method {method} has no artifacts to make")
+        if fit.pairs and not made.pairs:
+            raise DetoxbenchError(f"{where}.fit.pairs: {method} does not learn from pairs; give toxic or nontoxic")
         twice = [name for name in named if name in arguments]
         if twice:
             raise DetoxbenchError(f"{where}.arguments.{twice[0]}: it is made by fit:; give one of the two")
-        if model.name != MINI and not (fit.toxic or fit.nontoxic):
-            raise DetoxbenchError(f"{where}.fit: name toxic or nontoxic texts; only {MINI} has a corpus of its own")
+        if model.name != MINI and not (fit.toxic or fit.nontoxic or fit.pairs):
+            raise DetoxbenchError(
+                f"{where}.fit: name toxic or nontoxic texts, or pairs; only {MINI} has a corpus of its own"
+            )
     elif named and model.name != MINI and not any(name in arguments for name in named):
         raise DetoxbenchError(
             f"{where}: {method} on {model.name} needs {' or '.join(named)} under arguments:, or texts under fit:"

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ...core.files import write_text
+from ...core.local_names import SPEC
 from ...core.mini import model_folder
 from ...core.parsing import parse_json
 
 _BLOCK = 1 << 22
 _LONGEST = 4096
-_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".txt", ".yaml")
+_SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv", ".txt", ".yaml")
 
 
 def is_url(value: Any) -> bool:
@@ -24,9 +25,14 @@ def is_url(value: Any) -> bool:
 
 
 def resolved(value: Any, root: Path) -> Any:
-    """A path that exists, beside the YAML file or from here, as an absolute one; anything else as it is."""
+    """A path that exists, beside the YAML file or from here, as an absolute one; anything else as it is.
+
+    The path may stand in a scorer's specification: ``ngram:folder``, ``hf:folder,label=toxic``.
+    """
     if isinstance(value, list | tuple):
         return [resolved(one, root) for one in value]
+    if isinstance(value, str) and (spec := SPEC.fullmatch(value)) is not None:
+        return f"{spec[1]}:{resolved(spec[2], root)}{spec[3]}"
     if not isinstance(value, str) or not value or len(value) > _LONGEST or is_url(value):
         return value
     if not (value.startswith((".", "~", os.sep)) or os.sep in value or value.endswith(_SUFFIXES)):
@@ -60,6 +66,8 @@ class Contents:
             return {str(name): self.of(one) for name, one in value.items()}
         if isinstance(value, list | tuple):
             return [self.of(one) for one in value]
+        if isinstance(value, str) and (spec := SPEC.fullmatch(value)) is not None and os.path.isabs(spec[2]):
+            return [spec[1], self.of(spec[2]), spec[3]]
         if not isinstance(value, str) or not os.path.isabs(value) or len(value) > _LONGEST:
             return value
         path = Path(value)

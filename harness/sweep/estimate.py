@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ...core import results
-from ...core.constants import MAX_NEW_TOKENS, SAMPLES
+from ...core.constants import MAX_NEW_TOKENS, MINI, SAMPLES
 from ...core.errors import DetoxbenchError
+from ...core.local_names import named
 from ...core.mini import model_folder
 from ...core.parsing import parse_json
 from ...methods.artifact_arguments import declared
 from ...tasks import catalog
+from ...tasks.options import Options
+from ...tasks.prompts.base import PromptSelection
 from .plan import RUN, Job
 
 START = 12.0
@@ -32,7 +35,14 @@ AROUND = 1.5
 BASE = 1.2 * 2**30
 """Bytes of a process with torch, lm-eval and the embedded scorer."""
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*([bm])(?![a-z])", re.IGNORECASE)
-KNOWN = {"gpt2": 124e6, "gpt2-medium": 355e6, "gpt2-large": 774e6, "gpt2-xl": 1558e6, "distilgpt2": 82e6}
+KNOWN = {
+    "gpt2": 124e6,
+    "mgpt": 1417e6,
+    "gpt2-medium": 355e6,
+    "gpt2-large": 774e6,
+    "gpt2-xl": 1558e6,
+    "distilgpt2": 82e6,
+}
 
 
 @dataclass(frozen=True)
@@ -68,17 +78,32 @@ def prompts(tasks: Iterable[str], metadata: Mapping[str, Any], limit: int | None
     for task, where in catalog.find(tasks).items():
         card = catalog.sets()[where.prompt_set].card
         sizes = card.prompts if card else {}
-        own = metadata.get("prompts") or metadata.get("path")
+        own = metadata.get("prompts")
+        copy = metadata.get("path")
+        copy = copy.get(where.prompt_set) if isinstance(copy, Mapping) else copy
         names = (task, where.subset, metadata.get("subset"), where.lang, where.prompt_set)
         # A card lists the part that is used by default first.
-        usual = next(iter(sizes.values()), None)
-        count = None if own else next((sizes[name] for name in names if name in sizes), usual)
+        known = next((sizes[name] for name in names if name in sizes), next(iter(sizes.values()), None))
+        # A copy that is not here yet is taken to be the whole set; of prompts of one's own nothing is known.
+        count = _here(where, own or copy, metadata) or (None if own else known)
         if count is None:
             if limit is None:
                 return None
             count = limit
         total += min(count, limit) if limit else count
     return total
+
+
+def _here(where: PromptSelection, place: Any, metadata: Mapping[str, Any]) -> int | None:
+    """Prompts of a file or folder on this machine; None of what is elsewhere, or cannot be read."""
+    if not isinstance(place, str) or not Path(place).expanduser().exists():
+        return None
+    sets = catalog.sets()
+    try:
+        options = Options.from_metadata(metadata).for_set(where.prompt_set, sets)
+        return len(sets[where.prompt_set].load(where, options).prompts)
+    except DetoxbenchError:
+        return None
 
 
 def parameters(name: str) -> float | None:
@@ -116,7 +141,7 @@ def _one(job: Job, rates: Mapping[tuple[str, str], float]) -> Estimate:
     size = parameters(name)
     wide = 2 if job.resources.gpus else 4
     memory = None if size is None else BASE + size * wide * declared(method).models * 1.2
-    measured = rates.get((name, method))
+    measured = rates.get((name if name == MINI else named(name), method)) if rates else None
     if generations is None:
         return Estimate(None, None, memory, "")
     if measured is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...core.files import fingerprint, write_lines
 from ...methods import first_use
 from ...methods.artifact_arguments import declared, fit_of, study_settings
 from ...methods.declaration import SIDES
+from ...methods.training.pairs import PAIRS, PairColumns, Pairs
 from ...methods.training.texts import Columns, Texts
 from .content import resolved
 from .spec import Fit, Model
@@ -38,7 +40,7 @@ def gathered(fit: Fit, model: str, method: str, folder: Path, root: Path, store:
     """
     shutil.rmtree(folder, ignore_errors=True)
     sources = {"toxic": fit.toxic, "nontoxic": fit.nontoxic}
-    embedded = model == MINI and not any(sources.values())
+    embedded = model == MINI and not any([*sources.values(), fit.pairs])
     found = {}
     for side in SIDES:
         if embedded:
@@ -51,6 +53,10 @@ def gathered(fit: Fit, model: str, method: str, folder: Path, root: Path, store:
             continue
         write_lines(folder / f"{side}.jsonl", _chosen(texts, fit.texts))
         found[side] = Texts([str(folder / f"{side}.jsonl")], side).sha256
+    if fit.pairs:
+        pairs = Pairs(resolved(fit.pairs, root), PairColumns(lang=fit.lang), fit.langs)
+        write_lines(folder / f"{PAIRS}.jsonl", _among([asdict(pair) for pair in pairs], fit.texts))
+        found[PAIRS] = Pairs([str(folder / f"{PAIRS}.jsonl")]).sha256
     digest = fingerprint(found)
     if store.find(f"texts-{digest}") is None:
         store.publish(f"texts-{digest}", folder)
@@ -59,14 +65,22 @@ def gathered(fit: Fit, model: str, method: str, folder: Path, root: Path, store:
 
 
 def _chosen(texts: Any, count: int | None) -> list[dict[str, Any]]:
-    """So many texts, in their order. Which ones, a hash says: a smaller number is part of every larger one, and a file
+    return _among([{"text": text.text, "lang": text.lang} for text in texts], count)
+
+
+def _among(rows: list[dict[str, Any]], count: int | None) -> list[dict[str, Any]]:
+    """So many rows, in their order. Which ones, a hash says: a smaller number is part of every larger one, and a file
     that is ordered by language gives all of them."""
-    rows = [{"text": text.text, "lang": text.lang} for text in texts]
     if count is None or count >= len(rows):
         return rows
-    rank = [hashlib.sha256(f"{row['lang']}\0{row['text']}".encode("utf-8", "surrogatepass")).digest() for row in rows]
+    rank = [_hash(row) for row in rows]
     kept = set(sorted(range(len(rows)), key=lambda at: (rank[at], at))[:count])
     return [row for at, row in enumerate(rows) if at in kept]
+
+
+def _hash(row: Mapping[str, Any]) -> bytes:
+    said = [row["lang"], *(str(value) for name, value in row.items() if name != "lang")]
+    return hashlib.sha256("\0".join(map(str, said)).encode("utf-8", "surrogatepass")).digest()
 
 
 def settings(fit: Fit, model: Model, method: str) -> Any:
@@ -111,7 +125,11 @@ def make(pretrained: str, made: Mapping[str, Any], options: Mapping[str, Any], t
         device: by default a GPU where there is one; the embedded model is small enough for the processor.
     """
     fit = fit_of(made["method"])
-    found = {side: Texts([str(path)], side) for side in SIDES if (path := texts / f"{side}.jsonl").is_file()}
+    found: dict[str, Any] = {
+        side: Texts([str(path)], side) for side in SIDES if (path := texts / f"{side}.jsonl").is_file()
+    }
+    if (paired := texts / f"{PAIRS}.jsonl").is_file():
+        found[PAIRS] = Pairs([str(paired)])
     fit.make(
         pretrained, folder, texts=fit.of_its_sides(found), settings=fit.settings(**options), revision=made["revision"],
         device="cpu" if pretrained == MINI else device, **growing(made["method"]),

@@ -111,7 +111,7 @@ class _Maker:
         except DetoxbenchError as error:
             raise DetoxbenchError(f"{cell.label()}: {error}") from None
         sentences = fit_of(cell.method).mini.sentences if model.name == MINI else None
-        asked = fit.model_dump(include={*SIDES, "text", "label", "lang", "langs", "split", "texts"})
+        asked = fit.model_dump(include={*SIDES, "pairs", "text", "label", "lang", "langs", "split", "texts"})
         which = fingerprint([asked, sentences])
         if which not in self._texts:
             folder = self.out / "work" / "texts"
@@ -148,6 +148,7 @@ class _Maker:
             "limit": self.sweep.limit,
             "seed": cell.seed,
             "versions": self.versions,
+            **({"chat": True} if cell.model.chat else {}),
         }
         content = {
             "model_args": {**options, "pretrained": pretrained},
@@ -158,6 +159,7 @@ class _Maker:
             "metadata": self.metadata,
             "limit": self.sweep.limit,
             "seed": cell.seed,
+            "chat": cell.model.chat,
             "key": key,
         }
         needs = (made.digest,) if made else ()

@@ -57,11 +57,13 @@ class Model(_Strict):
     Args:
         name: folder, hub name or ``mini``.
         args: further arguments of the lm-eval model ``detox`` (``dtype``, ``revision``, ``device_map_option``, …).
+        chat: through its chat template, as ``lm_eval --apply_chat_template``.
         label: in tables and folders' names.
     """
 
     name: Annotated[str, pydantic.Field(min_length=1)]
     args: Mapping[str, Any] = {}
+    chat: bool = False
     label: str | None = None
 
 
@@ -71,10 +73,11 @@ class Fit(_Strict):
     Args:
         toxic, nontoxic: JSONL files or Hugging Face data sets, as for ``detoxbench fit``; on ``mini``, where neither is
             given, the embedded corpus.
+        pairs: of fits that learn from paired text, files of it, as ``--pairs`` of ``detoxbench fit``.
         text, label, lang: names of the fields.
         langs: only texts in these languages.
         split: of data sets.
-        texts: so many texts a side, the same ones in every larger number; by default all.
+        texts: so many texts a side, or pairs, the same ones in every larger number; by default all.
         splits: of fits with such a setting: parts of the toxic texts.
         scorer: of fits with such a setting: whose scores are the reward.
         options: settings of the fit, as ``detoxbench fit METHOD`` names them.
@@ -82,6 +85,7 @@ class Fit(_Strict):
 
     toxic: Strings = ()
     nontoxic: Strings = ()
+    pairs: Strings = ()
     text: str = "text"
     label: str = "label"
     lang: str = "lang"
@@ -141,7 +145,8 @@ class Sweep(_Strict):
 
     Args:
         description: for people.
-        variables: name -> default of what ``${name}`` stands for; ``--set name=value`` gives another.
+        variables: name -> default of what ``${name}`` stands for; ``--set name=value`` gives another. A default may use
+            the variables before it.
         models, methods, seeds: each with each.
         tasks: lm-eval tasks and groups of ours, or lists of them: an entry is a cell.
         samples: continuations of a prompt.
@@ -198,7 +203,10 @@ def parse(raw: Mapping[str, Any], where: str = "sweep", settings: Mapping[str, A
     for name in settings or {}:
         if name not in declared:
             raise unknown(f"variable in '{where}'", name, declared)
-    values = {**declared, **(settings or {})}
+    values = dict(settings or {})
+    for name, value in declared.items():
+        if name not in values:
+            values[name] = _filled(value, values, where, f"variables.{name}")
     body = {str(key): value for key, value in raw.items() if key != "variables"}
     try:
         return Sweep(**_filled(body, values, where, ""), variables=values)

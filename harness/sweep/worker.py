@@ -64,7 +64,7 @@ def _run(content: Mapping[str, Any], folder: Path, store: Store) -> None:
     try:
         evaluate.evaluate(
             folder / RESULT, content["key"], model_args, content["tasks"], metadata=content["metadata"],
-            limit=content["limit"], seed=content["seed"],
+            limit=content["limit"], seed=content["seed"], chat=content["chat"],
         )  # fmt: skip
     except evaluate.NotFirst:
         return  # the first of several processes has the results

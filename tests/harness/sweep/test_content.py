@@ -31,6 +31,7 @@ BASE = {"methods": {"method": "self_debias", "arguments": {"decay": 50}}, "tasks
         {"methods": "none"},
         {"models": {"name": "mini", "args": {"dtype": "float32"}}},
         {"models": "gpt2"},
+        {"models": {"name": "mini", "chat": True}},
     ],
 )
 def test_what_changes_the_output_is_another_cell(change, tmp_path):
@@ -84,6 +85,14 @@ def test_paths_are_found_beside_the_file_and_texts_stay_texts(tmp_path):
     assert content.resolved("data/a.jsonl", tmp_path) == str(tmp_path / "data" / "a.jsonl")
     for text in ("data", "owner/model", "s3://bucket/data", "The following text: ", "", 3, None, "a/" * 3000):
         assert content.resolved(text, tmp_path) == text
+    spec = content.resolved("hf:data/a.jsonl,label=toxic", tmp_path)
+    assert spec == f"hf:{tmp_path / 'data' / 'a.jsonl'},label=toxic"
+    assert content.resolved("hf:owner/model,label=toxic", tmp_path) == "hf:owner/model,label=toxic"
+    assert content.Contents().of(spec) == [
+        "hf",
+        content.Contents().of(str(tmp_path / "data" / "a.jsonl")),
+        ",label=toxic",
+    ]
     nested = {"paths": [str(tmp_path / "data" / "a.jsonl")]}
     assert set(content.Contents().of(nested)["paths"][0]) == {"sha256"}
 
@@ -100,3 +109,24 @@ def test_texts_of_a_smaller_number_are_part_of_every_larger_one(tmp_path):
     assert set(sides[0]) < set(sides[1]) < set(sides[2])
     assert [line for line in sides[2] if line in set(sides[1])] == sides[1]  # in their order
     shutil.rmtree(tmp_path / "cache")
+
+
+def test_pairs_are_brought_along_and_count_by_content(tmp_path):
+    (tmp_path / "p.tsv").write_text("toxic\tneutral1\tneutral2\nyou fool\tyou\tmy friend\nwhat rot\tno\t\n")
+    (tmp_path / "q.jsonl").write_text(
+        '{"toxic": "you fool", "neutral": "you"}\n{"toxic": "you fool", "neutral": "my friend"}\n'
+        '{"toxic": "what rot", "neutral": "no"}\n'
+    )
+    store = Store(tmp_path / "store", tmp_path / "cache")
+    raw = {"methods": {"method": "profs", "fit": {"pairs": "p.tsv"}, "grid": {"fit.texts": [2, None]}}}
+    two, every = [
+        job for job in plan.plan(spec.parse(raw), tmp_path / "out", store, root=tmp_path).jobs.values()
+        if job.kind == plan.FIT
+    ]  # fmt: skip
+    folders = [store.fetch(f"texts-{job.content['recipe']['texts']}") for job in (two, every)]
+    few, all_of_them = (set((folder / "pairs.jsonl").read_text().splitlines()) for folder in folders)
+    assert (len(few), len(all_of_them)) == (2, 3)
+    assert few < all_of_them
+    raw["methods"]["fit"]["pairs"] = "q.jsonl"  # other columns, the same pairs
+    again = plan.plan(spec.parse(raw), tmp_path / "out", store, root=tmp_path).jobs
+    assert {two.digest, every.digest} <= set(again)

@@ -44,6 +44,15 @@ def test_variables_keep_their_kind():
     assert labels(raw, alphas=[3], tail="fr") == ["mini goodtriever alpha=3 rtp_multilingual_fr seed=0"]
 
 
+def test_a_variable_may_use_those_before_it():
+    raw = {"variables": {"langs": "en", "task": "rtp_multilingual_${langs}"}, "tasks": ["${task}"]}
+    assert labels(raw) == ["mini none rtp_multilingual_en seed=0"]
+    assert labels(raw, langs="fr") == ["mini none rtp_multilingual_fr seed=0"]
+    assert labels(raw, task="rtp_multilingual_de") == ["mini none rtp_multilingual_de seed=0"]
+    with pytest.raises(DetoxbenchError, match=r"unknown variable in 'sweep', variables\.a: 'b'"):
+        spec.parse({"variables": {"a": "${b}", "b": 1}})
+
+
 def test_a_grid_reaches_into_the_fit():
     raw = {
         "methods": {
@@ -71,6 +80,7 @@ def test_a_grid_reaches_into_the_fit():
         ({"methods": [{"method": "none", "fit": {}}]}, r"methods\.0\.fit: method none has no artifacts"),
         ({"models": "gpt2", "methods": "dexperts"}, r"methods\.0: dexperts on gpt2 needs expert or antiexpert"),
         ({"models": "gpt2", "methods": {"method": "dapt", "fit": {}}}, r"methods\.0\.fit: name toxic or nontoxic"),
+        ({"methods": {"method": "dapt", "fit": {"pairs": "x.tsv"}}}, r"methods\.0\.fit\.pairs: dapt does not learn"),
         (
             {"methods": {"method": "goodtriever", "fit": {}, "arguments": {"toxic_datastore": "x"}}},
             r"methods\.0\.arguments\.toxic_datastore: it is made by fit",

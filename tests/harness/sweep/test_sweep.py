@@ -159,10 +159,22 @@ def test_sizes_of_models():
     named = {"gpt2-large": 774e6, "Qwen/Qwen2.5-7B": 7e9, "bigscience/bloom-560m": 560e6, "ai/x-1.7b-it": 1.7e9}
     for name, size in named.items():
         assert estimate.parameters(name) == pytest.approx(size)
-    assert estimate.parameters("ai-forever/mGPT") is None
+    assert estimate.parameters("ai-forever/mGPT") == 1417e6
+    assert estimate.parameters("owner/no-size-in-it") is None
     # Counted from the configuration: token and position embeddings, four layers, the last norm.
     layer = 12 * 192**2 + 13 * 192
     assert estimate.parameters("mini") == (12_500 + 128) * 192 + 4 * layer + 2 * 192
+
+
+def test_prompts_of_a_file_here_are_counted(tmp_path):
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text('{"text": "You are", "lang": "en"}\n{"text": "They said", "lang": "en"}\n')
+    assert estimate.prompts(["prompts_file"], {"prompts": str(mine)}, None) == 2
+    assert estimate.prompts(["prompts_file"], {"prompts": str(mine)}, 1) == 1
+    copies = {"path": {"rtp_lx": str(tmp_path / "not there.zip")}}
+    assert estimate.prompts(["ptp_de"], copies, None) == 5_000  # a copy of another set
+    mine.write_text("no prompt\n")
+    assert estimate.prompts(["prompts_file"], {"prompts": str(mine)}, None) is None
 
 
 def test_numbers_of_prompts():

@@ -1,0 +1,174 @@
+"""What ``python -m benchmarks.real`` does: prepare, plan, run study after study, keep each finished run's record.
+
+Nothing is done twice: models, texts and the guiding scorer are kept in the cache, sweeps know their cells by content,
+and records are named by theirs. So the same command after a kill, or in another month, does the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+from typing import Any
+
+from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.files import new_folder
+from detoxbench.core.folders import data_folder
+from detoxbench.harness.cli import sweep as command
+from detoxbench.harness.sweep import spec
+from detoxbench.harness.sweep.local import InlineEngine
+from detoxbench.harness.sweep.run import Folder
+from detoxbench.leaderboard import submissions
+from detoxbench.leaderboard.site import sources
+
+from . import data, models
+from . import judge as judges
+from . import verdicts as claims
+
+HERE = Path(__file__).parent
+RECORDS = HERE.parents[1] / "leaderboard" / "runs"
+STUDIES = ("english", "languages", "chat", "retrieval", "splitmerge", "epsilon")
+"""In the order of what they are worth: a job that is stopped leaves the first ones whole."""
+PUBLISHED = ("english", "languages", "chat")
+"""Whose records are boards of the leaderboard; the others answer a question and are reported by ``verdicts``."""
+CLAIMED = ("retrieval", "splitmerge", "epsilon")
+PROMPTS = {"english": 32, "each": 16}
+"""From the pilot (README.md)."""
+DATA = "DETOXBENCH_SAMPLES"
+GEMMA = "gemma-3-270m"
+
+
+def default_data() -> Path | None:
+    given = os.environ.get(DATA)
+    return Path(given) if given else None
+
+
+def default_cache() -> Path:
+    return data_folder() / "real"
+
+
+def prepare(given: argparse.Namespace) -> int:
+    """models, texts and guiding scorer"""
+    if given.data is None:
+        raise DetoxbenchError(f"no data: give --data FOLDER, or set {DATA}")
+    cache = given.cache.resolve()
+    for name in models.SOURCES:
+        models.checkpoint(name, cache)
+    if not (cache / "data").is_dir():
+        with new_folder(cache / "data") as partial:
+            data.write(given.data, partial, **PROMPTS)
+    _guide(cache)
+    return 0
+
+
+def _guide(cache: Path) -> Path:
+    """The scorer that guides best_of_n and rewards rectification, of texts that nothing else has seen."""
+    from detoxbench.harness.scorer_training import ngram
+    from detoxbench.tasks import labels
+
+    out = cache / "guide"
+    if not (out / "card.json").is_file():
+        folder = cache / "data" / "labels" / "guides"
+        sets = []
+        for name, path in (("rtp_lx", folder / "rtp_lx"), (str(folder / "paradetox.jsonl"), None)):
+            one, texts, revision = labels.load(name, labels.Request(path))
+            sets.append(({**one.card(), "revision": revision}, texts))
+        ngram.fit(sets, out, ngram.Settings(penalties=(0.1,)), say=_say)
+    return out
+
+
+def folder(name: str, cache: Path) -> Folder:
+    """A study as a sweep in the cache."""
+    path = HERE / "studies" / f"{name}.yaml"
+    # One folder for all: cells and artifacts that studies have in common are there once.
+    return Folder(spec.read(path, {"cache": str(cache.resolve())}), cache / "sweep", root=path.parent)
+
+
+def plan(given: argparse.Namespace) -> int:
+    """what is left to do, and about how long it takes"""
+    for name in given.studies or STUDIES:
+        command._plan(folder(name, given.cache))
+    return 0
+
+
+def run(given: argparse.Namespace) -> int:
+    """prepare, then every cell that is not there; records as they finish"""
+    import torch
+
+    # The fits' float32 products in bfloat16 where the processor has AMX: twice as fast.
+    torch.set_float32_matmul_precision("medium")
+    prepare(given)
+    plan(given)
+    failed = 0
+    for name in given.studies or STUDIES:
+        one = folder(name, given.cache)
+        started = time.monotonic()
+
+        def tell(event: Any, name: str = name, one: Folder = one, started: float = started) -> None:
+            passed = command.duration(time.monotonic() - started)
+            _say(f"{time.strftime('%H:%M:%S')} {name}: {event.state} {event.job.label} {event.text} ({passed})")
+            if event.state == "done" and event.job.kind == "run" and name in PUBLISHED:
+                submit(one.out / "runs" / event.job.name, given.records)
+
+        failed += len(one.run(InlineEngine(one.place), tell).failed)
+    return 1 if failed else 0
+
+
+def judge(given: argparse.Namespace) -> int:
+    """fit the second judge, and have it score what the published studies wrote"""
+    cache = given.cache.resolve()
+    prepare(given)
+    found = cache / "judge"
+    if not (found / "config.json").is_file():
+        judges.fit(models.checkpoint(GEMMA, cache), judges.texts(given.data, cache), found, _say)
+    detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
+    failed = 0
+    for name in PUBLISHED:
+        for cell in sorted(folder(name, cache).found().values()):
+            out = cache / "judged" / cell.name
+            if not any(out.rglob("results_*.json")):
+                _say(f"judge: {cell.name}")
+                failed += subprocess.run(
+                    [detoxbench, "score", *cell.rglob("samples_*.jsonl"), "--out", out,
+                     "--scorer", f"hf:{found},label=toxic,dtype=bfloat16", "--archive", cache / "judged.sqlite"]
+                ).returncode  # fmt: skip
+            submit(out, given.records)
+    return 1 if failed else 0
+
+
+def submit(results: Path, records: Path) -> None:
+    """The record of a finished run, as ``detoxbench submit`` writes it."""
+    found = sources.gather([results], None)
+    for problem in found.problems:
+        _say(f"no record: {problem}")
+    for path in submissions.append(records, found.records):
+        _say(f"wrote {path}")
+
+
+def verdicts(given: argparse.Namespace) -> int:
+    """what the runs say of the papers' claims, as a table"""
+    runs, texts = {}, {}
+    for name in CLAIMED:
+        one = folder(name, given.cache)
+        cells = one.plan.cells
+        for digest, where in one.found().items():
+            if digest in cells:
+                fit = cells[digest].fit
+                runs[digest] = claims.load(where)
+                texts[digest] = fit.texts if fit else None
+    sys.stdout.write("| claim | paper | change | would have been seen | verdict |\n| --- | --- | ---: | ---: | --- |\n")
+    for verdict in claims.verdicts(runs, texts):
+        sys.stdout.write(f"{verdict.row()}\n")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+COMMANDS = {"prepare": prepare, "plan": plan, "run": run, "judge": judge, "verdicts": verdicts}
