@@ -191,7 +191,7 @@ def _run(
     """One fit after the other; killed and called again, those that are finished stay."""
     chosen = {name: fit.of_its_sides(texts) for name, fit in fits.items()}
     made = {
-        name: fit.run(
+        name: fit.make(
             pretrained, Path(out) / name, texts=chosen[name], settings=getattr(settings, name), revision=revision,
             device=device,
         )
