@@ -29,7 +29,7 @@ LONGEST_TAG = 35
 def is_tag(text: str) -> bool:
     """Whether a text is a well-formed BCP-47 tag, or one with underscores as NLLB writes it, of whatever language.
 
-    >>> [is_tag(text) for text in ("en", "zh-Hans", "fra_Latn", "hi-Latn", "", "x/../../y", "en\x00", "english text")]
+    >>> [is_tag(text) for text in ("en", "zh-Hans", "fra_Latn", "hi-Latn", "", "x/../../y", "en\\x00", "english text")]
     [True, True, True, True, False, False, False, False]
     """
     if not text.isascii() or len(text) > LONGEST_TAG:

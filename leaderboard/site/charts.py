@@ -159,7 +159,7 @@ def reach_of(changes: Sequence[float]) -> float:
     """Where the colours of a heat map end: the largest change, or Tukey's upper fence where a few lie beyond it.
 
     >>> reach_of([0.1, -0.2, 0.2, -0.1]), round(reach_of([0.1, -0.2, 0.2, -0.1, 0.15, 24.0]), 2)
-    (0.2, 0.34)
+    (0.2, 0.35)
     """
     sizes = sorted(abs(change) for change in changes)
     if not sizes:
