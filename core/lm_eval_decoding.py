@@ -26,7 +26,7 @@ def decoding_after_prompts(ours: Callable[[Any], bool]) -> Iterator[None]:
     """
     from lm_eval.models.huggingface import HFLM
 
-    original = HFLM.generate_until
+    original: Any = HFLM.generate_until  # what it takes is hidden from the type checker by lm-eval's decorator
 
     @functools.wraps(original)
     def generate_until(self: Any, requests: list[Any], disable_tqdm: bool = False) -> list[str]:

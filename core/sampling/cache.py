@@ -6,6 +6,8 @@ short sequences in a batch that costs as much as the attention itself. And it ca
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache, DynamicLayer
@@ -58,6 +60,7 @@ class GrowingCache(DynamicCache):
     neither, and those that hold recurrent states beside keys and values would leave the former as they were."""
 
     def batch_repeat_interleave(self, repeats: int) -> None:
+        layer: Any  # each kind has one of the two
         for layer in self.layers:
             if is_recurrent(layer):
                 layer.reorder_cache(torch.arange(recurrent_rows(layer)).repeat_interleave(repeats))
@@ -65,6 +68,7 @@ class GrowingCache(DynamicCache):
                 layer.batch_repeat_interleave(repeats)
 
     def batch_select_indices(self, indices: Tensor) -> None:
+        layer: Any
         for layer in self.layers:
             if is_recurrent(layer):
                 layer.reorder_cache(indices)  # takes rows in any number and order
