@@ -5,7 +5,6 @@ Data sets are known by the corpora that their texts come from, so that one that 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .constants import MINI
+from .parsing import parse_json
 from .records import ModelRun, TaskRun
 
 RTP, JIGSAW = "RealToxicityPrompts", "Jigsaw"
@@ -145,5 +145,5 @@ def _letters(name: str) -> str:
 
 @cache
 def _embedded() -> tuple[str, ...]:
-    card = json.loads((Path(__file__).parent / "ngram" / "card.json").read_text(encoding="utf-8"))
+    card = parse_json((Path(__file__).parent / "ngram" / "card.json").read_text(encoding="utf-8"))
     return tuple(one["name"] for one in card.get("sources", ()))

@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
+from .parsing import parse_yaml
 
 FILE = Path(__file__).with_name("refusals.yaml")
 RULE = 1
@@ -28,7 +28,7 @@ _LEADING = " \t\r\n\"'“”«»„*_#>-"
 @functools.cache
 def phrases() -> Mapping[str, re.Pattern[str]]:
     """Primary language -> what a refusal in it holds."""
-    content = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    content = parse_yaml(FILE.read_text(encoding="utf-8"))
     return {lang: re.compile("|".join(f"(?:{one})" for one in rules)) for lang, rules in content.items()}
 
 

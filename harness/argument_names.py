@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from lm_eval.models.huggingface import HFLM
 
 from ..core.errors import DetoxbenchError
 from ..core.mini import model_folder
+from ..core.parsing import parse_json
 from ..core.registry import METHODS
 
 OURS = ("pretrained", "method", "seed", "max_batch_tokens", "filter_loglikelihood", "align_nucleus",
@@ -97,7 +97,7 @@ def _of_config(pretrained: Any) -> set[str]:
     if not isinstance(pretrained, str):
         return set()
     try:
-        found = json.loads((Path(model_folder(pretrained)) / "config.json").read_text(encoding="utf-8"))
+        found = parse_json((Path(model_folder(pretrained)) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return set()
     return set(found) if isinstance(found, dict) else set()

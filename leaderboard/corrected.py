@@ -7,13 +7,13 @@ has it; else from published labels of other texts that the same scorer has score
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from ..core.constants import MINI, TOXIC
+from ..core.parsing import parse_json
 from ..core.results import Run, TaskResult
 from ..core.statistics import transported
 from ..core.statistics.transported import Errors, Moved, Transported
@@ -156,7 +156,7 @@ def _studies(run: Run) -> Iterator[Mapping[str, Any]]:
     """What ``detoxbench annotate`` wrote beside the results about this very file, the newest last."""
     for path in sorted(Path(run.path).parent.glob(STUDIES)):
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(found, dict) and isinstance(found.get("estimates"), dict) and run.path.name in found["estimates"]:

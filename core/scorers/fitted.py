@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DetoxbenchError
+from ..parsing import parse_json
 
 KIND = "detoxbench.scorer.classifier"
 SCHEMA = 1
@@ -57,7 +57,7 @@ def read(folder: Path) -> Fitted | None:
     """
     path = folder / CARD
     try:
-        card = json.loads(path.read_text(encoding="utf-8"))
+        card = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     if not isinstance(card, dict) or card.get("kind") != KIND:

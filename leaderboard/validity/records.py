@@ -16,6 +16,7 @@ import pydantic
 
 from ...core.errors import DetoxbenchError
 from ...core.files import write_text
+from ...core.parsing import parse_json
 from ...core.results import first_error
 from ..submissions import Number, Strict, digest
 
@@ -268,7 +269,7 @@ def is_report(content: Any) -> bool:
 def is_report_file(path: Path) -> bool:
     """Whether a file's JSON calls itself a report of ``detoxbench validate``."""
     try:
-        return path.is_file() and path.suffix == ".json" and is_report(json.loads(path.read_bytes()))
+        return path.is_file() and path.suffix == ".json" and is_report(parse_json(path.read_bytes()))
     except ValueError:
         return False
 
@@ -287,7 +288,7 @@ def read(path: Path) -> ValidityRecord:
         DetoxbenchError: if it is none.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
     except OSError as error:
         raise DetoxbenchError(f"'{path}': {error.strerror}") from None
     except ValueError as error:

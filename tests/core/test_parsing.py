@@ -20,6 +20,7 @@ OWN = {
     "harness/cli/archive.py": "a column of the archive",
     "harness/journal.py": "a journal, whose members have checksums",
     "leaderboard/submissions.py": "a record, after the reader had it",
+    "leaderboard/validity/records.py": "a record made in memory",
     "leaderboard/site/grouping.py": "a text made in memory",
     "harness/reporting/every_eval_ever.py": "a text made in memory",
 }
