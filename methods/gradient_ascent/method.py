@@ -66,7 +66,8 @@ FIT = base.Fit(
         {
             "epochs": 1.0, "warmup_steps": 0, "batch_size": 32, "device_batch_size": 32, "block_size": 64,
             "learning_rate": 1e-4, "max_steps": 20,
-        }
+        },
+        minutes=0.5,
     ),
 )  # fmt: skip
 

@@ -45,5 +45,5 @@ FIT = Fit(
     settings=Settings,
     needs=("toxic", "nontoxic"),
     grows=Growth("retrain"),
-    mini=Mini({"texts": 300, "block_size": 64}),
+    mini=Mini({"texts": 300, "block_size": 64}, minutes=0.2),
 )

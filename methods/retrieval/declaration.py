@@ -60,5 +60,5 @@ FIT = Fit(
     settings=Settings,
     grows=Growth("append"),
     # Of each template few sentences: more are near-duplicates, which only crowd the neighbours.
-    mini=Mini(studies={"exact": True}, sentences=8),
+    mini=Mini(studies={"exact": True}, sentences=8, minutes=1.6),
 )

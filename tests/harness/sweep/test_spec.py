@@ -70,7 +70,7 @@ def test_a_grid_reaches_into_the_fit():
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ({"model": "mini"}, "model: there is no such key; allowed are description, variables, models"),
+        ({"model": "mini"}, r"model: there is no such key; did you mean 'models'\? allowed are description, variables"),
         ({"models": [{"nam": "x"}]}, r"models\.0\.na"),
         (
             {"methods": [{"method": "goodtriver"}]},
@@ -99,7 +99,10 @@ def test_a_grid_reaches_into_the_fit():
         ({"samples": 2, "metadata": {"samples": 3}}, "samples: it is given twice"),
         ({"metadata": {"scorer": "perspectiv"}}, "did you mean 'perspective'"),
         ({"seeds": []}, "seeds: "),
-        ({"resources": {"gpu": 1}}, r"resources\.gpu: there is no such key; allowed are gpus, cpus, memory"),
+        (
+            {"resources": {"gpu": 1}},
+            r"resources\.gpu: there is no such key; did you mean 'gpus'\? allowed are gpus, cpus",
+        ),
         ({"resources": {"processes": 2}}, "resources: 2 processes need gpus: 2; there are 0"),
         ({"tasks": "${task}"}, "unknown variable in 'sweep', tasks: 'task'"),
         ({"variables": [1]}, "variables: it must hold names and values"),
