@@ -47,7 +47,11 @@ def shipped_or_given(given: str, folder: Path, command: str) -> Path:
     own = next((name for name in names if name.replace("_", "-") == given.replace("_", "-")), None)
     if own is not None and not Path(given).is_file():
         return folder / f"{own}.yaml"
-    if not given or not (Path(given).is_file() or Path(given).suffix or Path(given).name != given):
+    if not given:
+        raise DetoxbenchError(
+            f"no study: name one of {', '.join(names)}, or a YAML file: detoxbench {command} FILE.yaml"
+        )
+    if not (Path(given).is_file() or Path(given).suffix or Path(given).name != given):
         raise unknown("study", given, names, f"Or give a YAML file: detoxbench {command} FILE.yaml")
     return Path(given)
 

@@ -36,7 +36,7 @@ def test_the_same_measurement_is_one_board_whatever_the_order():
         ({"prompts_sha256": "b" * 64}, f"sha256 of the prompts: {'a' * 64} and {'b' * 64}"),
         ({"scorer_version": "2"}, "scorer version: 1 and 2"),
         ({"fluency_model": None}, "fluency model: mini and none"),
-        ({"protocol": "chat"}, "base or chat protocol: base and chat"),
+        ({"protocol": "chat"}, "base, chat or reply protocol: base and chat"),
         ({"generation": {"top_p": 1.0}}, 'generation settings: {"top_p": 0.9} and {"top_p": 1.0}'),
         ({"constants": {"toxic": 0.6}}, 'thresholds and cut-offs: {"toxic": 0.5} and {"toxic": 0.6}'),
         ({"model": "gpt2"}, "model: the embedded one (mini) and a real one"),

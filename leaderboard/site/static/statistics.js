@@ -1,4 +1,4 @@
-// The sign-flip test of core/statistics/signflip.py, for two runs in the browser: same scores, same tails, same bounds.
+// The tests of core/statistics/signflip.py and skewness.py, for two runs in the browser: same scores, tails and bounds.
 // What a function means and where it comes from stands there; nothing is drawn at random, so that the two agree.
 "use strict";
 detoxbench.statistics = (() => {
@@ -47,6 +47,42 @@ detoxbench.statistics = (() => {
       return total;
     }
     return least <= 0 ? 1 : 1 - coin(n - least + 1, n);
+  }
+
+  // Student's: P(T >= t), by the incomplete beta function's continued fraction (Lentz), and its quantile by bisection.
+  function logGamma(x) {
+    const terms = [76.18009172947146, -86.50532032941677, 24.01409824083091, -1.231739572450155, 0.1208650973866179e-2, -0.5395239384953e-5];
+    const base = x + 5.5;
+    return Math.log((2.5066282746310005 * terms.reduce((total, term, i) => total + term / (x + 1 + i), 1.000000000190015)) / x) - base + (x + 0.5) * Math.log(base);
+  }
+  function fraction(x, a, b) {
+    const safe = (value) => (Math.abs(value) < 1e-300 ? 1e-300 : value);
+    let c = 1, d = 1 / safe(1 - ((a + b) * x) / (a + 1)), found = d;
+    for (let m = 1; m <= 500; m += 1) {
+      const before = found;
+      for (const step of [(m * (b - m) * x) / ((a + 2 * m - 1) * (a + 2 * m)), (-(a + m) * (a + b + m) * x) / ((a + 2 * m) * (a + 2 * m + 1))]) {
+        d = 1 / safe(1 + step * d);
+        c = safe(1 + step / c);
+        found *= d * c;
+      }
+      if (Math.abs(found - before) <= 1e-14 * Math.abs(found)) break;
+    }
+    return found;
+  }
+  function incompleteBeta(x, a, b) {
+    if (x <= 0 || x >= 1) return x <= 0 ? 0 : 1;
+    const front = Math.exp(logGamma(a + b) - logGamma(a) - logGamma(b) + a * Math.log(x) + b * Math.log1p(-x));
+    return x < (a + 1) / (a + b + 2) ? (front * fraction(x, a, b)) / a : 1 - (front * fraction(1 - x, b, a)) / b;
+  }
+  function student(t, freedom) {
+    const both = incompleteBeta(freedom / (freedom + t * t), freedom / 2, 0.5);
+    return t >= 0 ? both / 2 : 1 - both / 2;
+  }
+  function studentQuantile(upper, freedom) {
+    let low = 0, high = 1;
+    while (student(high, freedom) > upper) high *= 2;
+    for (let turn = 0; turn < 100; turn += 1) { const middle = (low + high) / 2; if (student(middle, freedom) > upper) low = middle; else high = middle; }
+    return (low + high) / 2;
   }
 
   // -- scores: z(delta) = alpha - delta * beta --------------------------------------------------------------------
@@ -155,6 +191,27 @@ detoxbench.statistics = (() => {
     return error > 0 && n > 1 ? error : NaN;
   }
 
+  // -- Johnson's modified t ----------------------------------------------------------------------------------------
+  const FAR = 3, end = (g) => (g / 6) * (1 + 2 * FAR ** 2);
+  function corrected(t, g) {
+    const near = t + (g / 6) * (1 + 2 * Math.min(t * t, FAR ** 2));
+    return t < FAR ? Math.min(near, FAR + end(g)) : near;
+  }
+  function reach(critical, g) {
+    const inner = critical - g / 6, near = (2 * inner) / (1 + Math.sqrt(Math.max(1 + (4 / 3) * g * inner, 0))), far = critical - end(g);
+    return far >= FAR ? far : Math.min(near, FAR);
+  }
+  // Tails and bounds; those that leave everything to the sign-flip test where there is no spread.
+  function johnson(given, value, error, groups) {
+    const centred = at(given, value), squares = sum(centred.map((score) => score * score)), freedom = given.alpha.length - groups;
+    if (!Number.isFinite(error) || !(squares > 0) || freedom <= 0) return { above: 0, below: 0, low: value, high: value };
+    const g = sum(centred.map((score) => score ** 3)) / squares ** 1.5, t = value / error, critical = studentQuantile(LEVEL / 2, freedom);
+    return {
+      above: student(corrected(t, g), freedom), below: student(corrected(-t, -g), freedom),
+      low: value - reach(critical, g) * error, high: value + reach(critical, -g) * error,
+    };
+  }
+
   // The macro-average of b less that of a over groups, with what core.statistics.Difference has. `a` and `b` are the
   // macro-averages on the prompts that both measured; bounds are NaN where there are none, and `reason` says why.
   function difference(groups) {
@@ -167,11 +224,14 @@ detoxbench.statistics = (() => {
     const mean = sum(estimates) / kept.length;
     found.value = Math.abs(mean) <= 1e-12 * (Math.abs(found.a) + Math.abs(found.b)) ? 0 : mean;
     const each = kept.map(scores), given = each.length === 1 ? each[0] : combined(each, estimates, found.value);
-    const above = tail(given.alpha), below = tail(mirrored(given).alpha);
-    found.p = Math.min(1, 2 * Math.min(above, below));
     found.error = standardError(given, found.value, kept.length);
     found.detectable = (inverse(0.975) + inverse(0.8)) * found.error;
+    // As sure as the less sure of two tests.
+    const other = johnson(given, found.value, found.error, kept.length);
+    const above = Math.max(tail(given.alpha), other.above), below = Math.max(tail(mirrored(given).alpha), other.below);
+    found.p = Math.min(1, 2 * Math.min(above, below));
     let [low, high] = bounds(given, found.value);
+    [low, high] = [Math.min(low, other.low), Math.max(high, other.high)];
     if (!Number.isFinite(low) || !Number.isFinite(high)) {
       return { ...found, method: "degenerate", reason: `${prompts} ${prompts === 1 ? "prompt" : "prompts"}: too few for an interval of a difference` };
     }

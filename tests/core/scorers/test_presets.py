@@ -73,7 +73,7 @@ def test_figures_of_one_model_say_nothing_of_another(tmp_path):
     rubric = presets.guards()["rubric"]
     assert rubric.measured_with == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert rubric.figures["en"]["davidson"]["better_than_chance"] is False
-    tiny_guards.guard(tmp_path / "guard", "llama", tiny_guards.LLAMA3, "some-model")
+    tiny_guards.guard(tmp_path / "guard", "llama", tiny_guards.LLAMA3, "llama-guard")
     assert scorers.load(f"guard:{tmp_path / 'guard'},preset=rubric").validity == {}
 
 

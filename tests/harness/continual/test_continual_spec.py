@@ -38,7 +38,7 @@ def test_cells_share_what_orders_share():
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        ({"oders": []}, r"oders: there is no such key; did you mean 'orders'\? allowed are model, model_args"),
+        ({"oders": []}, "oders: there is no such key; did you mean 'orders'? allowed are model, model_args"),
         ({"orders": ["en ru en"]}, "orders: 'en' is twice"),
         ({"orders": ["en", "en"]}, "orders: an order is listed twice"),
         ({"method": "godtriever"}, "method: unknown method 'godtriever': did you mean 'goodtriever'"),

@@ -136,11 +136,11 @@ def test_the_command(done, tmp_path):
     assert "to do" in typed(path, "--out", one.out, "--dry-run", "--set", "n=3").output
     assert "datastore_size" in typed("--list").output
     for wrong, message in (
-        ([path, "--engine", "slurm"], "allowed are local, ray, inline"),
+        ([path, "--engine", "slurm"], "Allowed: inline, local, ray"),
         ([path, "--set", "n"], "write name=value"),
         ([path, "--address", "x"], "is of --engine ray"),
         ([tmp_path / "no.yaml"], "cannot be read"),
-        ([], "no sweep"),
+        ([], "no study"),
     ):
         assert message in str(typed(*wrong).exception)
 

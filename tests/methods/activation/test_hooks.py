@@ -98,12 +98,13 @@ def test_with_a_logit_method(tiny):
 
 
 def test_with_a_logit_method_that_runs_the_base_model_too(tiny, detoxified):
-    """What runs beside the base model is not changed: the description is read by the model as it is."""
+    """The base model is changed wherever it runs: also where it reads the description."""
     model = tiny("gpt2", 0)
     method = Doubling({"mlp": Place(f"{BLOCK}.mlp")})
     debiased = detoxified("gpt2", "self_debias").method
     both = DetoxifiedLM(model, debiased, activation=method)
-    described = model(input_ids=torch.tensor([[5, 9, 2, *IDS[0].tolist()]])).logits[:, -4:]
+    with steering(model, method):
+        described = model(input_ids=torch.tensor([[5, 9, 2, *IDS[0].tolist()]])).logits[:, -4:]
     steered = DetoxifiedLM(model, activation=method)(IDS).logits
     streams = base.Streams(outputs={"described": described[0]})
     torch.testing.assert_close(both(IDS).logits[0], debiased.scores(steered[0].clone(), streams, True))
@@ -116,5 +117,6 @@ def test_two_models_of_one_name(tiny):
     method.auxiliaries = {"other": Auxiliary(tiny("gpt2", 1))}
     logit = Halving(tiny("gpt2", 0), None)
     logit.auxiliaries = {"other": Auxiliary(tiny("gpt2", 2))}
-    with pytest.raises(DetoxbenchError, match="two methods have a model 'other' beside the base"):
-        DetoxifiedLM(tiny("gpt2", 0), logit, activation=method)
+    both = DetoxifiedLM(tiny("gpt2", 0), logit, activation=method)
+    beside = [stream.model for name, stream in both.streams.items() if name != "base"]
+    assert beside == [tiny("gpt2", 1), tiny("gpt2", 2)]
