@@ -134,9 +134,10 @@ class Adapter:
         if name in self.whole:
             found = self.checkpoint.read(self.whole[name], start, len(base)).to(base.dtype).sub_(base)
         if name in self.fused:
-            if self._last is None or self._last[0] != name:
-                self._last = (name, (self.fused[name]().reshape(-1),))
-            product = self._last[1][0][start : start + len(base)].to(base.dtype)
+            kept = self._last  # threads ask for slices of several tensors at once
+            if kept is None or kept[0] != name:
+                self._last = kept = (name, (self.fused[name]().reshape(-1),))
+            product = kept[1][0][start : start + len(base)].to(base.dtype)
             found = product if found is None else found.add_(product)
         if name in self.factors:
             left, right = self._rows(name, base.dtype)

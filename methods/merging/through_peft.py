@@ -8,6 +8,7 @@ expert by itself.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
@@ -62,17 +63,22 @@ def differences(base: Base, checkpoint: Checkpoint, absent: Collection[str]) -> 
 
 
 class _Once:
-    """The last result is kept: the tensors of one conversion are asked for one after the other."""
+    """The last result is kept: the tensors of one conversion are asked for one after the other.
+
+    One at a time: threads write the slices of a checkpoint, and transformers' conversion is not made for several.
+    """
 
     _kept: tuple[Any, dict[str, Tensor]] | None = None
+    _lock = threading.Lock()
 
     def __init__(self, make: Callable[[], dict[str, Tensor]]):
         self.make = make
 
     def __call__(self) -> dict[str, Tensor]:
-        if _Once._kept is None or _Once._kept[0] is not self:
-            _Once._kept = (self, self.make())
-        return _Once._kept[1]
+        with _Once._lock:
+            if _Once._kept is None or _Once._kept[0] is not self:
+                _Once._kept = (self, self.make())
+            return _Once._kept[1]
 
 
 def _targets(skeleton: PreTrainedModel, base: Base, one: Any) -> dict[str, torch.Size]:
