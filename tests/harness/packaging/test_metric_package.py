@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,8 +103,8 @@ def test_a_metric_of_another_package_is_everywhere(installed, tmp_path):
     assert sorted(sample["doc"]["toxicity"] for sample in samples) == [0.0] * 3 + [0.9] * 3
 
     shown = detoxbench(installed, "report", a)
-    assert "words" in shown
-    assert "6 × 2" in shown
+    assert "questions" in shown
+    assert re.search(r"\b6 (of \d+ )?× 2\b", shown)
     compared = json.loads(detoxbench(installed, "compare", a, b, "--json"))
     assert [change["change"] for change in compared["changes"] if change["metric"] == "questions"] == [0.0]
     assert "questions" in detoxbench(installed, "compare", a, b)

@@ -38,7 +38,7 @@ def test_tasks_and_model_are_added_and_the_built_in_ones_stay():
     unhook = "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'detoxbench' not in type(f).__module__];"
     without = json.loads(run(sys.executable, "-c", unhook + LIST).stdout.splitlines()[-1])
     assert set(without[0]) < set(with_plugin[0])
-    ours = {"rtp", "ptp", "holistic", "toxigen", "prompts", "detoxbench", "unprompted"}
+    ours = {"rtp", "ptp", "holistic", "toxigen", "prompts", "detoxbench", "unprompted", "detox"}
     assert {name.split("_")[0] for name in set(with_plugin[0]) - set(without[0])} == ours
     assert {"rtp_multilingual_ja", "rtp_lx", "rtp_lx_zh-Hans", "ptp_sv", "prompts_file"} <= set(with_plugin[0])
     assert set(with_plugin[1]) - set(without[1]) == {"detox"}
