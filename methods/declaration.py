@@ -51,6 +51,7 @@ class Artifact:
         side: of the labelled texts that it is made from; ``both`` if from all that are given.
         numbered: there are several: ``NAME_0``, ``NAME_1``, ….
         kind: that its manifest says; None for a causal LM, whose folder need not be ours.
+        own_vocabulary: it may read other tokens than the base model; the method translates.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Artifact:
     side: Side | Literal["both"]
     numbered: bool = False
     kind: str | None = None
+    own_vocabulary: bool = False
 
     def paths(self, folder: Path) -> list[Path]:
         """Those that are there."""

@@ -67,7 +67,7 @@ def _check(cls: type[base.Method], parsed: Any, pretrained: str, revision: str |
         for value in values if isinstance(values, list | tuple) else [values]:
             if isinstance(value, str | Path):
                 try:
-                    _folder(Path(model_folder(str(value))), str(value), artifact, config)
+                    _folder(Path(model_folder(str(value))), str(value), artifact, config, ours=_is_ours(cls))
                 except DetoxbenchError as error:
                     raise DetoxbenchError(f"method '{name}', argument {use.argument}: {error}") from None
     if config is not None and cls.kind == "activation":
@@ -81,7 +81,12 @@ def _all(values: Any) -> list[Any]:
     return list(named(values)) if isinstance(values, str | list | tuple) else [values]
 
 
-def _folder(folder: Path, given: str, artifact: Artifact, config: Any) -> None:
+def _is_ours(cls: type[base.Method]) -> bool:
+    """Of this package; what methods of others keep in a folder without a kind may be anything."""
+    return cls.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
+def _folder(folder: Path, given: str, artifact: Artifact, config: Any, *, ours: bool) -> None:
     """One artifact; a name that is no folder may be a hub's, where it is looked for later."""
     if not folder.is_dir():
         if artifact.kind is None and re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", given):
@@ -96,13 +101,15 @@ def _folder(folder: Path, given: str, artifact: Artifact, config: Any) -> None:
         manifest = artifacts.verified(folder)
         if manifest is not None and manifest["kind"] in OTHER_KINDS:
             raise DetoxbenchError(f"'{given}' holds a {manifest['kind'].replace('_', ' ')}, not a causal LM")
-        if not any(folder.glob("*.bin")):  # torch's own format is read by transformers alone
+        if ours and not any(folder.glob("*.bin")):  # torch's own format is read by transformers alone
             open_checkpoint(folder)
+    if artifact.own_vocabulary:
+        return
     if (folder / "config.json").is_file() and not (folder / ADAPTER_CONFIG).is_file() and config is not None:
-        theirs, ours = _vocabulary(_config(str(folder), None)), _vocabulary(config)
-        if theirs is not None and ours is not None and theirs != ours:
+        theirs, own = _vocabulary(_config(str(folder), None)), _vocabulary(config)
+        if theirs is not None and own is not None and theirs != own:
             raise DetoxbenchError(
-                f"'{given}' has a vocabulary of {theirs:,} tokens, the base model of {ours:,}: they must share one; "
+                f"'{given}' has a vocabulary of {theirs:,} tokens, the base model of {own:,}: they must share one; "
                 "fit it for this model"
             )
 

@@ -91,11 +91,18 @@ def cache_bytes(model: Any) -> int:
     if config is None:
         return 0
     text = config.get_text_config()
-    layers, heads = (getattr(text, name, None) for name in ("num_hidden_layers", "num_attention_heads"))
+
+    def of(name: str) -> Any:
+        try:
+            return getattr(text, name, None)
+        except RuntimeError:  # transformers': layers of one model may differ in it
+            return None
+
+    layers, heads = of("num_hidden_layers"), of("num_attention_heads")
     if not isinstance(layers, int) or not isinstance(heads, int) or not heads:
         return 0
-    kept = getattr(text, "num_key_value_heads", None)
-    dim = getattr(text, "head_dim", None) or getattr(text, "hidden_size", 0) // heads
+    kept = of("num_key_value_heads")
+    dim = of("head_dim") or (of("hidden_size") or 0) // heads
     # Anything else than a number is a list with one for each layer, of which the sum is not worth knowing.
     if not isinstance(dim, int):
         return 0

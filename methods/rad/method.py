@@ -68,7 +68,8 @@ FIT = base.Fit(
     summary="A reward model OUT/reward_model, that says how toxic a text is after each of its tokens, for RAD.",
     run=run,
     artifacts=(base.Artifact(
-            KIND, "a causal LM's body with a linear head: toxicity after each token", "both", kind=KIND
+            KIND, "a causal LM's body with a linear head: toxicity after each token", "both", kind=KIND,
+            own_vocabulary=True,
         ),),
     settings=Settings,
     cost=cost,

@@ -74,7 +74,7 @@ def test_of_lm_eval(command, monkeypatch):
     ]
     monkeypatch.setattr("sys.argv", [word for word in given if word != "…"])
     args = vars(HarnessCLI().parse_args())
-    tasks = args["tasks"] if isinstance(args["tasks"], list) else [args["tasks"]]
+    tasks = args["tasks"] if isinstance(args["tasks"], list) else [args["tasks"]] if args["tasks"] else []
     assert {catalog.canonical(name) for task in tasks for name in task.split(",")} <= set(catalog.names())
     metadata = args.get("metadata") or {}
     metadata = json.loads(metadata) if isinstance(metadata, str) else metadata
@@ -84,5 +84,6 @@ def test_of_lm_eval(command, monkeypatch):
     model_args = lm_eval_private.parsed(args.get("model_args"))
     method = model_args.get("method", "none")
     if method not in EXAMPLES and method.islower():
-        fields = METHODS[METHODS.check(method)].Arguments.model_fields
+        parts = [METHODS.check(method), *method.split("+")]
+        fields = {field for part in parts for field in METHODS[part].Arguments.model_fields}
         argument_names.check(method, "mini", {name: "" for name in model_args if name not in {*OURS, *fields}})

@@ -70,7 +70,7 @@ def test_ways_to_name_them(folder):
 @pytest.mark.parametrize("method", NAMES)
 def test_nothing_given(folder, method):
     assert METHODS[method].kind == "weight"
-    with pytest.raises(DetoxbenchError, match=rf"'{method}' needs finetuned; make them with: detoxbench fit"):
+    with pytest.raises(DetoxbenchError, match=rf"'{method}' needs finetuned=…; make them with: detoxbench fit"):
         load_detoxified(str(folder / "base"), method)
     with pytest.raises(DetoxbenchError, match="no such folder"):
         load_detoxified(str(folder / "base"), method, finetuned="./none")
