@@ -86,7 +86,7 @@ def test_studies(tmp_path, monkeypatch):
 
     assert found("alpha") == folder / "alpha.yaml"
     assert found("model-size") == folder / "model_size.yaml"
-    for given, near in (("alhpa", "did you mean 'alpha'"), ("", "Allowed: alpha, model_size"), ("x", "FILE.yaml")):
+    for given, near in (("alhpa", "did you mean 'alpha'"), ("", "name one of alpha, model_size"), ("x", "FILE.yaml")):
         with pytest.raises(DetoxbenchError, match=near):
             found(given)
     (tmp_path / "alpha").write_text("mine: 1")
