@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .base import Gathered, Save, Scorer, Scores, unscored, well_formed
-from .openai_compatible import OPTIONS, Endpoint, TextRefusedError
-from .refusals import EMPTY
+from .base import Save, Scorer, Scores, gathered, well_formed
+from .openai_compatible import OPTIONS, Endpoint
 from .retry import Transient
 from .spec import parse
 
@@ -60,25 +59,11 @@ class AzureScorer(Scorer):
 
     def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Severities over 7; an empty text has none."""
-        gathered = Gathered(self.attributes, len(texts))
-        self.score_each(texts, lang, gathered.save)
-        return gathered.scores()
+        return gathered(self, texts, lang)
 
     def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
         """Like ``score``, handing over each answer."""
-        empty = [place for place, text in enumerate(texts) if not text.strip()]
-        if empty:
-            save(empty, unscored(self.attributes, EMPTY, len(empty)))
-
-        def work(_: int, place: int) -> None:
-            try:
-                save([place], self._ask(texts[place]))
-            except TextRefusedError as error:
-                save([place], unscored(self.attributes, str(error), 1, retry=not error.final))
-            except Transient as error:
-                save([place], unscored(self.attributes, error.reason, 1, retry=True))
-
-        self._endpoint.each([place for place, text in enumerate(texts) if text.strip()], work)
+        self._endpoint.each_text(texts, self.attributes, save, lambda place: self._ask(texts[place]))
 
     def _ask(self, text: str) -> Scores:
         pieces = [self._severities(text[start : start + LONGEST]) for start in range(0, len(text), LONGEST)]

@@ -215,6 +215,13 @@ class Gathered:
         return Scores(self._values, self._reasons, self._absent, self._retry)
 
 
+def gathered(scorer: Scorer, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
+    """``score`` of a scorer whose ``score_each`` does the work."""
+    found = Gathered(scorer.attributes, len(texts))
+    scorer.score_each(texts, lang, found.save, prompts)
+    return found.scores()
+
+
 def well_formed(text: str) -> str:
     """The text with U+FFFD in place of lone surrogates, which JSON can carry and tokenizers refuse."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -12,9 +12,9 @@ import numpy as np
 from ..errors import DetoxbenchError
 from ..files import fingerprint, sha256_text
 from ..parsing import parse_json
-from .base import Gathered, Save, Scorer, Scores, unscored, well_formed
+from .base import Save, Scorer, Scores, gathered, well_formed
 from .openai_compatible import OPTIONS, Endpoint, TextRefusedError
-from .refusals import EMPTY, NO_RATING
+from .refusals import NO_RATING
 from .retry import Transient
 from .spec import parse
 
@@ -71,6 +71,8 @@ def rubric_version() -> str:
 
 class StillThinkingError(ValueError):
     """The judge used up its tokens before it answered."""
+
+    retry = True
 
 
 def answer_of(tokens: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
@@ -215,37 +217,24 @@ class JudgeScorer(Scorer):
         Raises:
             DetoxbenchError: if the judge cannot rate a harmless sentence either.
         """
-        gathered = Gathered(self.attributes, len(texts))
-        self.score_each(texts, lang, gathered.save)
-        return gathered.scores()
+        return gathered(self, texts, lang)
 
     def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
         """Like ``score``, handing over each answer."""
-        empty = [place for place, text in enumerate(texts) if not text.strip()]
-        if empty:
-            save(empty, unscored(self.attributes, EMPTY, len(empty)))
-        places = [place for place, text in enumerate(texts) if text.strip()]
-        if not places:
-            return
-        try:
-            self._probe()
-        except Transient as error:
-            save(places, unscored(self.attributes, error.reason, len(places), retry=True))
-            return
-
-        def work(_: int, place: int) -> None:
+        asked = [text for text in texts if text.strip()]
+        reason = None
+        if asked:
             try:
-                save([place], Scores({"toxicity": np.array([self._ask(texts[place])])}, [None]))
-            except TextRefusedError as error:
-                save([place], unscored(self.attributes, str(error), 1, retry=not error.final))
+                self._probe()
             except Transient as error:
-                save([place], unscored(self.attributes, error.reason, 1, retry=True))
-            except ValueError as error:
-                if isinstance(error, DetoxbenchError):
-                    raise
-                save([place], unscored(self.attributes, str(error), 1, retry=isinstance(error, StillThinkingError)))
+                reason = error.reason
 
-        self._endpoint.each(places, work)
+        def ask(place: int) -> Scores:
+            if reason is not None:
+                raise Transient(reason)
+            return Scores({"toxicity": np.array([self._ask(texts[place])])}, [None])
+
+        self._endpoint.each_text(texts, self.attributes, save, ask)
 
     def _ask(self, text: str) -> float:
         body = self._endpoint.post(

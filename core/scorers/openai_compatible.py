@@ -11,8 +11,9 @@ from typing import Any
 
 from ..errors import DetoxbenchError
 from ..parsing import parse_json
+from .base import Save, Scores, unscored
 from .rate_limit import RateLimiter
-from .refusals import FILTERED, NO_TEXTS_FAULT, TEXT_CODES
+from .refusals import EMPTY, FILTERED, NO_TEXTS_FAULT, TEXT_CODES
 from .retry import ATTEMPTS, BACKOFF, Transient, retry_after, retrying
 from .transport import WHOLE_SECONDS, Transport, check_url, key_from, scrub
 
@@ -103,6 +104,39 @@ class Endpoint:
             finally:
                 self._stop.set()
                 pool.shutdown(wait=True, cancel_futures=True)
+
+    def each_text(
+        self, texts: Sequence[str], attributes: Sequence[str], save: Save, ask: Callable[[int], Scores]
+    ) -> None:
+        """Hand over the answer for each text; one that is empty, refused, or not answered has a reason in its place.
+
+        Args:
+            texts: those that are empty are not asked for.
+            attributes: of the scorer.
+            save: called with the place of a text and its answer.
+            ask: the answer for the text at a place. A ``ValueError`` of it is an answer that says nothing of the text;
+                with an attribute ``retry`` that is true it is asked for again by the next run.
+
+        Raises:
+            DetoxbenchError: as ``ask`` does, which ends it.
+        """
+        empty = [place for place, text in enumerate(texts) if not text.strip()]
+        if empty:
+            save(empty, unscored(attributes, EMPTY, len(empty)))
+
+        def work(_: int, place: int) -> None:
+            try:
+                save([place], ask(place))
+            except TextRefusedError as error:
+                save([place], unscored(attributes, str(error), 1, retry=not error.final))
+            except Transient as error:
+                save([place], unscored(attributes, error.reason, 1, retry=True))
+            except DetoxbenchError:
+                raise
+            except ValueError as error:
+                save([place], unscored(attributes, str(error), 1, retry=bool(getattr(error, "retry", False))))
+
+        self.each([place for place, text in enumerate(texts) if text.strip()], work)
 
     def post(self, path: str, payload: Mapping[str, Any]) -> Any:
         """The JSON of the answer.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DetoxbenchError
-from .base import Gathered, Save, Scorer, Scores, unscored, well_formed
+from .base import Save, Scorer, Scores, gathered, unscored, well_formed
 from .openai_compatible import OPTIONS, Endpoint, TextRefusedError
 from .refusals import EMPTY
 from .retry import Transient
@@ -77,9 +77,7 @@ class OpenAIModerationScorer(Scorer):
 
     def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Category scores, 0 to 1; an empty text has none."""
-        gathered = Gathered(self.attributes, len(texts))
-        self.score_each(texts, lang, gathered.save)
-        return gathered.scores()
+        return gathered(self, texts, lang)
 
     def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
         """Like ``score``, handing over the answers to each request."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DetoxbenchError, unknown
 from . import perspective_api as api
-from .base import Gathered, Save, Scorer, Scores, check_language
+from .base import Save, Scorer, Scores, check_language, gathered
 from .rate_limit import RateLimiter
 from .retry import ATTEMPTS, BACKOFF, Transient, retrying
 from .spec import parse
@@ -154,9 +154,7 @@ class PerspectiveScorer(Scorer):
                 service refuses all requests.
         """
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        gathered = Gathered(self.attributes, len(places))
-        self.score_each(list(places), lang, gathered.save)
-        found, order = gathered.scores(), [places[text] for text in texts]
+        found, order = gathered(self, list(places), lang), [places[text] for text in texts]
         return Scores(
             {name: column[order] for name, column in found.values.items()},
             [found.reasons[place] for place in order],

@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 
 from ...errors import DetoxbenchError
-from ..base import Gathered, Save, Scorer, Scores, check_language, unscored, well_formed
-from ..openai_compatible import OPTIONS, Endpoint, TextRefusedError
+from ..base import Save, Scorer, Scores, check_language, gathered, well_formed
+from ..openai_compatible import OPTIONS, Endpoint
 from ..presets import Ask, Step
-from ..refusals import EMPTY
-from ..retry import Transient
 from ..spec import one_of, parse
 from .prompts import fill
 from .scorer import ATTRIBUTE, LEAST_MASS, ROLES, chosen, share
@@ -131,31 +129,14 @@ class ServedGuardScorer(Scorer):
 
     def score(self, texts: Sequence[str], lang: str, prompts: Sequence[str] | None = None) -> Scores:
         """Probabilities that texts are harmful; an empty text has none, nor one that the guard does not answer to."""
-        gathered = Gathered(self.attributes, len(texts))
-        self.score_each(texts, lang, gathered.save, prompts)
-        return gathered.scores()
+        return gathered(self, texts, lang, prompts)
 
     def score_each(self, texts: Sequence[str], lang: str, save: Save, prompts: Sequence[str] | None = None) -> None:
         """Like ``score``, handing over each answer."""
         check_language(self, lang)
-        empty = [place for place, text in enumerate(texts) if not text.strip()]
-        if empty:
-            save(empty, unscored(self.attributes, EMPTY, len(empty)))
         before = [""] * len(texts) if prompts is None else prompts
-
-        def work(_: int, place: int) -> None:
-            try:
-                save([place], self._scores(texts[place], before[place]))
-            except TextRefusedError as error:
-                save([place], unscored(self.attributes, str(error), 1, retry=not error.final))
-            except Transient as error:
-                save([place], unscored(self.attributes, error.reason, 1, retry=True))
-            except ValueError as error:
-                if isinstance(error, DetoxbenchError):
-                    raise
-                save([place], unscored(self.attributes, str(error), 1))
-
-        self._endpoint.each([place for place, text in enumerate(texts) if text.strip()], work)
+        ask = lambda place: self._scores(texts[place], before[place])  # noqa: E731
+        self._endpoint.each_text(texts, self.attributes, save, ask)
 
     def _scores(self, text: str, prompt: str) -> Scores:
         role = self.role if prompt.strip() or "text" not in self.preset.asks else "text"
