@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import torch
 from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ...core import mini
 from .. import base
 from ..guidance.nucleus import nucleus
 from ..guidance.rows import by_rows
@@ -100,7 +102,9 @@ class Goodtriever(base.LogitMethod):
         self.key_layer = layer_of(model, arguments.key_layer, self.datastores.values())
         for name, store in self.datastores.items():
             store.check(model, self.key_layer, arguments.k, f"{name} datastore")
-            store.warn_if_flat(arguments.k, arguments.temperature, f"{name} datastore")
+            # On the embedded model the published temperature is flat: that is known, and says nothing of real ones.
+            if "temperature" in arguments.model_fields_set or Path(str(model.name_or_path)) != mini.MODEL:
+                store.warn_if_flat(arguments.k, arguments.temperature, f"{name} datastore")
 
     def scores(self, base: Tensor, streams: base.Streams, filtering: bool) -> Tensor:
         arguments = self.arguments

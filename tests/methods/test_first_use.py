@@ -166,3 +166,10 @@ def test_the_users_own_weights_win(one_step):
     found = mini.with_artifacts("task_vector", {"coefficient": 0.3})
     assert found["coefficient"] == 0.3
     assert "task_vector" in found["finetuned"]
+
+
+def test_nothing_is_warned_of_that_nobody_chose(small, recwarn):
+    load_detoxified("mini", "goodtriever", k=8)
+    assert not [one for one in recwarn if "neighbours weigh the same" in str(one.message)]
+    with pytest.warns(UserWarning, match="neighbours weigh the same"):
+        load_detoxified("mini", "goodtriever", k=8, temperature=1000.0)
