@@ -29,6 +29,28 @@ def by_language(examples: Examples, values: np.ndarray, part: str) -> dict[str, 
     return {lang: float(np.mean(aucs)) for lang, aucs in found.items()}
 
 
+def check(examples: Examples, values: np.ndarray | None = None) -> None:
+    """Whether there is enough to calibrate with, which is asked before anything is fitted.
+
+    Args:
+        examples: in all parts.
+        values: margins [texts]; texts with NaN do not count.
+
+    Raises:
+        DetoxbenchError: for a language with too few texts in the calibration part, or texts of one kind alone.
+    """
+    part = examples.parts == "calibration"
+    if values is not None:
+        part = part & np.isfinite(values)
+    for lang in sorted(set(examples.langs.tolist())):
+        here = part & (examples.langs == lang)
+        if here.sum() < LEAST or examples.positive[here].all() or not examples.positive[here].any():
+            raise DetoxbenchError(
+                f"'{lang}' has {here.sum()} texts in the calibration part, {int(examples.positive[here].sum())} of "
+                f"them toxic: at least {LEAST}, of both kinds, are needed; leave the language out with --lang"
+            )
+
+
 def calibrate(examples: Examples, values: np.ndarray) -> dict[str, tuple[float, float]]:
     """Slope and offset a language (Platt 1999) on the calibration part: one slope for all, an offset for each.
 
@@ -36,22 +58,17 @@ def calibrate(examples: Examples, values: np.ndarray) -> dict[str, tuple[float, 
     making decided do not become the scorer's prior, toxic texts weigh as much of them as of the sets with ratings.
 
     Raises:
-        DetoxbenchError: for a language with too few texts in the part.
+        DetoxbenchError: as ``check`` does.
     """
     from scipy.optimize import minimize
 
+    check(examples, values)
     part = (examples.parts == "calibration") & np.isfinite(values)
     langs = sorted(set(examples.langs.tolist()))
     weights = np.zeros(len(values))
     shares = {}
     for lang in langs:
-        here = part & (examples.langs == lang)
-        if here.sum() < LEAST or examples.positive[here].all() or not examples.positive[here].any():
-            raise DetoxbenchError(
-                f"'{lang}' has {here.sum()} texts in the calibration part, {int(examples.positive[here].sum())} of "
-                f"them toxic: at least {LEAST}, of both kinds, are needed; leave the language out with --lang"
-            )
-        shares[lang] = examples.positive[here].mean()
+        shares[lang] = examples.positive[part & (examples.langs == lang)].mean()
     multiple = {lang for lang in langs if len(set(examples.sources[examples.langs == lang].tolist())) > 1}
     single = [shares[lang] for lang in langs if lang not in multiple]
     for lang in langs:

@@ -26,7 +26,7 @@ from ...core.validity import split
 from ...methods import artifacts
 from ...methods.settings import Aside
 from ...methods.training import loop, work
-from . import cards, heads
+from . import calibration, cards, heads
 from . import examples as data
 from .calibration import by_language, calibrate
 from .examples import Examples
@@ -95,6 +95,7 @@ def fit(
             nothing, and where something else is in ``out``.
     """
     examples = data.of([texts for _, texts in sets])
+    calibration.check(examples)
     langs = sorted(set(examples.langs.tolist()))
     say(f"{len(examples.texts):,} texts in {len(langs)} languages")
     unfinished = out.with_name(f"{out.name}.fit")

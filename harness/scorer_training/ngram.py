@@ -18,7 +18,7 @@ from ...core.scorers import ngram_features
 from ...core.scorers.ngram import CARD, FEATURES, KIND, SCHEMA, WEIGHTS, NgramScorer, margins_of
 from ...core.validity import split
 from ...core.validity.labelled import LabelledText
-from . import cards
+from . import calibration, cards
 from . import examples as data
 from .calibration import by_language, calibrate
 from .examples import Examples
@@ -215,6 +215,7 @@ def fit(
 
     settings = settings or Settings()
     examples = data.of([texts for _, texts in sets])
+    calibration.check(examples)
     say(f"{len(examples.texts):,} texts in {len(set(examples.langs.tolist()))} languages")
     table = np.zeros(2**ngram_features.BITS)
     families = data.families(examples)

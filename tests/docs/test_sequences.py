@@ -7,6 +7,8 @@ takes an hour of one core.
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import re
 import shutil
@@ -24,14 +26,12 @@ HUB = "ai-forever/mGPT"
 SKIPPED = {
     r"--scorer textdetox": "it fetches a classifier from the hub",
     r"detoxbench translate": "it fetches a translation model from the hub",
-    r"--labels finnish-labels\.jsonl": "labelled texts are the reader's own",
     r"=FOLDER": "the folder is the reader's own",
 }
 """Pattern of a command -> why it does not run here."""
 INSTEAD = {
     r"^pip install \. && ": "",  # this is where it is installed
     rf"{HUB.replace('/', '__')}/": f"{Path(HUB).name}/",  # the stand-in is a folder, whose results are named after it
-    r'"scorer": "ngram:finnish-scorer"': '"scorer": "ngram", "on_unsupported": "nan"',  # its fit is skipped
 }
 """Pattern -> what stands in."""
 LIMITED = {
@@ -40,6 +40,17 @@ LIMITED = {
     r"method=goodtriever": "method=self_debias",
     r"--method goodtriever": "--method self_debias",
 }
+
+
+def own_files() -> dict[str, str]:
+    """What a document takes to be the reader's own: labelled texts, of a few words each."""
+    people, places = ("naapuri", "opettaja", "kuski", "kokki", "serkku"), ("talossa", "junassa", "kadulla", "metsässä")
+    rows = [
+        {"text": f"{'Tuo' if at % 2 else 'Se'} {who} {where} on {what} {at}", "label": label, "lang": "fi"}
+        for at, (who, where) in enumerate(itertools.product(people * 8, places))
+        for what, label in (("tyhmä idiootti ja valehtelija", 1), ("ystävällinen ja iloinen ihminen", 0))
+    ]
+    return {"finnish-labels.jsonl": "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)}
 
 
 class Reader:
@@ -58,7 +69,7 @@ class Reader:
 
     def write(self, document: str) -> None:
         """The files that the document shows."""
-        for name, content in files(document).items():
+        for name, content in {**own_files(), **files(document)}.items():
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(typed(content), encoding="utf-8")
