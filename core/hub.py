@@ -53,6 +53,11 @@ def cause(error: BaseException, name: str) -> str:
             f"it is no folder{guess}, not in the hub's cache, and the hub cannot be reached from here: give a folder, "
             f"or download it where there is a network: hf download {name}"
         )
+    return line_of(error)
+
+
+def line_of(error: BaseException) -> str:
+    """The first line of an error, or its kind."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 

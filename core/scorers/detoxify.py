@@ -19,7 +19,7 @@ from ..folders import expanded
 from .base import Scorer, Scores, check_language
 from .classifier import WindowedClassifier, files_sha256, state_sha256
 from .hf import RUNNING, load_classifier
-from .hub import FILES
+from .model_files import FILES
 from .spec import parse
 
 LANGUAGES = {

@@ -18,7 +18,7 @@ from ..tokenizers import misfit
 from . import fitted
 from .base import Scorer, Scores, check_language
 from .classifier import ACTIVATIONS, WindowedClassifier, files_sha256
-from .hub import WORDS, check_weights, fetch, line_of
+from .model_files import WORDS, check_weights, fetch
 from .refusals import EMPTY
 from .spec import one_of, parse
 
@@ -94,7 +94,7 @@ def load_classifier(folder: Path, name: str, tokenizer: Path | None = None) -> t
             )
         encoder = AutoTokenizer.from_pretrained(words, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {line_of(error)}") from None
+        raise DetoxbenchError(f"scorer '{name}': cannot be loaded: {hub.line_of(error)}") from None
     absent = sorted(info["missing_keys"])
     if absent:
         # transformers would make them up at random.
@@ -232,7 +232,7 @@ class HFScorer(Scorer):
         try:
             return AutoConfig.from_pretrained(self.folder, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
-            raise DetoxbenchError(f"scorer '{self._asked}': {line_of(error)}") from None
+            raise DetoxbenchError(f"scorer '{self._asked}': {hub.line_of(error)}") from None
 
     def _harmful(self) -> list[str]:
         found = harmful(self.labels)

@@ -11,8 +11,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, logging
 
 from ...core.errors import DetoxbenchError
+from ...core.hub import line_of
 from ...core.mini import model_folder
-from ...core.scorers.hub import line_of
 from ...core.tokenizers import misfit
 from ...methods.loading import LOAD_ERRORS
 from ...methods.training.lora import adapted

@@ -16,7 +16,7 @@ from ...files import sha256_text
 from ..base import Scorer, Scores, check_language
 from ..classifier import files_sha256
 from ..hf import DTYPES, local_name, positive
-from ..hub import WORDS, check_weights, fetch
+from ..model_files import WORDS, check_weights, fetch
 from ..presets import Guard, guards
 from ..refusals import EMPTY
 from ..spec import one_of, parse

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...files import fingerprint
-from ..hub import UNVERIFIED
+from ..model_files import UNVERIFIED
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Revision = Commit | Literal["unverified"]

@@ -84,12 +84,12 @@ def test_a_moving_revision_is_said_and_recorded(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(tmp_path / commit))
     scorer = scorers.load("textdetox")
     assert commit in scorer.version
-    [line] = [record.getMessage() for record in caplog.records if record.name.endswith("scorers.hub")]
+    [line] = [record.getMessage() for record in caplog.records if record.name.endswith("scorers.model_files")]
     assert line.count("\n") == 0
     assert f"no commit was asked for; this run uses {commit}" in line
     caplog.clear()
     assert scorers.load("granite-hap-38m").version.startswith(commit)
-    assert not [record for record in caplog.records if record.name.endswith("scorers.hub")]
+    assert not [record for record in caplog.records if record.name.endswith("scorers.model_files")]
     scorers.load("hf:some/model,label=1,revision=main")
     assert "revision=main is no commit" in caplog.text
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .. import hub as loading
+from .. import hub
 from ..errors import DetoxbenchError
 from ..folders import expanded
 
@@ -51,10 +51,10 @@ def fetch(
     from huggingface_hub import snapshot_download
 
     try:
-        with loading.quietly():
+        with hub.quietly():
             folder = Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
     except Exception as error:  # a dozen kinds, from no network to a gated model
-        why = loading.cause(error, model)
+        why = hub.cause(error, model)
         raise DetoxbenchError(f"scorer '{kind}:{model}': cannot be fetched from the hub: {why}") from None
     commit = folder.name
     if revision is None or not _COMMIT.fullmatch(revision):
@@ -93,8 +93,3 @@ def converted(model: str) -> str | None:
     except Exception:
         return None
     return None
-
-
-def line_of(error: Exception) -> str:
-    """The first line of an error, or its kind."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
