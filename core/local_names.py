@@ -44,16 +44,15 @@ def named(value: Any) -> Any:
 
 
 def _path(text: str) -> Path | None:
-    if not (os.sep in text or text.startswith((".", "~"))) or len(text) > _LONGEST or "\n" in text:
+    if not text or len(text) > _LONGEST or "\n" in text:
         return None
     try:
         path = Path(text).expanduser()
-        return path if path.exists() else None
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ):  # too long for a name, of no home folder, or of signs that none can have
+        if os.sep in text or text.startswith((".", "~")):
+            return path if path.exists() else None
+        # A name alone may be a hub's (``gpt2``), a word, or a folder here, which transformers takes before the hub's.
+        return path if path.is_dir() and (any(path.glob("*.json")) or any(path.glob("*/*.json"))) else None
+    except (OSError, RuntimeError, ValueError):  # no name of a file: too long, of no home folder, of impossible signs
         return None
 
 

@@ -43,7 +43,7 @@ def continued(
     eos: Sequence[int],
     pad: int,
     batch_tokens: int | None = None,
-    on_batch: Callable[[int], None] = lambda _: None,
+    on_batch: Callable[[Sequence[int], int], None] = lambda _, __: None,
 ) -> list[list[int]]:
     """New token ids of each prompt, thoughts included; a prompt may come several times.
 
@@ -56,7 +56,7 @@ def continued(
         eos: token ids that end a text; they are not part of it.
         pad: to fill up with.
         batch_tokens: as the sampler's.
-        on_batch: called with the number of prompts finished.
+        on_batch: called with the places of the prompts that are finished, and the number of new tokens.
 
     Raises:
         DetoxbenchError: for a setting that is not for here, or that transformers refuses.
@@ -66,7 +66,10 @@ def continued(
             raise DetoxbenchError(f"generation setting {name}={others[name]}: give {INSTEAD[name]}")
     # Alike again and again without noise; and the order is that of lengths, so that little is padding.
     keys = [(tuple(prompt), number if sampling.do_sample else 0) for number, prompt in enumerate(prompts)]
-    left = sorted(dict.fromkeys(keys), key=lambda key: -len(key[0]))
+    places: dict[tuple[tuple[int, ...], int], list[int]] = {}
+    for place, key in enumerate(keys):
+        places.setdefault(key, []).append(place)
+    left = sorted(places, key=lambda key: -len(key[0]))
     mixed = len({len(tokens) for tokens, _ in left}) < 2 or padded_alike(model, pad)
     fits = Room.of(model, batch_tokens)
     if first_position(model):
@@ -86,7 +89,8 @@ def continued(
             continue
         found.update(zip(batch, outputs, strict=True))
         left = left[len(batch) :]
-        on_batch(len(batch))
+        done = [place for key in batch for place in places[key]]
+        on_batch(done, sum(map(len, outputs)))
     return [found[key] for key in keys]
 
 

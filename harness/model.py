@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import platform
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
@@ -12,22 +11,17 @@ from typing import Any, cast
 import torch
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
-from tqdm import tqdm
 
 from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
-from ..core.local_names import named
 from ..core.mini import model_folder
-from ..core.records import ModelRun
 from ..core.registry import METHODS
 from ..core.sampling import Request, Sampling, generate
 from ..core.sampling.noise import prompt_key
 from ..core.sampling.room import scored_rows
 from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
-from ..core.statistics import Interval
-from ..core.versions import installed
-from ..methods import lm, preflight, provenance
+from ..methods import apply, preflight, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
 from . import cost, journal, model_arguments, quantisation, run_identity
@@ -36,6 +30,7 @@ from .chat import templated
 from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
+from .run_statistics import RunStatistics
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +69,7 @@ class DetoxLM(HFLM):
         kind = METHODS[METHODS.check(method)]
         self.method = method
         self.method_arguments = kind.spelled({name: kwargs.pop(name) for name in list(kwargs) if kind.owns(name)})
-        lm.check_method(method, **self.method_arguments)
+        apply.check_method(method, **self.method_arguments)
         self.seed = None if seed is None else whole("seed", seed)
         self.max_batch_tokens = model_arguments.positive("max_batch_tokens", max_batch_tokens)
         self.max_thinking_toks = model_arguments.positive("max_thinking_toks", max_thinking_toks) or MAX_THINKING
@@ -105,7 +100,7 @@ class DetoxLM(HFLM):
             self.trained_on = provenance.data(completed)
             self._loaded_with["arguments"] = completed
             own = isinstance(pretrained, str)
-            self._model = lm.load_detoxified(self._model, method, in_place=own, **completed)
+            self._model = apply.load_detoxified(self._model, method, in_place=own, **completed)
             self.trained_with = sorted({*self.trained_with, *getattr(self._model, "guided_by", ())})
 
     def _create_model(self, pretrained: str, **kwargs: Any) -> None:
@@ -115,14 +110,7 @@ class DetoxLM(HFLM):
 
     def forget_run(self) -> None:
         """Count what is recorded of a run anew: one model may serve several."""
-        self._generated = 0
-        self._seconds = 0.0
-        self._drawn: list[dict[str, Any]] = []
-        self._drawn_seed: int | None = None
-        self._cut: set[str] = set()
-        self._cut_while_thinking = 0
-        self._selection: dict[str, int] = {}
-        self._cost: dict[str, Interval] = {}
+        self.statistics = RunStatistics()
 
     @property
     def max_length(self) -> int:
@@ -253,7 +241,7 @@ class DetoxLM(HFLM):
             for prompt, count in wanted.items()
         ]
         responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
-        self._note(sampling.record(), sampling.seed)
+        self.statistics.draws(sampling.record(), sampling.seed)
         with self._aligned(sampling):
             spoken = [langs[row.text] for row in rows]
             outputs = self._drawn_by_method(rows, sampling, responses, disable_tqdm, spoken)
@@ -263,15 +251,15 @@ class DetoxLM(HFLM):
             for row, output in zip(rows, outputs, strict=True)
             for index, tokens in enumerate(output)
         }
-        self._cut_while_thinking += responses.cut_while_thinking
+        self.statistics.cut_while_thinking += responses.cut_while_thinking
         return [texts[sample] for sample in samples]
 
     def _measure_cost(self, rows: Sequence[Request], sampling: Sampling) -> None:
         """Once a run, on its first prompts, where it asks for it."""
-        if self._cost or not rows or self.rank != 0 or not RUN.get().cost:
+        if self.statistics.cost or not rows or self.rank != 0 or not RUN.get().cost:
             return
         judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
-        self._cost = cost.measure(self.model, rows, sampling, judged.text, self.tokenizer.pad_token_id or 0)
+        self.statistics.cost = cost.measure(self.model, rows, sampling, judged.text, self.tokenizer.pad_token_id or 0)
 
     def _drawn_by_method(
         self,
@@ -292,8 +280,7 @@ class DetoxLM(HFLM):
         judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
         tags = [min(found, default=None) for found in langs]
         found = select(selection, rows, outputs, judged.text, tags, passes)
-        for name, count in found.cost.items():
-            self._selection[name] = self._selection.get(name, 0) + count
+        self.statistics.selection.update(found.cost)
         return found.tokens
 
     def _run(
@@ -333,8 +320,8 @@ class DetoxLM(HFLM):
                 on_batch=on_batch,
                 on_whole=on_whole,
             )
-        self._generated += count + sum(len(tokens) for done in kept.done.values() for tokens in done)
-        self._seconds += time.perf_counter() - start + kept.seconds
+        self.statistics.tokens += count + sum(len(tokens) for done in kept.done.values() for tokens in done)
+        self.statistics.seconds += time.perf_counter() - start + kept.seconds
         return kept.all(outputs)
 
     def _kept(self, rows: Sequence[Request], sampling: Sampling) -> journal.Kept:
@@ -361,33 +348,26 @@ class DetoxLM(HFLM):
         """By transformers' own ``generate``, from its own noise: samples depend on the batch."""
         responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
         prompts = [self._encode(_arguments(request)[0], sampling) for request in requests]
-        self._note({**sampling.record(), **others}, sampling.seed)
+        self.statistics.draws({**sampling.record(), **others}, sampling.seed)
         torch.manual_seed(sampling.seed % 2**63)
         start, eos = time.perf_counter(), self._eos()
         pad = self.tokenizer.pad_token_id
-        with (
-            self._aligned(sampling),
-            self._autocast(),
-            tqdm(disable=disable_tqdm or self.rank != 0, unit="prompt") as bar,
-        ):
+        langs = [_languages(request) for request in requests]
+        progress = Progress(langs, [1] * len(requests), silent=disable_tqdm or self.rank != 0)
+        with self._aligned(sampling), self._autocast(), progress:
             found = continued(
                 self.model, prompts, sampling, others, responses, eos=eos, pad=eos[0] if pad is None else pad,
-                batch_tokens=self.max_batch_tokens, on_batch=bar.update,
+                batch_tokens=self.max_batch_tokens, on_batch=progress.batch,
             )  # fmt: skip
-        self._generated += sum(map(len, found))
-        self._seconds += time.perf_counter() - start
+        self.statistics.tokens += sum(map(len, found))
+        self.statistics.seconds += time.perf_counter() - start
         texts = [responses.text(prompt, new) for prompt, new in zip(prompts, found, strict=True)]
-        self._cut_while_thinking += responses.cut_while_thinking
+        self.statistics.cut_while_thinking += responses.cut_while_thinking
         return texts
 
     def _autocast(self) -> torch.autocast:
         dtype = self.mixed_precision_dtype
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
-
-    def _note(self, drawn: dict[str, Any], seed: int) -> None:
-        self._drawn_seed = seed if self._drawn_seed is None else self._drawn_seed
-        if drawn not in self._drawn:
-            self._drawn.append(drawn)
 
     def _room(self, sampling: Sampling) -> int:
         """Tokens that a prompt may have.
@@ -417,8 +397,8 @@ class DetoxLM(HFLM):
         room = self._room(sampling)
         if len(tokens) <= room:
             return tokens
-        self._cut.add(prompt)
-        if len(self._cut) == 1:
+        self.statistics.cut.add(prompt)
+        if len(self.statistics.cut) == 1:
             logger.warning(
                 f"a prompt of {len(tokens)} tokens is cut on the left to {room}, for which there is room beside "
                 f"{sampling.max_new_tokens} new ones; results count such prompts (cut_prompts)"
@@ -437,26 +417,10 @@ class DetoxLM(HFLM):
         """lm-eval's record of the model, with the run's under ``detoxbench``."""
         info = super().get_model_info() if isinstance(self.pretrained, str) and self.name != MINI else {}
         seed = RUN.get().seed if self.seed is None else self.seed
-        run = ModelRun(
-            pretrained=self.name if self.name == MINI else named(self.name),
-            method=self.method,
-            method_arguments=named(self.method_arguments),
-            effective_arguments=named(self.effective_arguments),
-            trained_with=self.trained_with,
-            trained_on=self.trained_on,
-            selection=self._selection,
-            cost={name: (found.value, found.low, found.high) for name, found in self._cost.items()},
-            sampling=self._drawn[0] if self._drawn else {},
-            other_sampling=self._drawn[1:],
-            seed=seed if self._drawn_seed is None else self._drawn_seed,
-            cut_prompts=len(self._cut),
-            cut_while_thinking=self._cut_while_thinking,
-            versions={"python": platform.python_version(), **installed()},
-            hardware=_hardware(self.device),
-            seconds=round(self._seconds, 3),
-            tokens=self._generated,
-            tokens_per_second=round(self._generated / self._seconds, 1) if self._seconds else None,
-        )
+        run = self.statistics.record(
+            self.name, self.device, seed, method=self.method, method_arguments=self.method_arguments,
+            effective_arguments=self.effective_arguments, trained_with=self.trained_with, trained_on=self.trained_on,
+        )  # fmt: skip
         return {**info, "detoxbench": run.model_dump()}
 
 
@@ -469,9 +433,3 @@ def _languages(request: Instance) -> Sequence[str]:
     """The language that a request's document says it is in."""
     lang = request.doc.get("lang") if isinstance(request.doc, Mapping) else None
     return [lang] if isinstance(lang, str) else []
-
-
-def _hardware(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()}, {torch.get_num_threads()} threads"

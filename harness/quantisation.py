@@ -55,6 +55,12 @@ def check(method: str, given: Mapping[str, Any]) -> None:
         )
     if len(asked) > 1:
         raise DetoxbenchError(f"{' and '.join(asked)}: give one of them")
+    settings = [name for name in SETTINGS if given.get(name) is not None]
+    if settings and not any(name in BITS for name in asked):
+        raise DetoxbenchError(
+            f"{settings[0]}={given[settings[0]]} says how bitsandbytes quantises: give load_in_4bit=True or "
+            "load_in_8bit=True with it"
+        )
     if not asked:
         return
     if asked[0] in BITS and importlib.util.find_spec("bitsandbytes") is None:

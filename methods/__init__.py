@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .apply import load_detoxified
     from .card import Card
-    from .lm import load_detoxified
     from .retrieval.datastore import Datastore
 
 __all__ = ["Datastore", "load_detoxified"]
@@ -21,7 +21,7 @@ __all__ = ["Datastore", "load_detoxified"]
 def __getattr__(name: str) -> Any:
     """On first use, since torch and transformers take seconds to import."""
     if name == "load_detoxified":
-        from .lm import load_detoxified
+        from .apply import load_detoxified
 
         return load_detoxified
     if name == "Datastore":

@@ -14,16 +14,11 @@ from transformers import GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 
 from ..core.errors import DetoxbenchError
-from ..core.registry import METHODS
 from ..core.transformers_private import attention_choices, causal_output, restore_attention
-from . import base, preflight, quantised
+from . import base
 from .activation.hooks import steering, watching
-from .combining.names import check_made
-from .first_use import is_mini, with_artifacts
 from .guidance.nucleus import within
-from .identity import ModelIdentity, remember
 from .layers import capture_input
-from .loading import load_model
 from .streams import BASE, CompositeCache, Stream, keep_positions
 
 BLOCK = 1 << 25
@@ -309,84 +304,6 @@ def _positions(ids: Tensor, mask: Tensor | None, past: int) -> Tensor:
     if mask is None:
         return torch.arange(past, past + ids.shape[1], device=ids.device).expand(len(ids), -1)
     return (mask.long().cumsum(-1) - 1).clamp_(min=0)[:, -ids.shape[1] :]
-
-
-def check_method(method: str = "none", **arguments: Any) -> None:
-    """Refuse a wrong method name or argument before any model is loaded.
-
-    Raises:
-        DetoxbenchError: saying what was given and what is allowed.
-    """
-    base.parse_arguments(method, METHODS[method], arguments)
-
-
-def load_detoxified(
-    pretrained: str | PreTrainedModel,
-    method: str = "none",
-    *,
-    filtering: bool = True,
-    model_args: Mapping[str, Any] | None = None,
-    in_place: bool = False,
-    **arguments: Any,
-) -> PreTrainedModel:
-    """A causal LM whose scores are those of ``pretrained`` under a detoxification method.
-
-    Args:
-        pretrained: folder, hub name, ``mini``, or a loaded model.
-        method: a registered method.
-        filtering: see ``DetoxifiedLM``.
-        model_args: of the base model's ``from_pretrained`` (``dtype``, ``device_map``, ``revision``); the method's
-            other models follow its precision and device.
-        in_place: let a weight method change a loaded model itself, which saves a copy of it.
-        arguments: the method's own.
-
-    Raises:
-        DetoxbenchError: for an unknown method, a wrong argument, or an artifact that does not fit the model.
-    """
-    kind = METHODS[method]
-    parsed = base.parse_arguments(method, kind, arguments)
-    model = pretrained
-    if not isinstance(pretrained, PreTrainedModel):
-        preflight.check(method, arguments, pretrained, (model_args or {}).get("revision"))
-        model = load_model(pretrained, "base model", **{"dtype": "auto", **(model_args or {})})
-    if kind.kind == "none":
-        return model
-    if is_mini(model):
-        parsed = base.parse_arguments(method, kind, with_artifacts(method, arguments))
-    several = kind.applied(parsed)
-    for cls, given in several:
-        if issubclass(cls, base.WeightMethod):
-            if not in_place and model is pretrained:
-                model = copy.deepcopy(model)
-            model = _reweighted(model, cls, given)
-    made = [cls(model, given) for cls, given in several if not issubclass(cls, base.WeightMethod)]
-    if not made:
-        return model
-    logit = [one for one in made if isinstance(one, base.LogitMethod)]
-    check_made(method, logit)
-    return DetoxifiedLM(
-        model,
-        logit,
-        activation=[one for one in made if isinstance(one, base.ActivationMethod)],
-        prefix=next((one.prefix for one in made if isinstance(one, base.PromptMethod)), ()),
-        selection=next((one for one in made if isinstance(one, base.SelectionMethod)), None),
-        filtering=filtering,
-    )
-
-
-@torch.no_grad()
-def _reweighted(model: PreTrainedModel, kind: type[base.WeightMethod], arguments: Any) -> PreTrainedModel:
-    """The model with every parameter and buffer changed in place, shared ones once."""
-    quantised.refuse_edits(model, kind)
-    before = ModelIdentity.before_edits(model)
-    method = kind(model, arguments)
-    done: set[int] = set()
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in done:
-            done.add(tensor.data_ptr())
-            tensor.copy_(method.weight(name, tensor))
-    remember(model, before)
-    return model
 
 
 def _several(given: Any) -> tuple[Any, ...]:

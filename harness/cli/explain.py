@@ -35,14 +35,14 @@ def explain(
     """
     given = _arguments(model_args)
     method, pretrained = given.pop("method", method), given.pop("pretrained", pretrained)
+    from ...methods import apply
     from ...methods import explain as module
-    from ...methods import lm
     from ...methods.training import work
 
-    lm.check_method(method, **given)
+    apply.check_method(method, **given)
     base, tokenizer = work.load_base(pretrained, device=device)
     found = module.explain(
-        lm.load_detoxified(base, method, **given), tokenizer, prompt, method=method, original=base, top=top,
+        apply.load_detoxified(base, method, **given), tokenizer, prompt, method=method, original=base, top=top,
         neighbours=neighbours,
     )  # fmt: skip
     found = found.model_copy(update={"pretrained": MINI if found.pretrained == model_folder(MINI) else pretrained})

@@ -39,6 +39,18 @@ def test_two_machines_say_the_same(folder, tmp_path):
     assert named(str(folder)) != named(str(other))
 
 
+def test_a_folder_by_its_name_alone(folder, tmp_path, monkeypatch):
+    """``pretrained=gpt2`` beside a folder ``gpt2`` is that folder's model, not the hub's."""
+    (tmp_path / "gpt2" / "part_0").mkdir(parents=True)
+    (tmp_path / "gpt2" / "part_0" / "config.json").write_text("{}")
+    (tmp_path / "linear").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert named("vectors") == named(str(folder))
+    assert named("gpt2").startswith("gpt2@sha256:")
+    assert named("linear") == "linear"
+    assert named(".") != "."
+
+
 def test_a_model_is_called_as_a_fluency_model_is(folder):
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"weights")

@@ -28,6 +28,11 @@ def test_lm_evals_arguments_become_a_configuration():
         ("self_debias", {"gptqmodel": True}, "no method can be put on them"),
         ("none", {"load_in_8bit": True, "load_in_4bit": True}, "give one of them"),
         ("self_debias", {"load_in_8bit": "maybe"}, "load_in_8bit"),
+        (
+            "none",
+            {"bnb_4bit_quant_type": "nf4"},
+            "bnb_4bit_quant_type=nf4 says how bitsandbytes quantises: give load_in",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(monkeypatch, method, given, message):

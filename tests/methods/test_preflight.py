@@ -16,7 +16,7 @@ from tiny_models import VOCAB
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.registry import METHODS
 from detoxbench.harness.model import DetoxLM
-from detoxbench.methods import lm, preflight
+from detoxbench.methods import apply, preflight
 from detoxbench.methods.artifacts import write_manifest
 from detoxbench.methods.gedi.classes import ClassModel
 from detoxbench.methods.rectification.value_model import ValueModel
@@ -39,7 +39,7 @@ def base(tiny, tmp_path_factory) -> str:
 @pytest.fixture
 def unloaded(monkeypatch):
     """No model is loaded."""
-    monkeypatch.setattr(lm, "load_model", lambda *_, **__: pytest.fail("the base model was loaded"))
+    monkeypatch.setattr(apply, "load_model", lambda *_, **__: pytest.fail("the base model was loaded"))
     monkeypatch.setattr("lm_eval.models.huggingface.HFLM.__init__", lambda *_, **__: pytest.fail("loaded"))
 
 
@@ -60,7 +60,7 @@ def on_disk(arguments, folder: Path):
 def refused(method, base, arguments, match):
     """By the lm-eval model and by the library, before anything is loaded."""
     for load in (lambda: DetoxLM(base, method, device="cpu", **arguments),
-                 lambda: lm.load_detoxified(base, method, **arguments)):  # fmt: skip
+                 lambda: apply.load_detoxified(base, method, **arguments)):  # fmt: skip
         with pytest.raises(DetoxbenchError, match=match) as caught:
             load()
         assert str(caught.value).isprintable()
@@ -70,7 +70,7 @@ def refused(method, base, arguments, match):
 def test_right_artifacts_pass(method, base, artifacts, tmp_path):
     given = on_disk(artifacts("gpt2", method), tmp_path)
     preflight.check(method, given, base)
-    lm.load_detoxified(base, method, **given)
+    apply.load_detoxified(base, method, **given)
 
 
 @pytest.mark.parametrize("method", WEIGHTS)

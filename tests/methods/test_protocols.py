@@ -11,8 +11,7 @@ import torch
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.registry import Registry
-from detoxbench.methods import lm as lm_module
-from detoxbench.methods import load_detoxified
+from detoxbench.methods import apply, load_detoxified
 
 README = Path(__file__).parents[2] / "methods" / "README.md"
 EXAMPLE = README.read_text().partition("## A new method")[2].partition("```python\n")[2].partition("```")[0]
@@ -44,7 +43,7 @@ def third_party(tmp_path, monkeypatch):
     entries = "[detoxbench.methods]\nban = politeness:Ban\nshrink = politeness:Shrink\npreface = politeness:Preface\n"
     (info / "entry_points.txt").write_text(textwrap.dedent(entries))
     monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(lm_module, "METHODS", Registry("method", {}, "detoxbench.methods"))
+    monkeypatch.setattr(apply, "METHODS", Registry("method", {}, "detoxbench.methods"))
     yield
     sys.modules.pop("politeness", None)
 

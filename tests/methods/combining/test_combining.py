@@ -12,12 +12,12 @@ from transformers import AutoModelForCausalLM
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.registry import METHODS
 from detoxbench.methods import load_detoxified
+from detoxbench.methods.apply import check_method
 from detoxbench.methods.artifact_arguments import as_fitted, fit_settings
 from detoxbench.methods.base import parse_arguments
 from detoxbench.methods.card import card
 from detoxbench.methods.export import export
 from detoxbench.methods.identity import ModelIdentity, remember
-from detoxbench.methods.lm import check_method
 from detoxbench.methods.rad.method import augment
 
 ARCHITECTURES = ["gpt2", "llama", "gemma3_text", "qwen3"]
