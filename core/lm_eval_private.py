@@ -175,6 +175,44 @@ def name_results(tracker: Any, name: str) -> None:
         known.model_name, known.model_name_sanitized = name, sanitize_model_name(name)
 
 
+def wrap_saving(module: ModuleType, after: Callable[[Path, str | None, Any], None]) -> None:
+    """A function of ours hears of each file that an ``EvaluationTracker`` has tried to write: where it cannot, lm-eval
+    logs that and goes on.
+
+    Args:
+        module: ``lm_eval.loggers.evaluation_tracker``.
+        after: called with the file's path, the task that it is of (None for the results of all), and what it holds.
+    """
+    kind = module.EvaluationTracker
+    aggregated, of_task = kind.save_results_aggregated, kind.save_results_samples
+
+    @functools.wraps(aggregated)
+    def save_results_aggregated(self, results, samples=None):
+        aggregated(self, results, samples)
+        if self.output_path:
+            output, date = Path(self.output_path), getattr(self, "date_id", "")
+            single = output.suffix == ".json"
+            name = f"{output.stem}_{date}.json" if single else f"results_{date}.json"
+            after(_results_folder(self) / name, None, results)
+
+    @functools.wraps(of_task)
+    def save_results_samples(self, task_name, samples):
+        of_task(self, task_name, samples)
+        if self.output_path:
+            after(
+                _results_folder(self) / f"samples_{task_name}_{getattr(self, 'date_id', '')}.jsonl", task_name, samples
+            )
+
+    kind.save_results_aggregated, kind.save_results_samples = save_results_aggregated, save_results_samples
+
+
+def _results_folder(tracker: Any) -> Path:
+    output = Path(tracker.output_path)
+    if output.suffix == ".json":
+        return output.parent
+    return output / str(tracker.general_config_tracker.model_name_sanitized)
+
+
 def quiet_git(module: ModuleType) -> None:
     """Outside a repository git's complaint is not printed.
 

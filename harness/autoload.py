@@ -14,6 +14,7 @@ HOOKED = {
     "lm_eval.models": "register_models",
     "lm_eval.tasks.manager": "add_task_folder",
     "lm_eval.evaluator": "check_before_loading",
+    "lm_eval.loggers.evaluation_tracker": "save_whole",
     "lm_eval.utils": "shorten_tables",
     "lm_eval._cli.harness": "show_errors_in_one_line",
 }

@@ -47,6 +47,13 @@ def check_before_loading(module: ModuleType) -> None:
     lm_eval_private.quiet_git(module)
 
 
+def save_whole(module: ModuleType) -> None:
+    """Results of ours that could not be written whole are an error; lm-eval logs it and ends with status 0."""
+    from . import saving
+
+    lm_eval_private.wrap_saving(module, saving.check)
+
+
 @contextlib.contextmanager
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
@@ -55,7 +62,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
-    from . import model_arguments, result_folder, run_settings
+    from . import model_arguments, result_folder, run_settings, saving
     from .reporting import summary
 
     asked = given["tasks"]
@@ -75,6 +82,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         named = str(pretrained) if isinstance(pretrained, str | Path) else None
         preflight.check(options, mine, given["model"], named)
         preflight.check_chat(options, bool(given["apply_chat_template"]))
+        saving.check_folder(given["evaluation_tracker"])
     if (invocation := summary.INVOCATION.get()) is not None:
         output = getattr(given["evaluation_tracker"], "output_path", None)
         kept = replace(invocation, output=None if not output else str(output), samples=bool(given["log_samples"]))

@@ -15,7 +15,8 @@ from ..core.records import SampleRow
 from ..core.results import first_error
 from ..core.validation import validate_run
 from . import corrected, validation
-from .submissions import DIGITS, Column, RunRecord, TaskRecord, averages, bounded, digest, rounded, to_text
+from .content_named import digest
+from .submissions import DIGITS, Column, RunRecord, TaskRecord, averages, bounded, rounded, to_text
 
 Samples = Mapping[str, Sequence[SampleRow]]
 """Language -> rows."""

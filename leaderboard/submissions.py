@@ -7,7 +7,6 @@ Files of a records folder are written once and never changed: the name is a dige
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Sequence
@@ -18,12 +17,12 @@ import numpy as np
 import pydantic
 
 from ..core.errors import DetoxbenchError
-from ..core.files import make_folder, write_text
 from ..core.metrics.fractions import averaged
 from ..core.parsing import parse_json
 from ..core.records import ModelRun, TaskRun
 from ..core.results import first_error
 from ..core.statistics import Interval, macro_intervals
+from . import content_named
 
 SCHEMA_VERSION = 1
 DIGITS = 6
@@ -204,11 +203,6 @@ def to_text(record: RunRecord) -> str:
     return json.dumps(content, indent=2)[:-2] + ',\n  "tasks": [\n' + tasks + "\n  ]\n}\n"
 
 
-def digest(content: bytes) -> str:
-    """Of a record's file, whatever its line ends: sixteen hexadecimal digits."""
-    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()[:16]
-
-
 def read(path: Path) -> RunRecord:
     """One file of a records folder.
 
@@ -225,13 +219,7 @@ def read(path: Path) -> RunRecord:
         raise DetoxbenchError(f"'{path}': not a record: {first_error(error)}") from None
     except ValueError as error:
         raise DetoxbenchError(f"'{path}': not a record: {error}") from None
-    found = digest(content)
-    if found != path.stem:
-        raise DetoxbenchError(
-            f"'{path}': its content's digest is {found}: it was changed or renamed after it was written; "
-            f"records are only ever added, so restore it or remove it"
-        )
-    return record.model_copy(update={"id": found})
+    return record.model_copy(update={"id": content_named.checked(path, content)})
 
 
 def slim(record: RunRecord, metrics: Collection[str]) -> RunRecord:
@@ -246,12 +234,5 @@ def slim(record: RunRecord, metrics: Collection[str]) -> RunRecord:
 
 
 def append(folder: Path, records: Iterable[RunRecord]) -> list[Path]:
-    """Write those records that the folder does not have yet; existing files are never touched."""
-    make_folder(folder)
-    written = []
-    for record in records:
-        path = folder / f"{record.id}.json"
-        if not path.exists():
-            write_text(path, to_text(record))
-            written.append(path)
-    return written
+    """Write those records that the folder does not have yet; see ``content_named.append``."""
+    return content_named.append(folder, ((record.id, to_text(record)) for record in records))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from ..core.files import safe_name
 from ..core.metric_names import metric_of
 from ..core.metrics import METRICS
 from .boards import Measurement, measurement_of
+from .content_named import strings
 from .submissions import Estimate, RunRecord, TaskRecord
 
 CLOSE = 1e-4
@@ -66,7 +66,7 @@ def _names(record: RunRecord) -> Iterator[str]:
     reasons = [why for task in (record, *record.tasks) for pair in task.degenerate.items() for why in pair]
     if not all(why.isprintable() and len(why) <= LONGEST for why in reasons):
         yield f"why a metric has no interval: {LONGEST} printable characters at most"
-    if not all(_is_text(text) for text in _strings(record.model_dump(include={"label", "model", "date"}))):
+    if not all(_is_text(text) for text in strings(record.model_dump(include={"label", "model", "date"}))):
         yield "a lone surrogate is no character: one of the record's texts has one"
 
 
@@ -81,18 +81,6 @@ def _measurement(measurement: Measurement) -> Iterator[str]:
         json = field.name in ("generation", "constants")
         if isinstance(value, str) and not (value.isprintable() and (json or len(value) <= LONGEST)):
             yield field.name.replace("_", " ")
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _strings(key)
-            yield from _strings(inner)
-    elif isinstance(value, Iterable):
-        for inner in value:
-            yield from _strings(inner)
 
 
 def _is_text(text: str) -> bool:

@@ -114,7 +114,8 @@ def check(name: str, needs: Needs, out: Path, device: str | None = None) -> str:
     """
     memory, place = free_memory(device)
     disk = free_disk(out)
-    for what, wanted, there in ((f"memory{place}", needs.memory, memory), ("room on the disk", needs.disk, disk)):
+    on = f"room for '{out}' on the disk"
+    for what, wanted, there in ((f"memory{place}", needs.memory, memory), (on, needs.disk, disk)):
         if wanted > there:
             raise DetoxbenchError(
                 f"{name}: this fit takes about {shown(wanted)} of {what}, and {shown(there)} are free: {needs.instead}"

@@ -15,10 +15,11 @@ import numpy as np
 import pydantic
 
 from ...core.errors import DetoxbenchError
-from ...core.files import write_text
 from ...core.parsing import parse_json
 from ...core.results import first_error
-from ..submissions import Number, Strict, digest
+from .. import content_named
+from ..content_named import checked, digest, strings
+from ..submissions import Number, Strict
 
 DIGITS = 4
 """Significant digits kept: far below any interval's width."""
@@ -206,7 +207,7 @@ class ValidityRecord(Strict):
     @pydantic.model_validator(mode="after")
     def _plain(self) -> ValidityRecord:
         said = self.model_dump(exclude={"comparisons"})
-        if wrong := next((text for text in _strings(said) if not text.isprintable()), None):
+        if wrong := next((text for text in strings(said) if not text.isprintable()), None):
             raise ValueError(f"{wrong[:60]!r}: a name that cannot be printed")
         for scorer in self.scorers:
             if set(scorer.languages) != set(self.languages):
@@ -222,18 +223,6 @@ class ValidityRecord(Strict):
     def texts_key(self) -> tuple[str, float]:
         """Reports of one key are of the same labelled texts, cut alike, so that their figures share a table."""
         return self.labels.sha256, self.threshold
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _strings(key)
-            yield from _strings(inner)
-    elif isinstance(value, Iterable):
-        for inner in value:
-            yield from _strings(inner)
 
 
 def of_report(report: Mapping[str, Any], where: str) -> ValidityRecord:
@@ -305,21 +294,10 @@ def read_kept(path: Path) -> ValidityRecord:
         DetoxbenchError: if it is no record, or its content is not what its name says.
     """
     record = read(path)
-    if (found := digest(path.read_bytes())) != path.stem:
-        raise DetoxbenchError(
-            f"'{path}': its content's digest is {found}: it was changed or renamed after it was written; records are "
-            "only ever added, so restore it or remove it"
-        )
+    checked(path, path.read_bytes())
     return record
 
 
 def append(folder: Path, records: Iterable[ValidityRecord]) -> list[Path]:
-    """Write those records that the folder does not have yet; existing files are never touched."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for record in records:
-        path = folder / f"{record.id}.json"
-        if not path.exists():
-            write_text(path, to_text(record))
-            written.append(path)
-    return written
+    """Write those records that the folder does not have yet; see ``content_named.append``."""
+    return content_named.append(folder, ((record.id, to_text(record)) for record in records))

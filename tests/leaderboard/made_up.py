@@ -13,7 +13,8 @@ import numpy as np
 from detoxbench.core.metrics import METRICS as METRICS_OF
 from detoxbench.core.metrics.fractions import fractions
 from detoxbench.core.records import ModelRun, Prompt, PromptResult, TaskRun
-from detoxbench.leaderboard.submissions import Column, RunRecord, TaskRecord, digest, macro_average, to_text
+from detoxbench.leaderboard.content_named import digest
+from detoxbench.leaderboard.submissions import Column, RunRecord, TaskRecord, macro_average, to_text
 
 LANGUAGES = ("ar", "en", "fr", "hi", "ko", "zh")
 SEVENTEEN = ("ar", "cs", "de", "en", "es", "fr", "hi", "id", "it", "ja", "ko", "nl", "pl", "pt", "ru", "sv", "zh")

@@ -9,7 +9,7 @@ import made_up
 import pytest
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.leaderboard import submissions
+from detoxbench.leaderboard import content_named, submissions
 from detoxbench.leaderboard.reading import from_results
 from detoxbench.leaderboard.site.sources import gather
 from detoxbench.leaderboard.submissions import RunRecord
@@ -101,7 +101,7 @@ def test_metrics_of_other_packages_have_no_bounds_here(record):
 def test_a_folder_s_impossible_record_is_left_out_and_named(record, tmp_path):
     bad = changed(record, "tasks.0.metrics.expected_max_toxicity", [-3.0, -3.0, -3.0])
     text = submissions.to_text(bad).encode()
-    (tmp_path / f"{submissions.digest(text)}.json").write_bytes(text)
+    (tmp_path / f"{content_named.digest(text)}.json").write_bytes(text)
     submissions.append(tmp_path, [record])
     found = gather([], tmp_path)
     assert [one.id for one in found.records] == [record.id]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.leaderboard import reading
+from detoxbench.leaderboard import content_named, reading
 from detoxbench.leaderboard import submissions as records
 from detoxbench.leaderboard.site.sources import gather
 
@@ -63,7 +63,7 @@ def test_line_ends_of_git_on_windows_change_nothing(record, tmp_path):
 def test_records_are_strict(record, tmp_path, change, message):
     content = json.loads(records.to_text(record)) | change
     text = json.dumps(content).encode()
-    path = tmp_path / f"{records.digest(text)}.json"
+    path = tmp_path / f"{content_named.digest(text)}.json"
     path.write_bytes(text)
     with pytest.raises(DetoxbenchError, match=message):
         records.read(path)
@@ -71,7 +71,7 @@ def test_records_are_strict(record, tmp_path, change, message):
 
 def test_not_a_number_is_no_record(record, tmp_path):
     text = records.to_text(record).replace('"prompts":5', '"prompts":NaN').encode()
-    path = tmp_path / f"{records.digest(text)}.json"
+    path = tmp_path / f"{content_named.digest(text)}.json"
     path.write_bytes(text)
     with pytest.raises(DetoxbenchError, match="prompts"):
         records.read(path)
