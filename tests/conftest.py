@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 # A package installed for the tests alone: its entry points are found here and in the processes that tests start.
 FIXTURES = str(Path(__file__).parent / "fixture_package")
 sys.path.append(FIXTURES)
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), FIXTURES)))
 
 torch.set_num_threads(1)  # the models are tiny: a second thread costs more than it brings
@@ -47,3 +49,16 @@ def samples_folder() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("DETOXBENCH_SAMPLES is not set")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, one in a process: a second beside it is refused ("Sync API inside the asyncio loop")."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not CHROMIUM:
+        pytest.skip("no chromium is installed (apt-get install chromium, or name one in CHROMIUM)")
+    with playwright.sync_playwright() as started:
+        # Containers run as root and without the kernel's namespaces, where Chromium's sandbox cannot start.
+        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()

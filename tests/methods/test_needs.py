@@ -62,7 +62,9 @@ def test_a_value_model_trains_what_is_used():
     assert small.memory == 8_000 + 3 * (8_000 - 2_000)
 
 
-@pytest.mark.parametrize(("memory", "disk", "message"), [(10, 10**9, "of memory, and"), (10**9, 10, "of room for .* on the disk")])
+@pytest.mark.parametrize(
+    ("memory", "disk", "message"), [(10, 10**9, "of memory, and"), (10**9, 10, "of room for .* on the disk")]
+)
 def test_what_cannot_fit_is_refused_in_one_line(world, tmp_path, monkeypatch, capsys, memory, disk, message):
     called = []
     monkeypatch.setattr(needs, "free_memory", lambda device=None: (memory, ""))

@@ -135,7 +135,10 @@ class ServedGuardScorer(Scorer):
         """Like ``score``, handing over each answer."""
         check_language(self, lang)
         before = [""] * len(texts) if prompts is None else prompts
-        ask = lambda place: self._scores(texts[place], before[place])  # noqa: E731
+
+        def ask(place: int) -> Scores:
+            return self._scores(texts[place], before[place])
+
         self._endpoint.each_text(texts, self.attributes, save, ask)
 
     def _scores(self, text: str, prompt: str) -> Scores:

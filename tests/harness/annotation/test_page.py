@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
-import shutil
 
 import pytest
 
@@ -15,7 +13,6 @@ from detoxbench.harness.annotation.design import Item, Shown
 from detoxbench.harness.annotation.page import page
 from detoxbench.harness.annotation.texts import Text
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 MARKUP = "</script><img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>\ud800{{7*7}}"
 ARABIC = "مرحبا بكم"
 
@@ -46,18 +43,6 @@ def test_nothing_but_its_own_script_and_style_may_run():
 
 def test_the_page_is_utf8_whatever_models_write():
     assert page("s", "rating", items()).encode("utf-8")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("no chromium is installed (apt-get install chromium, or name one in CHROMIUM)")
-    with playwright.sync_playwright() as started:
-        # Containers run as root and without the kernel's namespaces, where Chromium's sandbox cannot start.
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

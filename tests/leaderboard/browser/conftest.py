@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from detoxbench.leaderboard.reading import from_results
 from detoxbench.leaderboard.site.build import build
 from detoxbench.leaderboard.validity import records as validity_records
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = {
     "markup": "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>",
     "quotes": "\"'`</script><!-- ]]> {{7*7}} ${7*7} &lt;",
@@ -38,18 +35,6 @@ STATIC = ("about", "published", "catalog", "contribute")
 STALLED = 120_000
 """Milliseconds after which a page counts as stalled: no measure of speed, a guard against waiting for ever."""
 METHODS = (("none", 0.0, 1.0), ("dexperts", -0.3, 1.3), ("goodtriever", -0.28, 1.1), ("self_debias", -0.05, 1.6))
-
-
-@pytest.fixture(scope="session")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM:
-        pytest.skip("no chromium is installed (apt-get install chromium, or name one in CHROMIUM)")
-    with playwright.sync_playwright() as started:
-        # Containers run as root and without the kernel's namespaces, where Chromium's sandbox cannot start.
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture(scope="session")
