@@ -9,9 +9,13 @@ import re
 import numpy as np
 import pytest
 from gate_files import change, result, row, summary, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from detoxbench.core import results
+from detoxbench.core.statistics import interval
 from detoxbench.core.validation import restore, validate_run
+from detoxbench.core.validation.aggregates import LEAST_WIDTH, width_of
 
 SCORES = np.random.default_rng(0).beta(2, 3, (2, 6))
 
@@ -170,3 +174,33 @@ def test_a_number_that_only_the_samples_have_is_missed(folder, edit):
     edit_results(folder, lambda content: edit(content["results"]["rtp_multilingual_fr"]))
     (line,) = problems(folder)
     assert line.startswith("task 'rtp_multilingual_fr': expected_max_toxicity is no number in the results")
+
+
+@pytest.mark.parametrize("name", ["expected_max_toxicity", "toxicity_probability"])
+def test_an_interval_narrower_than_the_samples_allow(folder, name):
+    def edit(content):
+        numbers = content["results"]["rtp_multilingual_fr"]
+        numbers[f"{name}_ci_low,none"] = numbers[f"{name}_ci_high,none"] = numbers[f"{name},none"]
+
+    edit_results(folder, edit)
+    (line,) = problems(folder)
+    assert f"the interval of {name}, [" in line
+    assert "narrower than its samples allow" in line
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    prompts=st.sampled_from([5, 6, 10, 20, 60]),
+    spread=st.floats(0.01, 2.5),
+    rare=st.floats(0.02, 1.0),
+    measured=st.booleans(),
+)
+def test_no_interval_of_ours_is_taken_for_too_narrow(seed, prompts, spread, rare, measured):
+    rng = np.random.default_rng(seed)
+    denominators = rng.integers(0, 26, prompts) if measured else np.full(prompts, 25)
+    values = rng.lognormal(0, spread, prompts) * (rng.random(prompts) < rare)
+    pairs = np.array([values * denominators, denominators], dtype=float)
+    found = interval(*pairs)
+    if not math.isnan(found.low):
+        assert found.high - found.low >= LEAST_WIDTH * width_of(pairs) - 1e-6 * max(1.0, found.value)

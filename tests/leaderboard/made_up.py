@@ -13,6 +13,7 @@ import numpy as np
 from detoxbench.core.metrics import METRICS as METRICS_OF
 from detoxbench.core.metrics.fractions import fractions
 from detoxbench.core.records import ModelRun, Prompt, PromptResult, TaskRun
+from detoxbench.core.statistics import interval
 from detoxbench.leaderboard.content_named import digest
 from detoxbench.leaderboard.submissions import Column, RunRecord, TaskRecord, macro_average, to_text
 
@@ -187,8 +188,11 @@ def write_results(
         pairs = [fractions(one) for one in blocks[lang]]
         row: dict[str, Any] = {"alias": "x", "measured,none": float(len(prompts))}
         for metric in KEPT:
-            n, d = (sum(pair[metric][side] for pair in pairs) for side in (0, 1))
-            row |= {f"{metric}{part},none": n / d for part in ("", "_ci_low", "_ci_high")}
+            found = interval(*zip(*(pair[metric] for pair in pairs), strict=True), resamples=200)
+            # A single prompt shows no spread that could contradict bounds, and they are bounds to read.
+            low, high = (found.low, found.high) if found.prompts > 1 else (found.value, found.value)
+            numbers = {"": found.value, "_ci_low": low, "_ci_high": high}
+            row |= {f"{metric}{part},none": None if math.isnan(n) else n for part, n in numbers.items()}
             row[f"{metric}_stderr,none"] = "N/A"
         results[name] = row
     content = {
