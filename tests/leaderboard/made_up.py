@@ -189,8 +189,8 @@ def write_results(
         row: dict[str, Any] = {"alias": "x", "measured,none": float(len(prompts))}
         for metric in KEPT:
             found = interval(*zip(*(pair[metric] for pair in pairs), strict=True), resamples=200)
-            # A single prompt shows no spread that could contradict bounds, and they are bounds to read.
-            low, high = (found.low, found.high) if found.prompts > 1 else (found.value, found.value)
+            # All prompts are alike, so that bounds of no width contradict none where there are too few for an interval.
+            low, high = (found.value if math.isnan(bound) else bound for bound in (found.low, found.high))
             numbers = {"": found.value, "_ci_low": low, "_ci_high": high}
             row |= {f"{metric}{part},none": None if math.isnan(n) else n for part, n in numbers.items()}
             row[f"{metric}_stderr,none"] = "N/A"
