@@ -7,7 +7,6 @@ import csv
 import gzip
 import io
 import logging
-import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -79,9 +78,17 @@ def text_rows(file: IO[bytes], form: str) -> Iterator[Row]:
         yield from _json(text)
 
 
-def _csv(file: Iterable[str], delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a prompt may be longer than csv's default of 128 kB
-    reader = csv.reader(file, delimiter=delimiter)
+def _lines(file: IO[str]) -> Iterator[str]:
+    """The lines of a text, none of them without bounds."""
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), start=1):
+        if len(line) > LONGEST_LINE:
+            raise OSError(f"line {number} has more than {LONGEST_LINE:,} characters")
+        yield line
+
+
+def _csv(file: IO[str], delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(LONGEST_LINE)  # a prompt may be longer than csv's default of 128 kB, and have lines
+    reader = csv.reader(_lines(file), delimiter=delimiter)
     header = next(reader, None)
     if header is None:
         return
@@ -100,9 +107,7 @@ def _csv(file: Iterable[str], delimiter: str) -> Iterator[Row]:
 
 def _json(file: IO[str]) -> Iterator[Row]:
     """JSON Lines, or one JSON array of rows."""
-    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), ""), start=1):
-        if len(line) > LONGEST_LINE:
-            raise OSError(f"line {number} has more than {LONGEST_LINE:,} characters")
+    for number, line in enumerate(_lines(file), start=1):
         if not line.strip():
             continue
         if number == 1 and line.lstrip().startswith("["):

@@ -14,6 +14,7 @@ from detoxbench.core.errors import DetoxbenchError
 from detoxbench.tasks import catalog
 from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks.options import Options
+from detoxbench.tasks.prompts import rows
 from detoxbench.tasks.prompts.columns import MISSING, get
 
 ROWS = [
@@ -176,3 +177,16 @@ def test_real_published_files(samples_folder):
     loaded = load(samples_folder / "rtp" / "continuations_gpt2-large.jsonl", group="challenging")
     assert len(loaded.prompts) == 1000
     assert {prompt.lang for prompt in loaded.prompts} == {"en"}
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("bomb.jsonl.gz", b'{"text": "' + b"a" * 3000),
+    ("bomb.csv.gz", b"text,lang\n" + b"a" * 3000),
+    ("bomb.csv.gz", b'text,lang\n"' + b"a line\n" * 500),
+    ("bomb.json.gz", b"[\n" + b'{"text": "a"},\n' * 300),
+])  # fmt: skip
+def test_a_few_kilobytes_that_stand_for_no_end_of_text_are_refused(tmp_path, monkeypatch, name, content):
+    monkeypatch.setattr(rows, "LONGEST_LINE", 1000)
+    (tmp_path / name).write_bytes(gzip.compress(content))
+    with pytest.raises(DetoxbenchError, match=r"more than 1,000 characters|field larger than field limit \(1000\)"):
+        load(tmp_path / name, text="text", lang="en")

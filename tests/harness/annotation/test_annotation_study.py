@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -242,3 +243,13 @@ def test_win_rate_counts_ties_half():
     found = estimates.win_rate([3, 3, 2, 1], range(4))
     assert found["value"] == pytest.approx(0.625)
     assert (found["wins"], found["ties"], found["losses"]) == (2, 1, 1)
+
+
+def test_a_workbook_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
+    pytest.importorskip("openpyxl", reason="openpyxl is not installed")
+    monkeypatch.setattr(files, "LARGEST_WORKBOOK", 10_000)
+    path = tmp_path / "rate.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", b"0" * 1_000_000)
+    with pytest.raises(DetoxbenchError, match="unpacked it has 1,000,000 bytes, more than 10,000"):
+        files.workbook_rows(path)
