@@ -13,9 +13,12 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.metrics import cohen_kappa_score
 
 from ...core.constants import BOOTSTRAP_SEED, CONFIDENCE
+from ...core.statistics import interval as shares_interval
 from ...core.validity.annotators import krippendorff_alpha
 
 RESAMPLES = 1_000
+
+NOTHING: dict[str, float | None] = {"value": None, "low": None, "high": None}
 
 
 def agreement(ratings: np.ndarray, prompts: Sequence[Hashable], seed: int = BOOTSTRAP_SEED) -> dict[str, Any]:
@@ -30,8 +33,7 @@ def agreement(ratings: np.ndarray, prompts: Sequence[Hashable], seed: int = BOOT
     """
     several = np.isfinite(ratings).sum(axis=1) >= 2
     kept = ratings[several]
-    nothing = {"value": None, "low": None, "high": None}
-    found: dict[str, Any] = {"texts": int(several.sum()), "alpha": nothing, "kappa": nothing}
+    found: dict[str, Any] = {"texts": int(several.sum()), "alpha": NOTHING, "kappa": NOTHING}
     if len(kept):
         counts = _counts([name for name, has in zip(prompts, several, strict=True) if has], seed)
         found["alpha"] = interval(lambda drawn: krippendorff_alpha(kept, drawn), counts)
@@ -49,27 +51,36 @@ def self_agreement(
         prompts: [texts shown twice].
     """
     pairs = np.isfinite(first) & np.isfinite(second)
-    nothing = {"value": None, "low": None, "high": None}
-    found: dict[str, Any] = {"answers": int(pairs.sum()), "same": nothing, "kappa": nothing}
+    found: dict[str, Any] = {"answers": int(pairs.sum()), "same": NOTHING, "kappa": NOTHING}
     if pairs.any():
         text, _ = np.nonzero(pairs)
         one, other = first[pairs], second[pairs]
         counts = _counts([prompts[place] for place in text], seed)
-        found["same"] = interval(lambda drawn: _ratio(drawn @ (one == other), drawn.sum(axis=1)), counts)
+        found["same"] = _share(one == other, [prompts[place] for place in text])
         found["kappa"] = interval(lambda drawn: np.array([_kappa(one, other, weights) for weights in drawn]), counts)
     return found
 
 
+def _share(same: np.ndarray, prompts: Sequence[Hashable]) -> dict[str, float | None]:
+    """A share of answers, with the interval of shares: resampling a few alike ones has no width."""
+    places = {name: number for number, name in enumerate(dict.fromkeys(prompts))}
+    owner = [places[name] for name in prompts]
+    found = shares_interval(np.bincount(owner, same), np.bincount(owner))
+    low, high = (None if math.isnan(bound) else bound for bound in (found.low, found.high))
+    return {"value": found.value, "low": low, "high": high}
+
+
 def interval(figure: Callable[[np.ndarray], np.ndarray], counts: np.ndarray) -> dict[str, float | None]:
-    """A figure of counts [resamples, texts] -> [resamples], its first row the sample itself; 95% percentile bounds."""
+    """A figure of counts [resamples, texts] -> [resamples], its first row the sample itself; 95% percentile bounds,
+    none where the sample does not vary: that all agreed here is no proof that all always do."""
     drawn = figure(counts)
     value, kept = float(drawn[0]), drawn[1:][np.isfinite(drawn[1:])]
     if not math.isfinite(value):
-        return {"value": None, "low": None, "high": None}
+        return NOTHING
     if len(kept) < 0.95 * (len(drawn) - 1) or counts.shape[1] < 2:
-        return {"value": value, "low": None, "high": None}
+        return {**NOTHING, "value": value}
     low, high = np.quantile(kept, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return {"value": value, "low": float(low), "high": float(high)}
+    return {"value": value, "low": float(low), "high": float(high)} if low < high else {**NOTHING, "value": value}
 
 
 def _counts(prompts: Sequence[Hashable], seed: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,7 @@ def _draw(paths: list[Path], out: Path | None, per_cell: int, design: str, dupli
     for path in written[1:]:
         typer.echo(f"for raters: {path}")
     typer.echo(f"not for raters: {written[0]}")
-    typer.echo(f"then: detoxbench annotate --import 'ratings-*.json' --key {written[0]} {' '.join(map(str, paths))}")
+    typer.echo(f"then: detoxbench annotate --import ratings-*.json --key {shlex.join(map(str, [written[0], *paths]))}")
 
 
 def _import(imported: list[Path], paths: list[Path], key: Path | None, as_json: bool) -> None:
