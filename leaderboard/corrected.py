@@ -7,13 +7,14 @@ has it; else from published labels of other texts that the same scorer has score
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal
 
 from ..core.constants import MINI, TOXIC
-from ..core.parsing import parse_json
+from ..core.errors import DetoxbenchError
+from ..core.judgement import DifferenceBounds, ShareBounds, Study, path_beside, read_study
 from ..core.results import Run, TaskResult
 from ..core.statistics import transported
 from ..core.statistics.transported import Errors, Moved, Transported
@@ -21,9 +22,9 @@ from .submissions import DIGITS, Corrected, rounded
 from .validity import known
 from .validity.records import Curve, Language, ValidityRecord
 
+logger = logging.getLogger(__name__)
+
 MACRO = "macro"
-STUDIES = "annotations_rating_*.json"
-QUESTION = "toxic"
 CLOSE = 1e-9
 HOW: Mapping[str, str] = {
     "sample": "people rated a sample of the run's own texts",
@@ -152,43 +153,45 @@ def _called(task: TaskResult, threshold: float) -> tuple[list[float], list[tuple
     return called, prompts
 
 
-def _studies(run: Run) -> Iterator[Mapping[str, Any]]:
-    """What ``detoxbench annotate`` wrote beside the results about this very file, the newest last."""
-    for path in sorted(Path(run.path).parent.glob(STUDIES)):
-        try:
-            found = parse_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(found, dict) and isinstance(found.get("estimates"), dict) and run.path.name in found["estimates"]:
-            yield found
+def _study(run: Run) -> Study | None:
+    """What people said of samples of this run's texts; a file that cannot be believed is named and left out."""
+    path = path_beside(run.path, "rating")
+    if not path.is_file():
+        return None
+    try:
+        found, _ = read_study(path)
+    except DetoxbenchError as error:
+        logger.warning(f"left out: {error}")
+        return None
+    return found if run.path.name in found.estimates else None
 
 
 def _rated(run: Run) -> dict[str, Corrected]:
-    found = {}
-    for study in _studies(run):
-        for lang, cell in study["estimates"][run.path.name].items():
-            toxic = cell.get(QUESTION, {})
-            if one := _of_study(toxic.get("prediction_powered"), study, int(toxic.get("labelled", 0))):
-                found[lang] = one
-    return found
+    study = _study(run)
+    cells = study.estimates[run.path.name] if study else {}
+    shares = {lang: (cell.toxic.prediction_powered, cell.toxic.labelled) for lang, cell in cells.items()}
+    return _of_study(study, shares)
 
 
 def _rated_differences(a: Run, b: Run) -> dict[str, Corrected]:
-    found = {}
-    for study in _studies(b):
-        if study.get("base") == a.path.name:
-            for lang, moved in study.get("differences", {}).get(b.path.name, {}).items():
-                labelled = study["estimates"][b.path.name].get(lang, {}).get(QUESTION, {}).get("labelled", 0)
-                if one := _of_study(moved, study, int(labelled)):
-                    found[lang] = one
-    return found
+    study = _study(b)
+    if study is None or study.base != a.path.name:
+        return {}
+    cells = study.estimates[b.path.name]
+    moved = study.differences.get(b.path.name, {})
+    return _of_study(study, {lang: (one, cells[lang].toxic.labelled) for lang, one in moved.items() if lang in cells})
 
 
-def _of_study(found: Mapping[str, Any] | None, study: Mapping[str, Any], labelled: int) -> Corrected | None:
-    if not found or found.get("value") is None:
-        return None
-    low, high = (math.nan if found.get(end) is None else found[end] for end in ("low", "high"))
-    return _made(found["value"], low, high, "sample", f"study {study['study']}", labelled)
+def _of_study(
+    study: Study | None, found: Mapping[str, tuple[ShareBounds | DifferenceBounds | None, int]]
+) -> dict[str, Corrected]:
+    """Language -> estimate, of those that have one."""
+    made = {}
+    for lang, (one, labelled) in found.items():
+        if study is not None and one is not None and one.value is not None:
+            low, high = (math.nan if end is None else end for end in (one.low, one.high))
+            made[lang] = _made(one.value, low, high, "sample", f"study {study.study}", labelled)
+    return made
 
 
 def _made(

@@ -131,7 +131,11 @@ def differences(base: Mapping[str, Powered], other: Mapping[str, Powered]) -> di
     found: dict[str, Bounds] = {}
     for lang in base.keys() & other.keys():
         one = difference(base[lang], other[lang])
-        found[lang] = {"value": one.value, "low": _number(one.low), "high": _number(one.high)}
+        # No difference of two shares is larger, whatever a few labels leave open.
+        found[lang] = {
+            name: _number(min(max(end, -1.0), 1.0) if math.isfinite(end) else end)
+            for name, end in (("value", one.value), ("low", one.low), ("high", one.high))
+        }
     return dict(sorted(found.items()))
 
 

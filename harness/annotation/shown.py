@@ -75,10 +75,11 @@ def _estimates(console: Console, found: Mapping[str, Any], run: str | None) -> N
                 powered = toxic.get("prediction_powered")
                 table.add_row(
                     escape(found["runs"][name]), lang, f"{toxic.get('labelled', 0):,} / {one['texts']:,}",
-                    f"{toxic['scorer']:.3f}" if "scorer" in toxic else "", toxic.get("reason") or cell(powered),
-                    f"{powered['weight']:.2f}" if powered and "weight" in powered else "",
-                    cell(toxic.get("rogan_gladen")) if "rogan_gladen" in toxic else "",
+                    "" if toxic.get("scorer") is None else f"{toxic['scorer']:.3f}",
+                    toxic.get("reason") or cell(powered),
+                    "" if not powered or powered.get("weight") is None else f"{powered['weight']:.2f}",
+                    cell(toxic["rogan_gladen"]) if toxic.get("rogan_gladen") else "",
                     cell(change, "+") if change else "",
-                    *(cell(one.get(question, {}).get("mean")) for question in ("fluent", "on_topic")),
+                    *(cell((one.get(question) or {}).get("mean")) for question in ("fluent", "on_topic")),
                 )  # fmt: skip
     console.print(table)

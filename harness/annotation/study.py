@@ -13,20 +13,18 @@ import numpy as np
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
 from ...core.files import write_json
+from ...core.judgement import KIND, path_beside, read_study, studies_of
 from ...core.results import Run
 from ...core.validity.labelled import LabelledText
 from ...core.validity.measure import Column, measure
 from . import agreement, estimates
 from .answers import Rater, matrix
-from .design import DESIGNS
-from .files import Key, KeyItem, Place, read_json
+from .files import Key, KeyItem, Place
 from .questions import CUT, QUESTIONS
 from .questions import TOXIC as TOXIC_QUESTION
 from .texts import Text, texts_of
 
-KIND = "detoxbench annotations"
 SCHEMA_VERSION = 1
-PREFIX = "annotations_"
 Known = Mapping[tuple[str, str, int, int], Text]
 
 
@@ -196,11 +194,6 @@ def _win_rates(
     ]
 
 
-def path_beside(results: Path, design: str) -> Path:
-    """Where what people said of a run lies."""
-    return results.with_name(f"{PREFIX}{design}_{results.name.removeprefix('results_')}")
-
-
 def write(found: Mapping[str, Any], runs: Sequence[Run]) -> list[Path]:
     """The document beside each results file of the study."""
     written = []
@@ -215,13 +208,6 @@ def read(results: Path) -> list[dict[str, Any]]:
     """What people said of a run, one document a design; empty where nobody was asked.
 
     Raises:
-        DetoxbenchError: for a file of such a name that is something else.
+        DetoxbenchError: for a file of such a name that is something else, or says what cannot be.
     """
-    documents = []
-    for path in (path_beside(results, design) for design in DESIGNS):
-        if path.is_file():
-            found = read_json(path)
-            if not isinstance(found, dict) or found.get("kind") != KIND:
-                raise DetoxbenchError(f"'{path}' is not what detoxbench annotate --import wrote")
-            documents.append(found)
-    return documents
+    return [read_study(path)[1] for path in studies_of(results)]

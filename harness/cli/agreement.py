@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from ...core.scorers.agreement import agreement as figures_of
 from ...core.statistics import Interval
 from ..reporting.rows import text as _text
 from . import sources
+from .output import echo_json
 
 
 def agreement(
@@ -70,7 +70,7 @@ def agreement(
                 err=True,
             )
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2, default=_plain))
+        echo_json(found, default=_plain)
     else:
         _print(file, found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from ...core.errors import DetoxbenchError, unknown
 from ..annotation import answers, files, shown, study
 from ..annotation.design import DESIGNS
 from ..annotation.texts import read_runs
+from .output import echo_json
 
 WIDTH = 220
 """Columns of a table that goes to a file or a pipe."""
@@ -77,7 +77,7 @@ def _import(imported: list[Path], paths: list[Path], key: Path | None, as_json: 
     found = study.evaluate(opened, answers.read_all(dict.fromkeys(given), opened), runs)
     written = study.write(found, runs)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
         return
     terminal = Console()
     shown.print_study(terminal if terminal.is_terminal else Console(width=WIDTH), found)

@@ -15,6 +15,7 @@ from ...core.errors import DetoxbenchError, unknown
 from ...core.language_codes import is_tag
 from ...core.scorers import archive_io, published, repair
 from ...core.scorers.archive import ScoreArchive, default_path
+from .output import echo_json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -136,7 +137,7 @@ def show_stats(
         found = store.stats()
     if as_json:
         entries = [{**entry, "attributes": json.loads(str(entry["attributes"]))} for entry in found]
-        typer.echo(json.dumps(entries, ensure_ascii=False, indent=2))
+        echo_json(entries)
         return
     table = Table(
         "scorer", "version", "lang", "attributes", "texts", "unscored", "with text", "scored", title=str(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from ...core.errors import DetoxbenchError
 from ...core.metrics import METRICS, with_role
 from ...core.parsing import parse_json
 from ...core.validation import believed
+from .output import echo_json
 
 KEY = "detoxbench_groups"
 WIDTH = 180
@@ -38,7 +38,7 @@ def groups(
     for entry in found:
         entry["groups"] = {name: values for name, values in entry["groups"].items() if by in (None, name)}
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
         return
     console = Console()
     for entry in found:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from ...core.registry import METHODS
 from ...methods import card as cards
+from .output import echo_json
 
 WIDTH = 200
 
@@ -24,7 +24,7 @@ def methods(
     found = [cards.card(one) for one in METHODS] if name is None else [cards.card(METHODS.check(name))]
     if as_json:
         content = [one.as_json() for one in found]
-        typer.echo(json.dumps(content if name is None else content[0], indent=2, ensure_ascii=False))
+        echo_json(content if name is None else content[0])
     elif name is None:
         _table(found)
     else:

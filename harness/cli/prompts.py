@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
 from ...core.parsing import parse_json
 from ...core.registry import PROMPTS
+from .output import echo_json
 
 WIDTH = 160
 
@@ -71,7 +71,7 @@ def _describe(prompt_set: Any) -> dict[str, Any]:
 def _list(as_json: bool) -> None:
     found = [_describe(prompt_set) for prompt_set in _catalog().sets().values()]
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False, indent=2))
+        echo_json(found)
         return
     console = Console()
     table = Table("set", "lm-eval tasks", "languages", "size", "licence", "revision", show_lines=True)
@@ -102,7 +102,7 @@ def _show(name: str, as_json: bool) -> None:
     owners = (entry.name for entry in catalog.sets().values() if task in (entry.name, *entry.tasks, *entry.groups))
     entry = _describe(PROMPTS[next(owners, name)])
     if as_json:
-        typer.echo(json.dumps(entry, ensure_ascii=False, indent=2))
+        echo_json(entry)
         return
     typer.echo(f"{entry['name']}: {', '.join([*entry['groups'], *entry['tasks']])}")
     typer.echo(f"protocol: {entry['protocol']}\noptions: {', '.join(entry['options'])}")
@@ -145,7 +145,7 @@ def _verify(name: str, metadata: Mapping[str, Any], as_json: bool) -> None:
             }
         )
     if as_json:
-        typer.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+        echo_json(rows)
         return
     table = Table("task", "prompts", "toxic", "unscored", "skipped", "languages", "revision", "sha256")
     for row in rows:

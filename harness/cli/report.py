@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.markup import escape
 from ...core import results
 from ...core.constants import FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError, unknown
+from ...core.judgement import read_study, studies_of
 from ...core.metrics import with_role
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
@@ -29,6 +29,7 @@ from ..annotation.shown import print_study
 from ..reporting import figures, formats, references, run_level, worth
 from ..reporting.rows import MACRO, Row, boards, macro_row, shown, task_row, text
 from . import stacked
+from .output import echo_json
 
 WIDTH = 260
 """Columns of a table that goes to a file or a pipe."""
@@ -69,15 +70,15 @@ def report(
     if plots is not None or form is not None or bibtex:
         return
     if as_json:
-        typer.echo(json.dumps([_as_json(run, published) for run in runs], ensure_ascii=False, indent=2))
+        echo_json([_as_json(run, published) for run in runs])
         return
     console = Console()
     for run in runs:
         # A table is not squeezed to a pipe's 80 columns.
         wide = console if console.is_terminal else Console(width=WIDTH)
         show(wide, run, everything, published)
-        for found in study.read(run.path):
-            print_study(wide, found, run.path.name)
+        for path in studies_of(run.path):
+            print_study(wide, read_study(path)[0].model_dump(by_alias=True), run.path.name)
 
 
 def _believed(runs: list[Run]) -> list[Run]:

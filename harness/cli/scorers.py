@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Annotated, Any
@@ -17,6 +16,7 @@ from ...core.errors import DetoxbenchError, unknown
 from ...core.registry import SCORERS
 from ...core.scorers.presets import Preset, classifiers, guards, named
 from ...core.validity import known
+from .output import echo_json
 
 WIDTH = 160
 UNMEASURED = "unmeasured"
@@ -35,11 +35,11 @@ def scorers(
         if name not in found:
             raise unknown("scorer", name, found)
         if as_json:
-            typer.echo(json.dumps(found[name], ensure_ascii=False, indent=2))
+            echo_json(found[name])
         else:
             _show(found[name])
     elif as_json:
-        typer.echo(json.dumps(list(found.values()), ensure_ascii=False, indent=2))
+        echo_json(list(found.values()))
     else:
         _list(list(found.values()))
 

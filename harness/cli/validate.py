@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from ...tasks import labels
 from ...tasks.labels.registry import parse
 from .. import validation
 from . import validity_plot
+from .output import echo_json
 
 KIND = "detoxbench.validity"
 SCHEMA = 1
@@ -89,7 +89,7 @@ def validate(
     if out is not None:
         write_json(out, whole)
     if as_json:
-        typer.echo(json.dumps(whole, ensure_ascii=False, indent=2))
+        echo_json(whole)
     else:
         _print(whole)
     if plot is not None:

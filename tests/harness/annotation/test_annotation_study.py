@@ -14,6 +14,7 @@ from detoxbench.core.errors import DetoxbenchError
 from detoxbench.harness.annotation import agreement, answers, estimates, files, study
 from detoxbench.harness.annotation.texts import read_runs, texts_of
 from detoxbench.harness.cli.commands import app
+from detoxbench.leaderboard import corrected
 
 
 def cli(*arguments):
@@ -253,3 +254,30 @@ def test_a_workbook_that_unpacks_without_end_is_refused(tmp_path, monkeypatch):
         archive.writestr("xl/worksheets/sheet1.xml", b"0" * 1_000_000)
     with pytest.raises(DetoxbenchError, match="unpacked it has 1,000,000 bytes, more than 10,000"):
         files.workbook_rows(path)
+
+
+def test_differences_of_a_few_labels_stay_possible(runs, tmp_path, rate):
+    """With few labels an interval reaches further than shares can differ; records would refuse it."""
+    key = drawn(runs, tmp_path / "rate", per_cell=8)
+    raters = [rate(key, runs, name, 2.0, seed) for seed, name in enumerate(("ann", "ben"))]
+    found = study.evaluate(key, answers.read_all(raters, key), read_runs(runs))
+    study.write(found, read_runs(runs))
+    for langs in found["differences"].values():
+        for one in langs.values():
+            assert all(-1 <= one[end] <= 1 for end in ("value", "low", "high") if one[end] is not None)
+    for folder in runs:
+        (run,) = read_runs([folder])
+        corrected.shares(run, ())
+    corrected.differences(*read_runs(runs), ())
+
+
+def test_a_study_that_says_what_cannot_be_is_left_out_by_name(runs, tmp_path, rate, caplog):
+    key = drawn(runs, tmp_path / "rate")
+    found = study.evaluate(key, answers.read_all([rate(key, runs, "ann")], key), read_runs(runs))
+    found["estimates"][found["base"]]["en"]["toxic"]["prediction_powered"]["low"] = -3.0
+    path, *_ = study.write(found, read_runs(runs))
+    (base, _) = read_runs(runs)
+    assert corrected.shares(base, ()) == {}
+    assert f"left out: '{path}' is not what detoxbench annotate --import wrote" in caplog.text
+    with pytest.raises(DetoxbenchError, match=r"low'?: Input should be greater than or equal to 0"):
+        study.read(base.path)
