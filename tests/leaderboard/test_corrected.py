@@ -35,9 +35,10 @@ def runs(tmp_path):
 def study_beside(folder, base, values):
     (path,) = folder.glob("results_*.json")
     found = {
-        "kind": "detoxbench annotations", "study": "abc", "base": base,
+        "kind": "detoxbench annotations", "study": "abc", "base": base, "design": "rating", "raters": [],
+        "runs": {base: "a", path.name: "b"}, "texts": 50, "texts_rated": 50,
         "estimates": {path.name: {
-            lang: {"toxic": {
+            lang: {"texts": 50, "toxic": {
                 "labelled": 50, "prediction_powered": {"value": value, "low": value - 0.1, "high": value + 0.1}
             }}
             for lang, value in values.items()
