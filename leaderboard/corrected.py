@@ -190,7 +190,8 @@ def _of_study(
     for lang, (one, labelled) in found.items():
         if study is not None and one is not None and one.value is not None:
             low, high = (math.nan if end is None else end for end in (one.low, one.high))
-            made[lang] = _made(one.value, low, high, "sample", f"study {study.study}", labelled)
+            raters = f"{len(study.raters)} rater{'s' if len(study.raters) != 1 else ''}"
+            made[lang] = _made(one.value, low, high, "sample", f"study {study.study}, {raters}", labelled)
     return made
 
 

@@ -35,7 +35,7 @@ def runs(tmp_path):
 def study_beside(folder, base, values):
     (path,) = folder.glob("results_*.json")
     found = {
-        "kind": "detoxbench annotations", "study": "abc", "base": base, "design": "rating", "raters": [],
+        "kind": "detoxbench annotations", "study": "abc", "base": base, "design": "rating", "raters": [{"name": "ann"}, {"name": "ben"}],
         "runs": {base: "a", path.name: "b"}, "texts": 50, "texts_rated": 50,
         "estimates": {path.name: {
             lang: {"texts": 50, "toxic": {
@@ -81,6 +81,7 @@ def test_people_who_rated_the_run_come_first(runs, published):
     }  # fmt: skip
     ((record, _),) = from_results(next(runs[0].glob("results_*.json")))
     assert record.corrected["macro"].value == 0.25
+    assert record.corrected["macro"].labels == "study abc, 2 raters"
     assert '"corrected"' in to_text(record)
 
 
