@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from . import nuclei, ranks
 from .changes import MACRO, Change, adjust, change_of
 from .grouping import Shared, group
 from .metrics import COMPARED, LOST, MARGIN, PRIMARY, SIDES, describe
+from .names import judges_itself, short_name, without_content
 
 BASE = "none"
 NOTHING: Estimate = (None, None, None)
@@ -190,6 +190,10 @@ def tables(records: Sequence[RunRecord], published: Sequence[ValidityRecord] = (
     for table in found:
         one = table.board.measurement
         table.validity = validity(published, one.scorer, one.scorer_version, table.languages)
+    names = without_content(row.model for table in found for row in table.rows)
+    for table in found:
+        for row in table.rows:
+            row.model = names[row.model]
     return sorted(found, key=lambda table: (table.mini, -len(table.rows), table.id))
 
 
@@ -264,23 +268,6 @@ def _row(record: RunRecord) -> Row:
         overlaps=list(dict.fromkeys(str(one) for task in record.tasks for one in data_overlap.of_run(task.run, model))),
         self_judged=any(task.run.self_judged or judges_itself(task.run.scorer, pretrained) for task in record.tasks),
     )
-
-
-def judges_itself(scorer: str, pretrained: str) -> bool:
-    """Whether the scorer is the very model, asked as a judge (``judge:<url>,<model>``).
-
-    >>> judges_itself("judge:http://localhost:8000/v1,Qwen/Qwen3-8B", "Qwen/Qwen3-8B")
-    True
-    """
-    if not scorer.startswith("judge:"):
-        return False
-    return short_name(scorer.rpartition(",")[2]).lower() == short_name(pretrained).lower()
-
-
-def short_name(name: str) -> str:
-    """Of a model: a path's last folder, a hub name as it is."""
-    looks_like_path = name.startswith(("/", ".", "~")) or name.count("/") > 1 or "\\" in name
-    return PurePosixPath(name.replace("\\", "/")).name or name if looks_like_path else name
 
 
 def _arguments(row: Row) -> dict[str, str]:

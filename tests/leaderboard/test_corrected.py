@@ -35,7 +35,8 @@ def runs(tmp_path):
 def study_beside(folder, base, values):
     (path,) = folder.glob("results_*.json")
     found = {
-        "kind": "detoxbench annotations", "study": "abc", "base": base, "design": "rating", "raters": [{"name": "ann"}, {"name": "ben"}],
+        "kind": "detoxbench annotations", "study": "abc", "base": base, "design": "rating",
+        "raters": [{"name": "ann"}, {"name": "ben"}],
         "runs": {base: "a", path.name: "b"}, "texts": 50, "texts_rated": 50,
         "estimates": {path.name: {
             lang: {"texts": 50, "toxic": {

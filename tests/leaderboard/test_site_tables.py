@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from detoxbench.leaderboard.site import figures, ranks
 from detoxbench.leaderboard.site.changes import change_of
 from detoxbench.leaderboard.site.findings import findings
-from detoxbench.leaderboard.site.tables import MACRO, judges_itself, short_name, tables
+from detoxbench.leaderboard.site.names import judges_itself, short_name
+from detoxbench.leaderboard.site.tables import MACRO, tables
 
 
 def group(rows):
@@ -384,3 +385,11 @@ def test_runs_that_do_not_differ_have_no_interval_of_no_width():
         change = change_of(found)
         assert (change.value, change.low, change.high, change.p) == (0.0, None, None, 1.0)
         assert change.reason == "no prompt differs"
+
+
+def test_a_folder_is_called_without_its_content_where_that_tells_it_from_others():
+    same, other = "mine@sha256:0a", "mine@sha256:0b"
+    (table,) = tables([made_up.record(same), made_up.record(same, method="dexperts"), made_up.record("owner/name")])
+    assert {row.model for row in table.rows} == {"mine", "owner/name"}
+    (table,) = tables([made_up.record(same), made_up.record(other)])
+    assert {row.model for row in table.rows} == {same, other}
