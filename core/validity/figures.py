@@ -69,6 +69,17 @@ def at_threshold(toxic: np.ndarray, positive: np.ndarray, counts: np.ndarray) ->
     }
 
 
+def shares(scores: np.ndarray, positive: np.ndarray, threshold: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Of the figures that are shares of texts: what is counted, and among which texts; bool [texts]."""
+    toxic = scores >= threshold
+    return {
+        "accuracy": (toxic == positive, np.ones_like(toxic)),
+        "precision": (positive, toxic),
+        "recall": (toxic, positive),
+        "false_positive_rate": (toxic, ~positive),
+    }
+
+
 def quadratic_weighted_kappa(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Cohen's weighted kappa (1968), weights ``(i - j)^2``, of two ratings that are whole numbers from 1."""
     levels = int(max(first.max(initial=1), second.max(initial=1)))

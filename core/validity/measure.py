@@ -99,6 +99,10 @@ def measure(
         entry["languages"] = {
             lang: _language(column, here[lang], by_lang[lang], positive, weights, sampled.get(lang)) for lang in here
         }
+        for lang, places in by_lang.items():
+            parts = figures.shares(column.scores[places], positive[places], threshold)
+            one = entry["languages"][lang]
+            one["figures"] = draws.shares(one["figures"], parts, places)
         entry[MACRO] = _macro(list(sampled.values()))
         entry["groups"] = _groups(texts, column, threshold, positive, here, draws)
         found["scorers"].append(entry)
@@ -192,7 +196,14 @@ def _groups(
                     found.setdefault(grouping, {}).setdefault(value, {})[lang] = {
                         "texts": len(inside),
                         "toxic": int(positive[inside].sum()),
-                        **sampled.as_json(("failure_rate", "false_positive_rate")),
+                        **draws.shares(
+                            sampled.as_json(("failure_rate", "false_positive_rate")),
+                            {
+                                "failure_rate": (wrong[inside], np.ones(len(inside), dtype=bool)),
+                                "false_positive_rate": (wrong[inside], ~positive[inside]),
+                            },
+                            inside,
+                        ),
                     }
     return found
 

@@ -223,3 +223,19 @@ def test_known():
     assert "0.52 (de) to 0.79 (fr)" in sentence(scorer, ["fr", "de", "ja"])
     assert "not validated in ja" in sentence(scorer, ["fr", "de", "ja"])
     assert "no better than chance in de" in sentence(scorer, ["fr", "de", "ja"])
+
+
+def test_what_was_not_seen_has_an_interval():
+    """Thirty harmless texts of a group, none of them called toxic: the rate may still be a tenth."""
+    texts = [
+        LabelledText(f"t{n}", "en", float(n >= 30), n >= 30, f"c{n}", groups={"target": "women" if n < 30 else "none"})
+        for n in range(40)
+    ]
+    column = Column("s", "1", np.array([0.1] * 30 + [0.9] * 10))
+    (scorer,) = measure(texts, [column], resamples=50)["scorers"]
+    rate = scorer["groups"]["target"]["women"]["en"]["false_positive_rate"]
+    assert (rate["value"], rate["low"]) == (0.0, 0.0)
+    assert rate["high"] == pytest.approx(0.11, abs=0.01)
+    found = scorer["languages"]["en"]["figures"]
+    assert (found["recall"]["low"], found["recall"]["high"]) == (pytest.approx(0.71, abs=0.03), 1.0)
+    assert found["false_positive_rate"]["high"] == rate["high"]
