@@ -13,6 +13,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 import regex
@@ -151,13 +152,16 @@ def _spans(view: np.ndarray, salt: np.uint64) -> Iterator[tuple[np.ndarray, np.n
             yield rows[start], columns(start, end + 1, 100 + words)
 
 
-def features(texts: Sequence[str], lang: str, shared: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def features(
+    texts: Sequence[str], lang: str, shared: bool = True, least: int = SIZES[0]
+) -> tuple[np.ndarray, np.ndarray]:
     """Text and column of every n-gram of both views, in no order, repeated as often as the n-gram is there.
 
     Args:
         texts: of one language.
         lang: primary subtag, which the first view's hashes contain.
         shared: whether the second view's hashes are those of all languages; else they contain the language too.
+        least: characters of the n-grams of characters at least; words and pairs of words are always among them.
 
     Returns:
         int64 ``(rows, columns)``, both [n-grams]; columns below ``2 ** BITS``.
@@ -166,5 +170,6 @@ def features(texts: Sequence[str], lang: str, shared: bool = True) -> tuple[np.n
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     blob = normalised(texts)
     second = _salt("undisguised" if shared else f"undisguised\0{lang}")
-    found = [*_spans(as_written(blob), _salt(f"written\0{lang}")), *_spans(undisguised(blob), second)]
+    views = (_spans(as_written(blob), _salt(f"written\0{lang}")), _spans(undisguised(blob), second))
+    found = [one for view in views for one in islice(view, SIZES.index(least), None)]
     return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])

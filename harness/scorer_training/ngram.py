@@ -24,6 +24,8 @@ from .calibration import by_language, calibrate
 from .examples import Examples
 
 README = "README.md"
+NAMED = 3
+"""Characters of an n-gram that can tell a group's name."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Settings:
         share: of a target that comes from the text's translations (``examples.shared``).
         identities: weight of each neutral sentence with a group's name; 0 leaves them out.
         topics: directions in which the translations of one text agree (``topics``); 0 for none.
-        common: share of texts from which on an n-gram of a group's name is a part of many words; rarer ones get no
-            weight, so that the name of a group says nothing; 0 gives them weights like all others.
+        common: share of texts up to which an n-gram of a group's name has no weight above 0 (``without_names``); 0
+            leaves all weights as they were fitted.
         least: texts that an n-gram must be in.
         kept: weights that are kept at most, those of the largest size.
         iterations: of L-BFGS at most.
@@ -44,7 +46,7 @@ class Settings:
 
     penalties: tuple[float, ...] = (0.3, 0.1, 0.03)
     share: float = 0.5
-    identities: float = 0.3
+    identities: float = 0.1
     topics: int = 64
     common: float = 0.02
     least: int = 2
@@ -126,12 +128,20 @@ def topics(x: Any, clusters: np.ndarray, number: int) -> np.ndarray:
     return np.asarray(rows.T @ (directions / (scale if scale > 0 else 1.0)), dtype=np.float32)
 
 
-def names(langs: Sequence[str], shared: bool, x: Any, common: float) -> np.ndarray:
-    """Columns of the n-grams of groups' names, but for those that at least a share ``common`` of the texts have: parts
-    of words and articles."""
-    found = [ngram_features.features(data.groups(lang), lang, shared)[1] for lang in langs]
+def without_names(table: np.ndarray, langs: Sequence[str], shared: bool, x: Any, common: float) -> np.ndarray:
+    """The table in which no n-gram of a group's name counts as toxic: those weights are at most 0.
+
+    N-grams of fewer than ``NAMED`` characters, and those that at least a share ``common`` of the texts have, are parts
+    of too many words to be a group's name.
+    """
+    if common <= 0:
+        return table
+    found = [ngram_features.features(data.groups(lang), lang, shared, NAMED)[1] for lang in langs]
     columns = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
-    return columns[np.bincount(x.indices, minlength=x.shape[1])[columns] < common * x.shape[0]]
+    columns = columns[np.bincount(x.indices, minlength=x.shape[1])[columns] <= common * x.shape[0]]
+    table = table.copy()
+    table[columns] = np.minimum(table[columns], 0.0)
+    return table
 
 
 def table_of(
@@ -156,8 +166,6 @@ def table_of(
         owners += [first[lang] for lang in langs.tolist()]
     whole = sparse.vstack(blocks).tocsr()
     kept = np.flatnonzero(np.bincount(whole.indices, minlength=x.shape[1]) >= settings.least)
-    if settings.common > 0:
-        kept = np.setdiff1d(kept, names(sorted(set(examples.langs.tolist())), shared, x, settings.common))
     numbers = np.unique(owners, return_inverse=True)[1]
     whole = whole[:, kept]
     back = None
@@ -172,7 +180,7 @@ def table_of(
         found = found[: len(kept)] + back @ found[len(kept) :]
     table = np.zeros(x.shape[1])
     table[kept] = found
-    return table
+    return without_names(table, sorted(set(examples.langs.tolist())), shared, x, settings.common)
 
 
 def pruned(table: np.ndarray, kept: int) -> np.ndarray:

@@ -29,6 +29,7 @@ def test_features_do_not_depend_on_neighbours():
 def test_features_by_hand():
     # " ab ": a, b; " a", "ab", "b "; " ab", "ab "; " ab " as four characters; the word: nine in either view.
     assert len(of(["ab"])[0]) == 2 * (2 + 3 + 2 + 1 + 0 + 1)
+    assert len(of(["ab"], least=3)[0]) == 2 * (2 + 1 + 0 + 1)
     # Characters of three and more stay within words; the pair of words is the only one that spans both.
     assert len(of(["ab cd"])[0]) == 2 * (4 + 6 + 4 + 2 + 0 + 2 + 1)
 

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.scorers import ngram_features
 from detoxbench.core.validity.labelled import LabelledText
 from detoxbench.core.validity.split import part_of
 from detoxbench.harness import validation
@@ -122,6 +123,26 @@ def test_targets_of_translations():
     assert data.families(found) == [("de", "fr")]
     apart = data.of([[text("1", "fr", 1.0), text("2", "de", 0.0)]])
     assert data.families(apart) == [("de",), ("fr",)]
+
+
+def test_the_name_of_a_group_does_not_count_as_toxic():
+    """Its n-grams have no weight above 0; those below, those of other words, and those that many texts have, stay."""
+    name, other = data.groups("fr")[0], "crétin"
+    x = ngram.matrix([other] * 99 + [name], np.array(["fr"] * 100), True)
+    table = np.ones(x.shape[1])
+    own = set(ngram_features.features([name], "fr", True, ngram.NAMED)[1].tolist())
+    below = min(own)
+    table[below] = -1.0
+    found = ngram.without_names(table, ["fr"], True, x, 0.02)
+    assert found[below] == -1
+    assert not found[[column for column in own if column != below]].any()
+    kept = set(ngram_features.features([other], "fr", True)[1].tolist()) - own
+    assert (found[list(kept)] == 1).all()
+    np.testing.assert_array_equal(ngram.without_names(table, ["fr"], True, x, 0.0), table)
+    everywhere = ngram.matrix([name] * 100, np.array(["fr"] * 100), True)
+    np.testing.assert_array_equal(
+        ngram.without_names(table, ["fr"], True, everywhere, 0.02)[list(own)], table[list(own)]
+    )
 
 
 def test_neutral_sentences_name_groups_in_every_language():
