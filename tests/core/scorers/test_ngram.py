@@ -86,6 +86,19 @@ def test_batches_and_order_change_nothing(scorer):
     assert scorer.score(texts[::-1], "en").values["toxicity"].tolist() == each[::-1]
 
 
+def test_batches_are_cut_by_characters(scorer, monkeypatch):
+    texts = ["word " * 40, "", "a", "word " * 90_000, "one more text"] * 3
+    whole = scorer.score(texts, "en").values["toxicity"].tolist()
+    batches = ngram._batches(texts)
+    assert [start for start, _ in batches] == [0, *(end for _, end in batches[:-1])]
+    assert batches[-1][1] == len(texts)
+    monkeypatch.setattr(ngram, "ROOM", 100)
+    assert len(ngram._batches(texts)) > len(batches)
+    np.testing.assert_array_equal(scorer.score(texts, "en").values["toxicity"], whole)
+    assert ngram._batches([]) == []
+    assert scorer.score([], "en").values["toxicity"].shape == (0,)
+
+
 def test_what_cannot_be_scored(scorer):
     found = scorer.score(["", " \n", "😀 …", "a\ud800b"], "en")
     assert found.reasons == ["empty text", "empty text", "no word in it", None]
