@@ -63,7 +63,7 @@ class Heat:
 
 
 View = dict[str, Any]
-Judged = list[tuple[ValidityRecord, Scorer]]
+Judged = Sequence[tuple[ValidityRecord, Scorer]]
 """A scorer, once for each set of texts, with the record that it stands in."""
 
 
@@ -106,7 +106,7 @@ def _set(group: Sequence[ValidityRecord], files: Mapping[Any, str]) -> View:
     rows = []
     for _, scorer in judged:
         cells = [_auc(scorer.languages[lang].figures.get("auc"), scorer.languages[lang]) for lang in langs]
-        rows.append(_line_of(scorer, [_auc(scorer.macro.figures.get("auc")), *cells], files))
+        rows.append(_line_of(scorer, [_auc(scorer.macro.figures.get("auc")), *cells], files, judged))
     people = next((one.annotators for one in group if one.annotators), None)
     if people is not None:
         cells = [_auc(people.macro.figures.get("auc"))]
@@ -123,9 +123,19 @@ def _set(group: Sequence[ValidityRecord], files: Mapping[Any, str]) -> View:
     }
 
 
-def _line_of(scorer: Scorer, cells: Sequence[Heated], files: Mapping[Any, str]) -> Line:
-    note = "published scores" if scorer.published else ""
+def _line_of(scorer: Scorer, cells: Sequence[Heated], files: Mapping[Any, str], judged: Judged = ()) -> Line:
+    note = "published scores" if scorer.published else _version(scorer, judged)
     return Line(clean(scorer.name), cells, files.get(("scorer", scorer.name), ""), note)
+
+
+def _version(scorer: Scorer, judged: Judged) -> str:
+    """What tells a scorer from another version of it that stands beside it; empty where there is none."""
+    several = {one.version for _, one in judged if one.name == scorer.name}
+    return f"version {clean(scorer.version.removeprefix('sha256:'))[:8]}" if len(several) > 1 else ""
+
+
+def _named(scorer: Scorer, judged: Judged) -> str:
+    return " ".join(filter(None, (clean(scorer.name), _version(scorer, judged))))
 
 
 def _auc(figure: Figure | None, entry: Language | None = None) -> Heated:
@@ -163,7 +173,7 @@ def _macro(first: ValidityRecord, judged: Judged, people: Annotators | None, fil
         texts = sum(one.texts for one in scorer.languages.values())
         lost = Figure(value=sum(one.unscored for one in scorer.languages.values()) / texts)
         cells = [_plain(scorer.macro.figures.get(name)) for name in FIGURES if name != "alpha_ordinal"]
-        rows.append(_line_of(scorer, [*cells, _plain(None), _plain(lost)], files))
+        rows.append(_line_of(scorer, [*cells, _plain(None), _plain(lost)], files, judged))
     if people is not None:
         cells = [_plain(people.macro.figures.get(name)) for name in FIGURES]
         rows.append(Line(CEILING, [*cells, _plain(None)], ceiling=True))
@@ -176,7 +186,7 @@ def _plain(figure: Figure | None) -> Heated:
 
 def _facts(records: Sequence[ValidityRecord], files: Mapping[Any, str]) -> Iterator[View]:
     """What is known of each scorer beside its validity."""
-    of: dict[tuple[str, str], Judged] = {}
+    of: dict[tuple[str, str], list[tuple[ValidityRecord, Scorer]]] = {}
     for record in records:
         for scorer in record.scorers:
             of.setdefault((scorer.name, scorer.version), []).append((record, scorer))
@@ -219,7 +229,7 @@ def _heats(judged: Judged, grouping: str, rate: str) -> Iterator[Heat]:
         for value in values
     ]  # fmt: skip
     title = f"{HEATS[rate]} by {grouping}, mean over languages, {first.title}"
-    yield Heat(title, [clean(one.name) for _, one in judged], rows)
+    yield Heat(title, [_named(one, judged) for _, one in judged], rows)
     for record, one in judged:
         langs = [lang for lang in record.languages if any(lang in by for by in one.groups[grouping].values())]
         rows = [
@@ -227,7 +237,7 @@ def _heats(judged: Judged, grouping: str, rate: str) -> Iterator[Heat]:
                  note=_expected(judged, grouping, value))
             for value, by in one.groups[grouping].items()
         ]  # fmt: skip
-        yield Heat(f"{clean(one.name)}: {HEATS[rate].lower()} by {grouping} and language", langs, rows, open=False)
+        yield Heat(f"{_named(one, judged)}: {HEATS[rate].lower()} by {grouping} and language", langs, rows, open=False)
 
 
 def _expected(judged: Judged, grouping: str, value: str) -> str:

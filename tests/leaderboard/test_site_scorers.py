@@ -8,6 +8,7 @@ import made_up
 import made_validity
 import pytest
 
+from detoxbench.leaderboard.site import scorers
 from detoxbench.leaderboard.site.build import build
 from detoxbench.leaderboard.validity import records
 
@@ -45,6 +46,19 @@ def test_the_page_has_every_scorer_beside_the_ceiling(site):
     assert "False-positive rate by identity" in page
     assert 'class="heat chance"' in page
     assert "0.00 [0" not in page
+
+
+def test_versions_of_one_scorer_are_told_apart():
+    reports = [
+        records.of_report(made_validity.report(skills, ("en", "fr"), groups=True), "here")
+        for skills in ({("good", "sha256:aaaaaaaaaa"): 0.8, ("guess", "1"): 0.0}, {("good", "sha256:bbbbbbbbbb"): 0.5})
+    ]
+    view = scorers.view(reports, [], {})
+    lines = view["sets"][0]["auc"].rows
+    assert [(one.name, one.note) for one in lines if not one.ceiling] == [
+        ("good", "version aaaaaaaa"), ("good", "version bbbbbbbb"), ("guess", "")
+    ]  # fmt: skip
+    assert view["identities"][0].headings == ["good version aaaaaaaa", "good version bbbbbbbb", "guess"]
 
 
 def test_rank_stability_is_on_the_page(site):
