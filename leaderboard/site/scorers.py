@@ -23,6 +23,7 @@ FIGURES = {
     "auc": "AUC", "average_precision": "Average precision", "spearman": "Spearman", "accuracy": "Accuracy",
     "precision": "Precision", "recall": "Recall", "f1": "F1", "false_positive_rate": "False-positive rate",
     "kappa": "Cohen’s kappa", "quadratic_weighted_kappa": "Quadratic-weighted kappa",
+    "linear_weighted_kappa": "Linear-weighted kappa",
     "expected_calibration_error": "Calibration error", "alpha_ordinal": "Krippendorff’s alpha",
 }  # fmt: skip
 OF_ENTRY = ("auc", "average_precision", "spearman", "f1", "kappa", "expected_calibration_error")
@@ -92,7 +93,9 @@ def view(records: Sequence[ValidityRecord], stabilities: Sequence[Stability], fi
 
 def _judged(group: Iterable[ValidityRecord]) -> Judged:
     """The scorers of some reports on the same texts, each once, the best AUC first."""
-    found = {(one.name, one.version): (record, one) for record in group for one in record.scorers}
+    # Of two reports of one scorer, the one that says more.
+    order = sorted(group, key=lambda record: len(record.scorers[0].macro.figures))
+    found = {(one.name, one.version): (record, one) for record in order for one in record.scorers}
     return sorted(found.values(), key=lambda pair: (-(_value(pair[1].macro.figures.get("auc")) or 0.0), pair[1].name))
 
 
@@ -107,7 +110,9 @@ def _set(group: Sequence[ValidityRecord], files: Mapping[Any, str]) -> View:
     for _, scorer in judged:
         cells = [_auc(scorer.languages[lang].figures.get("auc"), scorer.languages[lang]) for lang in langs]
         rows.append(_line_of(scorer, [_auc(scorer.macro.figures.get("auc")), *cells], files, judged))
-    people = next((one.annotators for one in group if one.annotators), None)
+    people = max(
+        (one.annotators for one in group if one.annotators), key=lambda one: len(one.macro.figures), default=None
+    )
     if people is not None:
         cells = [_auc(people.macro.figures.get("auc"))]
         cells += [_auc(people.languages[lang].figures.get("auc") if lang in people.languages else None)
@@ -116,11 +121,24 @@ def _set(group: Sequence[ValidityRecord], files: Mapping[Any, str]) -> View:
     return {
         "title": first.title,
         "about": f"{first.texts:,} texts. {first.labels.measures[:1].upper()}{first.labels.measures[1:]}. "
-        f"Licence: {first.labels.licence}.",
+        f"Licence: {first.labels.licence}.{_published(group)}",
         "hate": first.labels.name == HATE,
         "auc": Heat(f"AUC, {first.title}", ["Mean", *langs], rows),
         "macro": _macro(first, judged, people, files),
     }
+
+
+def _published(group: Sequence[ValidityRecord]) -> str:
+    """What others have published of people and models on these labels."""
+    labels = next((one.labels for one in group if one.labels.published), None)
+    if labels is None:
+        return ""
+    shown = [
+        f"{FIGURES.get(figure, figure)} on the whole set: "
+        + ", ".join(f"{clean(name)} {figures.number(value, 3)}" for name, value in values.items())
+        for figure, values in labels.published.items()
+    ]
+    return f" Published ({clean(labels.citation)}): {'; '.join(shown)}."
 
 
 def _line_of(scorer: Scorer, cells: Sequence[Heated], files: Mapping[Any, str], judged: Judged = ()) -> Line:

@@ -54,6 +54,7 @@ class LabelSet:
         repositories: hub repositories, at ``revision``; empty where it comes from a path alone.
         revision: that is asked for.
         notes: what readers of its figures should know.
+        published: figure -> who or what -> its value on the whole set, as ``citation`` has it, to stand beside ours.
     """
 
     name: str
@@ -66,11 +67,13 @@ class LabelSet:
     repositories: Mapping[str, str] = field(default_factory=dict)
     revision: str = "main"
     notes: str = ""
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def card(self) -> dict[str, Any]:
         """JSON-ready, without the function."""
         fields = ("name", "title", "measures", "licence", "homepage", "citation", "notes")
-        return {name: getattr(self, name) for name in fields} | {"revision": self.revision}
+        published = {"published": self.published} if self.published else {}
+        return {name: getattr(self, name) for name in fields} | {"revision": self.revision} | published
 
     def files(self, request: Request, key: str, patterns: Sequence[str]) -> tuple[list[Path], str | None]:
         """The files of one of its repositories and their commit, or those of the copy that match.

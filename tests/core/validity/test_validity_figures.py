@@ -38,11 +38,12 @@ def test_against_scikit_learn():
     assert found["recall"] == pytest.approx(metrics.recall_score(truth, called))
     assert found["f1"] == pytest.approx(metrics.f1_score(truth, called))
     assert found["kappa"] == pytest.approx(metrics.cohen_kappa_score(truth, called))
-    assert math.isnan(found["quadratic_weighted_kappa"])
+    assert all(math.isnan(found[name]) for name in figures.WEIGHTED)
     first, second = np.array([1, 2, 3, 4, 5, 5, 3, 1]), np.array([1, 3, 3, 5, 4, 5, 2, 1])
-    assert figures.quadratic_weighted_kappa(first, second, once(8))[0] == pytest.approx(
-        metrics.cohen_kappa_score(first, second, weights="quadratic")
-    )
+    for weights, power in (("quadratic", 2), ("linear", 1)):
+        assert figures.weighted_kappa(first, second, once(8), power)[0] == pytest.approx(
+            metrics.cohen_kappa_score(first, second, weights=weights)
+        )
 
 
 def test_counts_are_repetitions():
@@ -97,7 +98,7 @@ def test_krippendorff_alpha():
 def test_ceiling():
     agreed = np.array([[1.0, 1, 1], [5, 5, 5], [3, 3, 3], [2, 2, 2]])
     found = dict(zip(figures.NAMES, annotators.ceiling(agreed, 3.0, once(4))[:, 0], strict=True))
-    assert found["auc"] == found["accuracy"] == found["kappa"] == found["quadratic_weighted_kappa"] == 1
+    assert found["auc"] == found["accuracy"] == found["kappa"] == found["linear_weighted_kappa"] == 1
     # The first says toxic where the others' mean is 2, and the reverse; the others see a mean of 3 against their own.
     crossed = np.array([[5.0, 2, 2], [1, 4, 4]])
     of_first = figures.auc(crossed[:, 0], crossed[:, 1:].mean(1) >= 3, once(2))[0]
