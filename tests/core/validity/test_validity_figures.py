@@ -216,12 +216,12 @@ def test_known():
         "fr": {"a": entry(0.9, 0.85, 0.95), "b": entry(0.79, 0.76, 0.82)}, "de": {"a": entry(0.52, 0.45, 0.6)},
         "it": {"a": {"texts": 3, "figures": {"auc": {"value": None, "low": None, "high": None}}}},
     })  # fmt: skip
-    assert str(known(scorer, "fr-CA")) == "s: AUC 0.79 [0.76, 0.82] in fr"
+    assert str(known(scorer, "fr-CA")) == "s: AUC 0.79 [0.76, 0.82] in fr (b)"
     assert known(scorer, "fr").labels == "b"
-    assert str(known(scorer, "de")).endswith("in de, no better than chance")
+    assert str(known(scorer, "de")).endswith("in de (a), no better than chance")
     assert known(scorer, "it") is known(scorer, "ja") is known(object(), "fr") is None
-    assert sentence(scorer, ["fr"]) == "s: AUC 0.79 [0.76, 0.82] in fr"
-    assert "0.52 (de) to 0.79 (fr)" in sentence(scorer, ["fr", "de", "ja"])
+    assert sentence(scorer, ["fr"]) == "s: AUC 0.79 [0.76, 0.82] in fr (b)"
+    assert "0.52 (de) to 0.79 (fr) against people's labels (b, a)" in sentence(scorer, ["fr", "de", "ja"])
     assert "not validated in ja" in sentence(scorer, ["fr", "de", "ja"])
     assert "no better than chance in de" in sentence(scorer, ["fr", "de", "ja"])
 
