@@ -15,8 +15,9 @@ from typing import Any
 from .constants import MINI
 from .parsing import parse_json
 from .records import ModelRun, TaskRun
+from .scorers.presets import classifiers, guards
 
-RTP, JIGSAW = "RealToxicityPrompts", "Jigsaw"
+RTP, JIGSAW, HH_RLHF = "RealToxicityPrompts", "Jigsaw", "HH-RLHF"
 CORPORA: Mapping[str, tuple[str, ...]] = {
     "rtp": (RTP,),
     "realtoxicityprompts": (RTP,),
@@ -35,9 +36,15 @@ CORPORA: Mapping[str, tuple[str, ...]] = {
     "toxigen": ("ToxiGen",),
     "toxigendata": ("ToxiGen",),
     "holisticbias": ("HolisticBias",),
+    "hhrlhf": (HH_RLHF,),
+    "aegisaicontentsafetydataset20": ("Aegis 2.0", HH_RLHF),
+    "nemotronsafetyguarddatasetv3": ("Aegis 2.0", HH_RLHF),
+    "wildguardmix": ("WildGuardMix",),
+    "polyguardmix": ("WildGuardMix", "PolyGuardMix"),
 }
 """Name of a data set, letters and digits alone -> where its texts come from. RTP-LX translates prompts of RTP;
-TextDetox's English part and most of ParaDetox are comments of Jigsaw's competitions, as their cards say."""
+TextDetox's English part and most of ParaDetox are comments of Jigsaw's competitions; Aegis 2.0 has prompts of HH-RLHF,
+and Nemotron's set is made of it, as PolyGuardMix is of WildGuardMix: all as their cards say."""
 
 MODELS: Mapping[str, tuple[str, ...]] = {
     "textdetox/": ("textdetox",),
@@ -46,7 +53,7 @@ MODELS: Mapping[str, tuple[str, ...]] = {
     "unitary/toxic-bert": ("jigsaw",),
     "detoxify": ("jigsaw", "civil_comments"),
 }
-"""What is in a scorer's name -> data that it was trained on, as its authors' card says."""
+"""What is in a scorer's name -> data that it was trained on, as its authors' card says; presets say it of theirs."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +105,12 @@ def trained_on(scorer: str, card: Mapping[str, Any] | None = None) -> list[str]:
             return found
     if scorer.partition(":")[0] == MINI:
         return [MINI]
-    if scorer == "ngram":
-        return list(_embedded())
-    return [name for model, names in MODELS.items() if model in scorer.lower() for name in names]
+    known = {**MODELS, **_presets()}
+    found = [name for model, names in known.items() if model in scorer.lower() for name in names]
+    # An ensemble is called by its members: mean:ngram+hf:….
+    if "ngram" in re.split(r"[:+]", scorer) and not scorer.startswith("ngram:"):
+        found += _embedded()
+    return list(dict.fromkeys(found))
 
 
 def overlaps(prompt_set: str, scorer: Iterable[str] = (), method: Iterable[str] = ()) -> list[Overlap]:
@@ -141,6 +151,14 @@ def _all(names: Iterable[str]) -> frozenset[str]:
 
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower().removesuffix(".jsonl").removesuffix(".tsv").removesuffix(".csv"))
+
+
+@cache
+def _presets() -> Mapping[str, tuple[str, ...]]:
+    """Model of a preset, in lower case -> data that it was trained on."""
+    models = [(one.model, one.data) for one in classifiers().values()]
+    models += [(variant.model, one.data) for one in guards().values() for variant in one.variants.values()]
+    return {model.lower(): data for model, data in models if data}
 
 
 @cache

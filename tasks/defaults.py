@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from functools import cache
 
 from ..core.constants import AUTO, MINI
-from ..core.scorers.choice import best, others
+from ..core.scorers.choice import best
 from .options import NONE, Options
 from .prompts.base import Loaded
 
@@ -36,9 +36,7 @@ def chosen(options: Options, loaded: Loaded) -> Options:
             choice = best(langs)
             found["scorer"] = choice.spec
             found["on_unsupported"] = options.on_unsupported or "nan"
-            more = others(langs, choice.name)
-            larger = f"larger ones for these languages: {', '.join(more)}; " if more else ""
-            _say(f"no scorer named: {choice}; {larger}detoxbench scorers lists all")
+            _say(f"no scorer named: {choice}")
     if options.fluency_model == AUTO:
         found["fluency_model"] = NONE if real else MINI
         if real:

@@ -39,8 +39,10 @@ class Choice:
         return {lang: one.auc for lang, one in found.items() if one is not None}
 
     def __str__(self) -> str:
-        """One line for the user: which one, and what its numbers are worth."""
-        return sentence(self, list(self.languages))
+        """One line for the user: which one, what its numbers are worth, and what else there is."""
+        more = others(self.languages, self.name)
+        larger = f"; larger ones for these languages: {', '.join(more)}" if more else ""
+        return f"{sentence(self, list(self.languages))}{larger}; detoxbench scorers lists all"
 
 
 def cached(model: str, revision: str | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ..files import sha256
 from ..parsing import parse_json
 from . import ngram_features
 from .base import Scorer, Scores, check_language
-from .ngram_features import BITS, SIZES, WORDS
+from .ngram_features import BITS, LONGEST, SIZES, WORDS
 from .spec import parse
 
 EMBEDDED = Path(__file__).parents[1] / "ngram"
@@ -30,8 +31,8 @@ KIND = "detoxbench.scorer.ngram"
 SCHEMA = 1
 FEATURES = {"bits": BITS, "sizes": list(SIZES), "words": list(WORDS), "version": 1}
 """What a card must say of its features: weights of others are of no use here. A change of the hashes is a version."""
-CHUNK = 4096
-"""Texts at a time, so that memory stays bounded."""
+ROOM = 2**16
+"""Characters at a time: the arrays of so many fit into a processor's cache, and memory stays bounded."""
 DECIMALS = 6
 """Of a score: the last bits of an exponential differ between processors."""
 
@@ -72,11 +73,11 @@ class NgramScorer(Scorer):
 
     @cached_property
     def _weights(self) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
-        """float64 ``[columns of the table]``; by language, slope and offset of the margin."""
+        """float32 ``[columns of the table]``; by language, slope and offset of the margin."""
         path = self.folder / WEIGHTS
         try:
             stored = load_file(path)
-            table = np.zeros(2**BITS)
+            table = np.zeros(2**BITS, np.float32)  # holds halves exactly, in half the memory to look up in
             table[stored["columns"]] = stored["weights"]
             scales = dict(zip(sorted(self.card["languages"]), stored["scales"].astype(float).tolist(), strict=True))
         except (OSError, SafetensorError, KeyError, IndexError, ValueError) as error:
@@ -93,13 +94,7 @@ class NgramScorer(Scorer):
         table, scales = self._weights
         primary = lang.split("-")[0].lower()
         slope, offset = scales[primary]
-        margins = np.concatenate(
-            [np.zeros(0)]
-            + [
-                margins_of(texts[start : start + CHUNK], primary, table, primary not in self.card["alone"])
-                for start in range(0, len(texts), CHUNK)
-            ]
-        )
+        margins = margins_of(texts, primary, table, primary not in self.card["alone"])
         values = np.round(1 / (1 + np.exp(-np.clip(margins * slope + offset, -30, 30))), DECIMALS)
         reasons = [
             None if scored else "no word in it" if text.strip() else "empty text"
@@ -110,10 +105,20 @@ class NgramScorer(Scorer):
 
 def margins_of(texts: Sequence[str], lang: str, table: np.ndarray, shared: bool = True) -> np.ndarray:
     """Sum of the weights of each text's n-grams over the root of their number: [texts], NaN where there is none."""
-    rows, columns = ngram_features.features(texts, lang, shared)
-    numbers = np.bincount(rows, minlength=len(texts))
-    sums = np.bincount(rows, weights=table[columns], minlength=len(texts))
+    numbers, sums = np.zeros(len(texts), np.int64), np.zeros(len(texts))
+    for start, end in _batches(texts):
+        for rows, columns in ngram_features.grams(texts[start:end], lang, shared):
+            numbers[start:end] += np.bincount(rows, minlength=end - start)
+            sums[start:end] += np.bincount(rows, weights=table[columns], minlength=end - start)
     return np.divide(sums, np.sqrt(numbers), out=np.full(len(texts), np.nan), where=numbers > 0)
+
+
+def _batches(texts: Sequence[str]) -> list[tuple[int, int]]:
+    """First text and the one after the last of each batch of about ``ROOM`` characters."""
+    lengths = np.cumsum([min(len(text), LONGEST) + 1 for text in texts])
+    cuts = np.flatnonzero(np.diff(lengths // ROOM)) + 1
+    places = [0, *cuts.tolist(), len(texts)] if len(texts) else []
+    return list(pairwise(places))
 
 
 def _card(folder: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain, islice
 
 import numpy as np
 import regex
@@ -102,69 +103,119 @@ def _salt(name: str) -> np.uint64:
 
 
 def _mixed(hashes: np.ndarray) -> np.ndarray:
-    """MurmurHash3's finaliser: every bit of the input changes every bit of the output."""
-    hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    hashes = (hashes ^ (hashes >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return hashes ^ (hashes >> np.uint64(33))
+    """MurmurHash3's finaliser, in place: every bit of the input changes every bit of the output."""
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        hashes ^= hashes >> np.uint64(33)
+        hashes *= np.uint64(factor)
+    hashes ^= hashes >> np.uint64(33)
+    return hashes
+
+
+def _columns(hashes: np.ndarray, kind: int, salt: np.uint64) -> np.ndarray:
+    """Column of each n-gram of a kind, int64 [n-grams]."""
+    return (_mixed((hashes + np.uint64(kind)) ^ salt) >> np.uint64(64 - BITS)).view(np.int64)
+
+
+@lru_cache(maxsize=4)
+def _powers(base: np.uint64, count: int) -> np.ndarray:
+    """``base ** i`` modulo 2^64: uint64 [count]."""
+    found = np.full(count, base)
+    found[0] = 1
+    with np.errstate(over="ignore"):
+        return np.cumprod(found)
+
+
+def _bounded(view: np.ndarray) -> np.ndarray:
+    """The view with a space at the beginning and at the end of every text: uint64 [codes]."""
+    ends = np.flatnonzero(view == _END)
+    return np.insert(view, np.concatenate([[0], ends, ends + 1, [len(view)]]), _SPACE).astype(np.uint64)
+
+
+def _characters(
+    codes: np.ndarray, letter: np.ndarray, inside: np.ndarray, salt: np.uint64
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Beginning and column of every n-gram of characters, size by size: both [n-grams].
+
+    Args:
+        codes: ``_bounded``.
+        letter: whether a code is part of a word.
+        inside: whether a code is within a text that has a word, its spaces included.
+        salt: of the hashes.
+    """
+    hashes, power = codes, np.uint64(1)
+    ok, middle = letter, np.ones(max(0, len(codes) - 1), dtype=bool)
+    for size in SIZES:
+        if size > 1:
+            # H(i, size) = H(i, size - 1) + code[i + size - 1] * P^(size - 1), for all i at once.
+            power = power * _P
+            hashes = hashes[:-1] + codes[size - 1 :] * power
+            ok = inside[: 1 - size] & inside[size - 1 :]
+        if size > 2:
+            middle = middle[:-1] & letter[size - 2 : -1]
+            ok = ok & middle
+        start = np.flatnonzero(ok)
+        yield start, _columns(hashes[start], size, salt)
+
+
+def _words(
+    codes: np.ndarray, rows: np.ndarray, inside: np.ndarray, salt: np.uint64
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Beginning and column of every word, and of every pair of words, with the spaces around them: both [n-grams].
+
+    Words have any length: their hashes follow from one prefix sum.
+    """
+    count = len(codes)
+    room = 1 << count.bit_length()
+    powers, inverse = _powers(_P, room), _powers(_P_INVERSE, room)
+    prefix = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes * powers[:count])])
+    spaces = np.flatnonzero(codes == _SPACE)
+    for words in WORDS:
+        start, end = spaces[:-words], spaces[words:]
+        # Between two texts there are two spaces with an end between them: no word, and no pair of words.
+        ok = (rows[start] == rows[end]) & (end - start > 1) & inside[start]
+        start, end = start[ok], end[ok]
+        yield start, _columns((prefix[end + 1] - prefix[start]) * inverse[start], 100 + words, salt)
 
 
 def _spans(view: np.ndarray, salt: np.uint64) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Text and column of every n-gram, kind by kind: both [n-grams]."""
-    ends = np.flatnonzero(view == _END)
-    # A space at the beginning and at the end of every text.
-    codes = np.insert(view, np.concatenate([[0], ends, ends + 1, [len(view)]]), _SPACE).astype(np.uint64)
-    count = len(codes)
-    rows = np.cumsum(codes == _END)
+    codes = _bounded(view)
+    end = codes == _END
+    letter = ~end & (codes != _SPACE)
+    rows = np.cumsum(end)
+    # A text without a word has no n-gram, not even of the spaces around it.
+    spoken = np.bincount(rows, weights=letter) > 0
+    inside = ~end & spoken[rows]
     with np.errstate(over="ignore"):
-        powers = np.full(count + 1, _P)
-        inverse = np.full(count + 1, _P_INVERSE)
-        powers[0] = inverse[0] = 1
-        powers, inverse = np.cumprod(powers), np.cumprod(inverse)
-        prefix = np.concatenate([np.zeros(1, np.uint64), np.cumsum(codes * powers[:-1])])
-
-        def columns(start: np.ndarray, end: np.ndarray, kind: int) -> np.ndarray:
-            hashes = (prefix[end] - prefix[start]) * inverse[start] + np.uint64(kind)
-            return (_mixed(hashes ^ salt) >> np.uint64(64 - BITS)).astype(np.int64)
-
-        gaps = np.concatenate([[0], np.cumsum((codes == _SPACE) | (codes == _END))])
-        ends = np.concatenate([[0], np.cumsum(codes == _END)])
-        spoken = np.zeros(0, dtype=bool)
-        for size in SIZES:
-            start = np.arange(count - size + 1)
-            if size == 1:
-                start = start[gaps[1:] == gaps[:-1]]
-                spoken = np.zeros(int(rows[-1]) + 1, dtype=bool)
-                spoken[rows[start]] = True
-            else:
-                inside = ends[start + size] == ends[start]
-                if size > 2:
-                    inside &= gaps[start + size - 1] == gaps[start + 1]
-                # A text without a word has no n-gram, not even of the spaces around it.
-                start = start[inside & spoken[rows[start]]]
-            yield rows[start], columns(start, start + size, size)
-        spaces = np.flatnonzero(codes == _SPACE)
-        for words in WORDS:
-            start, end = spaces[:-words], spaces[words:]
-            # Between two texts there are two spaces with an end between them: no word, and no pair of words.
-            inside = (rows[start] == rows[end]) & (end - start > 1) & spoken[rows[start]]
-            start, end = start[inside], end[inside]
-            yield rows[start], columns(start, end + 1, 100 + words)
+        for start, columns in chain(_characters(codes, letter, inside, salt), _words(codes, rows, inside, salt)):
+            yield rows[start], columns
 
 
-def features(texts: Sequence[str], lang: str, shared: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def grams(
+    texts: Sequence[str], lang: str, shared: bool = True, least: int = SIZES[0]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """``features``, kind by kind, so that few of them are in memory at a time."""
+    if not len(texts):
+        return
+    blob = normalised(texts)
+    second = _salt("undisguised" if shared else f"undisguised\0{lang}")
+    for view in (_spans(as_written(blob), _salt(f"written\0{lang}")), _spans(undisguised(blob), second)):
+        yield from islice(view, SIZES.index(least), None)
+
+
+def features(
+    texts: Sequence[str], lang: str, shared: bool = True, least: int = SIZES[0]
+) -> tuple[np.ndarray, np.ndarray]:
     """Text and column of every n-gram of both views, in no order, repeated as often as the n-gram is there.
 
     Args:
         texts: of one language.
         lang: primary subtag, which the first view's hashes contain.
         shared: whether the second view's hashes are those of all languages; else they contain the language too.
+        least: characters of the n-grams of characters at least; words and pairs of words are always among them.
 
     Returns:
         int64 ``(rows, columns)``, both [n-grams]; columns below ``2 ** BITS``.
     """
-    if not len(texts):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    blob = normalised(texts)
-    second = _salt("undisguised" if shared else f"undisguised\0{lang}")
-    found = [*_spans(as_written(blob), _salt(f"written\0{lang}")), *_spans(undisguised(blob), second)]
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64)), *grams(texts, lang, shared, least)]
     return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])

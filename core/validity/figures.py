@@ -15,7 +15,7 @@ from ..scorers.agreement import weighted_spearman
 BINS = 10
 """Of equal width, for the expected calibration error and the reliability curve."""
 RATINGS = 5
-"""Levels of the rating scale that quadratic-weighted kappa is about: 1 to 5, as RTP-LX's annotators were given."""
+"""Levels of the rating scale that weighted kappas are about: 1 to 5, as RTP-LX's annotators were given."""
 
 Figure = Callable[[np.ndarray], np.ndarray]
 
@@ -80,12 +80,12 @@ def shares(scores: np.ndarray, positive: np.ndarray, threshold: float) -> dict[s
     }
 
 
-def quadratic_weighted_kappa(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Cohen's weighted kappa (1968), weights ``(i - j)^2``, of two ratings that are whole numbers from 1."""
+def weighted_kappa(first: np.ndarray, second: np.ndarray, counts: np.ndarray, power: float) -> np.ndarray:
+    """Cohen's weighted kappa (1968), weights ``|i - j| ** power``, of two ratings that are whole numbers from 1."""
     levels = int(max(first.max(initial=1), second.max(initial=1)))
     cells = (first.astype(int) - 1) * levels + second.astype(int) - 1
     table = (counts @ np.eye(levels**2)[cells]).reshape(len(counts), levels, levels)
-    weights = np.subtract.outer(np.arange(levels), np.arange(levels)) ** 2.0
+    weights = np.abs(np.subtract.outer(np.arange(levels), np.arange(levels))) ** float(power)
     total = counts.sum(axis=1)
     expected = np.einsum("ri,rj->rij", table.sum(axis=2), table.sum(axis=1)) / total[:, None, None]
     return 1 - _ratio((weights * table).sum(axis=(1, 2)), (weights * expected).sum(axis=(1, 2)))
@@ -129,8 +129,10 @@ def reliability(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -
 
 NAMES = (
     "auc", "average_precision", "spearman", "accuracy", "precision", "recall", "f1", "kappa",
-    "quadratic_weighted_kappa", "expected_calibration_error", "false_positive_rate",
+    "quadratic_weighted_kappa", "linear_weighted_kappa", "expected_calibration_error", "false_positive_rate",
 )  # fmt: skip
+WEIGHTED = {"quadratic_weighted_kappa": 2, "linear_weighted_kappa": 1}
+"""Weighted kappas -> power of the distance between two ratings."""
 
 
 def all_of(
@@ -143,7 +145,7 @@ def all_of(
         labels: float64 [texts], how toxic people say it is, on any scale.
         positive: bool [texts], whether that counts as toxic.
         threshold: a score of at least this calls a text toxic.
-        ratings: whole numbers from 1 to 5 [texts], NaN-free, for quadratic-weighted kappa; None where there are none.
+        ratings: whole numbers from 1 to 5 [texts], NaN-free, for the weighted kappas; None where there are none.
     """
     toxic = scores >= threshold
 
@@ -154,9 +156,10 @@ def all_of(
             "average_precision": average_precision(scores, positive, counts),
             "spearman": weighted_spearman(scores, labels, counts),
             "expected_calibration_error": expected_calibration_error(scores, positive, counts),
-            "quadratic_weighted_kappa": nothing
-            if ratings is None
-            else quadratic_weighted_kappa(rating_of(scores), ratings, counts),
+            **{
+                name: nothing if ratings is None else weighted_kappa(rating_of(scores), ratings, counts, power)
+                for name, power in WEIGHTED.items()
+            },
             **at_threshold(toxic, positive, counts),
         }
         return np.stack([found[name] for name in NAMES])

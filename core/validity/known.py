@@ -34,7 +34,8 @@ class Known:
 
     def __str__(self) -> str:
         chance = "" if self.better_than_chance else ", no better than chance"
-        return f"{self.scorer}: AUC {self.auc:.2f} [{self.low:.2f}, {self.high:.2f}] in {self.lang}{chance}"
+        auc = f"AUC {self.auc:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.scorer}: {auc} in {self.lang} ({self.labels}){chance}"
 
 
 def known(scorer: Any, lang: str) -> Known | None:
@@ -68,7 +69,9 @@ def sentence(scorer: Any, langs: list[str]) -> str:
         parts.insert(0, str(measured[0]).partition(": ")[2])
     elif measured:
         low, high = min(measured, key=lambda one: one.auc), max(measured, key=lambda one: one.auc)
-        parts.insert(0, f"AUC {low.auc:.2f} ({low.lang}) to {high.auc:.2f} ({high.lang}) against people's labels")
+        on = ", ".join(dict.fromkeys(one.labels for one in measured))
+        span = f"{low.auc:.2f} ({low.lang}) to {high.auc:.2f} ({high.lang})"
+        parts.insert(0, f"AUC {span} against people's labels ({on})")
         chance = [one.lang for one in measured if not one.better_than_chance]
         if chance:
             parts.append(f"no better than chance in {', '.join(chance)}")

@@ -44,8 +44,11 @@ def scorer(
     positive: Annotated[float, typer.Option(help="a mean rating of at least this is toxic")] = 3.0,
     share: Annotated[float, typer.Option(min=0, max=1, help="of a target that comes from translations")] = 0.5,
     identities: Annotated[
-        float, typer.Option(min=0, help="weight of our neutral sentences with names of groups; 0: none")
-    ] = ngram.Settings.identities,
+        float | None,
+        typer.Option(
+            min=0, help="weight of our neutral sentences with names of groups; 0: none (ngram: 0.15, classifier: 0.1)"
+        ),
+    ] = None,
     penalty: Annotated[
         list[float] | None, typer.Option(help="ngram: of the weights' squares; the best on dev is taken; repeatable")
     ] = None,
@@ -89,20 +92,19 @@ def scorer(
         return found
 
     sets, checks = read(label_sets), read(check or [])
+    common: dict[str, Any] = {"share": share} | ({} if identities is None else {"identities": identities})
 
     def say(line: str) -> None:
         typer.echo(line, err=True)
 
     if kind == "ngram":
-        settings = ngram.Settings(
-            penalties=tuple(penalty) if penalty else ngram.Settings.penalties, share=share, identities=identities
-        )
+        settings = ngram.Settings(penalties=tuple(penalty) if penalty else ngram.Settings.penalties, **common)
         made = ngram.fit(sets, out, settings, checks=checks, say=say)
         _show(made, out, f"ngram:{out}")
         return
     from ..scorer_training import classifier
 
-    how = classifier.Settings(**own, share=share, identities=identities)
+    how = classifier.Settings(**own, **common)
     assert base is not None
     _show(
         classifier.fit(sets, out, base, how, revision=revision, device=device, checks=checks, say=say), out, f"hf:{out}"

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ...core import results, results_writer
-from ...core.constants import FAILED_SHARE_WARNING
+from ...core.constants import AUTO, FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError
 from ...core.files import make_folder, safe_name
 from ...core.metrics import METRICS
@@ -32,7 +32,13 @@ STOPPED = 130
 def score(
     files: Annotated[list[Path], typer.Argument(help="generation files, or lm-eval's samples_*.jsonl")],
     scorer: Annotated[
-        list[str], typer.Option(help="name or name:argument; may be repeated; 'given' for the scores in the files")
+        list[str],
+        typer.Option(
+            default_factory=lambda: [AUTO],
+            show_default=AUTO,
+            help="name or name:argument; may be repeated; 'given' for the scores in the files; 'auto' is the "
+            "best-validated one on this machine that knows the languages",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="folder for results; those of the same file and scorer are replaced")],
     archive: Annotated[

@@ -20,7 +20,7 @@ from .output import echo_json
 
 WIDTH = 160
 UNMEASURED = "unmeasured"
-SEPARATORS = {"categories": ", ", "checked": "; "}
+SEPARATORS = {"categories": ", ", "checked": "; ", "trained_on": ", "}
 """Between the entries of a list, where it is not a space."""
 
 
@@ -101,6 +101,7 @@ def _preset(
         "verified": preset.verified,
         "checked": list(preset.checked),
         "source": preset.source,
+        "trained_on": list(preset.data) or preset.trained_on,
         "validity": _figures(SimpleNamespace(name=name, validity=preset.figures)),
     }
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from ...core import generation_files, results, scorers
-from ...core.constants import AUTO
+from ...core.constants import AUTO, MINI
 from ...core.errors import DetoxbenchError, unknown
 from ...core.files import sha256_text
 from ...core.generation_files import GenerationFile
@@ -129,12 +129,10 @@ def load(
         Specification and scorer, or what stands for one where the files' own scores are asked for.
 
     Raises:
-        DetoxbenchError: for an unknown scorer or option, or a language that one does not support.
+        DetoxbenchError: for an unknown scorer or option, or a language that one that was named does not support.
     """
-    if AUTO in specs:
-        chosen = best(lang for source in sources for file, _ in source.files for lang in file.langs)
-        typer.echo(f"scorer {AUTO}: {chosen}", err=True)
-        specs = [chosen.spec if spec == AUTO else spec for spec in specs]
+    chosen = _chosen(sources) if AUTO in specs else None
+    specs = [chosen if spec == AUTO and chosen else spec for spec in specs]
     for spec in specs:
         if (name := spec_of(spec).partition(":")[0]) not in (GIVEN, *SCORERS):
             raise unknown("scorer", name, (GIVEN, *SCORERS, *preset_names()))
@@ -145,7 +143,9 @@ def load(
             found.append((spec, _given(spec, sources)))
             continue
         own = None if re.search(r"[:,]archive=", spec) else path
-        scorer = scorers.load(spec, archive=own, offline=offline or None, on_unsupported=on_unsupported)
+        # What nobody named must not stop at a language that it does not know.
+        unsupported = on_unsupported or ("nan" if spec == chosen else None)
+        scorer = scorers.load(spec, archive=own, offline=offline or None, on_unsupported=unsupported)
         for source in sources:
             for file, _ in source.files:
                 for lang in file.langs:
@@ -158,6 +158,26 @@ def load(
         scorer.open()  # now, so that an archive that cannot be used is an error before any work
         found.append((spec, scorer))
     return found
+
+
+def _chosen(sources: Sequence[Source]) -> str:
+    """What ``auto`` stands for: the embedded world's own scorer for its texts, else the best-validated one, which one
+    line names with its validity.
+
+    Raises:
+        DetoxbenchError: where there is none for any of the languages.
+    """
+    embedded = all(
+        source.model is not None
+        and source.model.pretrained == MINI
+        and all(part.prompt_set == MINI for part in source.parts)
+        for source in sources
+    )
+    if embedded:
+        return MINI
+    choice = best(lang for source in sources for file, _ in source.files for lang in file.langs)
+    typer.echo(f"scorer {AUTO}: {choice}", err=True)
+    return choice.spec
 
 
 def _given(spec: str, sources: Sequence[Source]) -> Any:

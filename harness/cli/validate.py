@@ -58,8 +58,9 @@ def validate(
     plot: Annotated[Path | None, typer.Option(help="folder for charts, SVG and PNG")] = None,
 ) -> None:
     """Score texts that people have labelled: AUC, average precision, Spearman, accuracy, precision, recall, F1, kappa,
-    quadratic-weighted kappa and calibration error per language and on average, with 95% intervals over clusters of
-    texts, beside what one annotator reaches against the others; two scorers are compared on the same texts."""
+    quadratic- and linear-weighted kappa and calibration error per language and on average, with 95% intervals over
+    clusters of texts, beside what one annotator reaches against the others; two scorers are compared on the same
+    texts."""
     if not scorer and not column:
         raise DetoxbenchError("nothing to validate: give --scorer, or --column for scores that the labels hold")
     if part is not None:
@@ -177,11 +178,24 @@ def _print(whole: Mapping[str, Any]) -> None:
         macro = whole[ANNOTATORS][MACRO]["figures"]
         alpha = _cell(macro["alpha_ordinal"])
         _figures(console, f"each annotator against the others (Krippendorff's alpha {alpha})", rows, macro)
+    for figure, values in about.get("published", {}).items():
+        _published(console, figure, values, whole)
     for one in whole["scorers"]:
         for grouping, values in one["groups"].items():
             _group(console, one["name"], grouping, values)
     for one in whole["comparisons"]:
         _comparison(console, one)
+
+
+def _published(console: Console, figure: str, values: Mapping[str, float], whole: Mapping[str, Any]) -> None:
+    """What others have published of that figure on the whole set, beside ours on these texts."""
+    about, name = whole["labels"], escape(figure.replace("_", " "))
+    beside = ", ".join(f"{escape(who)} {value:.3f}" for who, value in values.items())
+    console.print(f"{name}, published ({escape(about['citation'])}): {beside}")
+    sides = [(one["name"], one[MACRO]["figures"]) for one in whole["scorers"]]
+    sides += [("one annotator", whole[ANNOTATORS][MACRO]["figures"])] if whole[ANNOTATORS] is not None else []
+    ours = ", ".join(f"{escape(who)} {_cell(found.get(figure))}" for who, found in sides)
+    console.print(f"{name}, here, mean over languages: {ours}")
 
 
 def _figures(console: Console, title: str, rows: Mapping[str, Any], macro: Mapping[str, Any]) -> None:

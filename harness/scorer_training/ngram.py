@@ -24,6 +24,8 @@ from .calibration import by_language, calibrate
 from .examples import Examples
 
 README = "README.md"
+NAMED = 3
+"""Characters of an n-gram that can tell a group's name."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,7 @@ class Settings:
         share: of a target that comes from the text's translations (``examples.shared``).
         identities: weight of each neutral sentence with a group's name; 0 leaves them out.
         topics: directions in which the translations of one text agree (``topics``); 0 for none.
-        common: share of texts from which on an n-gram of a group's name is a part of many words; rarer ones get no
-            weight, so that the name of a group says nothing; 0 gives them weights like all others.
+        common: share of texts up to which an n-gram of a group's name has no weight above 0 (``names``); 0 bounds none.
         least: texts that an n-gram must be in.
         kept: weights that are kept at most, those of the largest size.
         iterations: of L-BFGS at most.
@@ -44,8 +45,8 @@ class Settings:
 
     penalties: tuple[float, ...] = (0.3, 0.1, 0.03)
     share: float = 0.5
-    identities: float = 0.3
-    topics: int = 64
+    identities: float = 0.15
+    topics: int = 128
     common: float = 0.02
     least: int = 2
     kept: int = 1_200_000
@@ -72,17 +73,28 @@ def matrix(texts: Sequence[str], langs: np.ndarray, shared: bool) -> Any:
 
 
 def regression(
-    x: Any, targets: np.ndarray, weights: np.ndarray, owners: np.ndarray, penalty: float, iterations: int
+    x: Any,
+    targets: np.ndarray,
+    weights: np.ndarray,
+    owners: np.ndarray,
+    penalty: float,
+    iterations: int,
+    bounded: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weights [columns] and an offset [owners] of logistic regression with targets from 0 to 1.
 
     The cross-entropy of the targets, weighted, plus ``penalty / 2`` times the sum of the squared weights; the offsets
-    of the owners (a label set in a language) are free. L-BFGS (Liu and Nocedal 1989).
+    of the owners (a label set in a language) are free, and the weights of ``bounded`` columns are at most 0. L-BFGS-B
+    (Byrd et al. 1995).
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import Bounds, minimize
 
     columns, groups = x.shape[1], int(owners.max()) + 1
     transposed = x.T.tocsr()
+    most = np.full(columns + groups, np.inf)
+    if bounded is not None:
+        most[bounded] = 0.0
+    bounds = Bounds(np.full(columns + groups, -np.inf), most) if np.isfinite(most).any() else None
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         margins = x @ point[:columns] + point[columns:][owners]
@@ -95,7 +107,7 @@ def regression(
         )
 
     found = minimize(
-        loss, np.zeros(columns + groups), jac=True, method="L-BFGS-B",
+        loss, np.zeros(columns + groups), jac=True, method="L-BFGS-B", bounds=bounds,
         options={"maxiter": iterations, "maxfun": 3 * iterations, "ftol": 1e-5},
     )  # fmt: skip
     return found.x[:columns], found.x[columns:]
@@ -126,12 +138,26 @@ def topics(x: Any, clusters: np.ndarray, number: int) -> np.ndarray:
     return np.asarray(rows.T @ (directions / (scale if scale > 0 else 1.0)), dtype=np.float32)
 
 
+def rarity(x: Any) -> np.ndarray:
+    """How rare the n-gram of each column is, float32 [columns], as the logarithm (idf; Spärck Jones 1972).
+
+    Columns times this have weights that the penalty, which is the same for all, holds less where the n-gram is rare.
+    The mean square over the n-grams of all texts is 1.
+    """
+    texts = np.maximum(np.bincount(x.indices, minlength=x.shape[1]), 1)
+    found = np.log1p(x.shape[0] / texts)
+    return (found / np.sqrt((texts * found**2).sum() / texts.sum())).astype(np.float32)
+
+
 def names(langs: Sequence[str], shared: bool, x: Any, common: float) -> np.ndarray:
-    """Columns of the n-grams of groups' names, but for those that at least a share ``common`` of the texts have: parts
-    of words and articles."""
-    found = [ngram_features.features(data.groups(lang), lang, shared)[1] for lang in langs]
+    """Columns of the n-grams of groups' names.
+
+    Without those of fewer than ``NAMED`` characters, and those that more than a share ``common`` of the texts have:
+    they are parts of too many words to tell a group.
+    """
+    found = [ngram_features.features(data.groups(lang), lang, shared, NAMED)[1] for lang in langs]
     columns = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
-    return columns[np.bincount(x.indices, minlength=x.shape[1])[columns] < common * x.shape[0]]
+    return columns[np.bincount(x.indices, minlength=x.shape[1])[columns] <= common * x.shape[0]]
 
 
 def table_of(
@@ -156,22 +182,29 @@ def table_of(
         owners += [first[lang] for lang in langs.tolist()]
     whole = sparse.vstack(blocks).tocsr()
     kept = np.flatnonzero(np.bincount(whole.indices, minlength=x.shape[1]) >= settings.least)
-    if settings.common > 0:
-        kept = np.setdiff1d(kept, names(sorted(set(examples.langs.tolist())), shared, x, settings.common))
     numbers = np.unique(owners, return_inverse=True)[1]
+    # A name of a group says nothing bad by itself. That is a bound in the fit, not a cut after it, so that the other
+    # n-grams can say what was to be said.
+    langs = sorted(set(examples.langs.tolist()))
+    named = np.flatnonzero(np.isin(kept, names(langs, shared, x, settings.common))) if settings.common > 0 else None
     whole = whole[:, kept]
+    worth = rarity(whole)
+    blocks = [whole @ sparse.diags(worth)]
     back = None
     if shared and settings.topics > 0:
         back = topics(whole[: len(chosen)], examples.clusters[chosen], settings.topics)
-        whole = sparse.hstack([whole, sparse.csr_matrix((whole @ back).astype(np.float32))]).tocsr()
+        if named is not None:
+            back[named] = 0.0
+        blocks.append(sparse.csr_matrix((whole @ back).astype(np.float32)))
     found, _ = regression(
-        whole, np.concatenate(targets), np.concatenate(weights), numbers, penalty, settings.iterations
-    )
+        sparse.hstack(blocks).tocsr(), np.concatenate(targets), np.concatenate(weights), numbers, penalty,
+        settings.iterations, named,
+    )  # fmt: skip
+    table = np.zeros(x.shape[1])
+    table[kept] = found[: len(kept)] * worth
     if back is not None:
         # Topics are sums of n-grams, and so are weights of topics weights of n-grams.
-        found = found[: len(kept)] + back @ found[len(kept) :]
-    table = np.zeros(x.shape[1])
-    table[kept] = found
+        table[kept] += back @ found[len(kept) :]
     return table
 
 

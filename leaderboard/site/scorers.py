@@ -23,6 +23,7 @@ FIGURES = {
     "auc": "AUC", "average_precision": "Average precision", "spearman": "Spearman", "accuracy": "Accuracy",
     "precision": "Precision", "recall": "Recall", "f1": "F1", "false_positive_rate": "False-positive rate",
     "kappa": "Cohen’s kappa", "quadratic_weighted_kappa": "Quadratic-weighted kappa",
+    "linear_weighted_kappa": "Linear-weighted kappa",
     "expected_calibration_error": "Calibration error", "alpha_ordinal": "Krippendorff’s alpha",
 }  # fmt: skip
 OF_ENTRY = ("auc", "average_precision", "spearman", "f1", "kappa", "expected_calibration_error")
@@ -63,7 +64,7 @@ class Heat:
 
 
 View = dict[str, Any]
-Judged = list[tuple[ValidityRecord, Scorer]]
+Judged = Sequence[tuple[ValidityRecord, Scorer]]
 """A scorer, once for each set of texts, with the record that it stands in."""
 
 
@@ -92,7 +93,9 @@ def view(records: Sequence[ValidityRecord], stabilities: Sequence[Stability], fi
 
 def _judged(group: Iterable[ValidityRecord]) -> Judged:
     """The scorers of some reports on the same texts, each once, the best AUC first."""
-    found = {(one.name, one.version): (record, one) for record in group for one in record.scorers}
+    # Of two reports of one scorer, the one that says more.
+    order = sorted(group, key=lambda record: len(record.scorers[0].macro.figures))
+    found = {(one.name, one.version): (record, one) for record in order for one in record.scorers}
     return sorted(found.values(), key=lambda pair: (-(_value(pair[1].macro.figures.get("auc")) or 0.0), pair[1].name))
 
 
@@ -106,8 +109,10 @@ def _set(group: Sequence[ValidityRecord], files: Mapping[Any, str]) -> View:
     rows = []
     for _, scorer in judged:
         cells = [_auc(scorer.languages[lang].figures.get("auc"), scorer.languages[lang]) for lang in langs]
-        rows.append(_line_of(scorer, [_auc(scorer.macro.figures.get("auc")), *cells], files))
-    people = next((one.annotators for one in group if one.annotators), None)
+        rows.append(_line_of(scorer, [_auc(scorer.macro.figures.get("auc")), *cells], files, judged))
+    people = max(
+        (one.annotators for one in group if one.annotators), key=lambda one: len(one.macro.figures), default=None
+    )
     if people is not None:
         cells = [_auc(people.macro.figures.get("auc"))]
         cells += [_auc(people.languages[lang].figures.get("auc") if lang in people.languages else None)
@@ -116,16 +121,39 @@ def _set(group: Sequence[ValidityRecord], files: Mapping[Any, str]) -> View:
     return {
         "title": first.title,
         "about": f"{first.texts:,} texts. {first.labels.measures[:1].upper()}{first.labels.measures[1:]}. "
-        f"Licence: {first.labels.licence}.",
+        f"Licence: {first.labels.licence}.{_published(group)}",
         "hate": first.labels.name == HATE,
         "auc": Heat(f"AUC, {first.title}", ["Mean", *langs], rows),
         "macro": _macro(first, judged, people, files),
     }
 
 
-def _line_of(scorer: Scorer, cells: Sequence[Heated], files: Mapping[Any, str]) -> Line:
-    note = "published scores" if scorer.published else ""
+def _published(group: Sequence[ValidityRecord]) -> str:
+    """What others have published of people and models on these labels."""
+    labels = next((one.labels for one in group if one.labels.published), None)
+    if labels is None:
+        return ""
+    shown = [
+        f"{FIGURES.get(figure, figure)} on the whole set: "
+        + ", ".join(f"{clean(name)} {figures.number(value, 3)}" for name, value in values.items())
+        for figure, values in labels.published.items()
+    ]
+    return f" Published ({clean(labels.citation)}): {'; '.join(shown)}."
+
+
+def _line_of(scorer: Scorer, cells: Sequence[Heated], files: Mapping[Any, str], judged: Judged = ()) -> Line:
+    note = "published scores" if scorer.published else _version(scorer, judged)
     return Line(clean(scorer.name), cells, files.get(("scorer", scorer.name), ""), note)
+
+
+def _version(scorer: Scorer, judged: Judged) -> str:
+    """What tells a scorer from another version of it that stands beside it; empty where there is none."""
+    several = {one.version for _, one in judged if one.name == scorer.name}
+    return f"version {clean(scorer.version.removeprefix('sha256:'))[:8]}" if len(several) > 1 else ""
+
+
+def _named(scorer: Scorer, judged: Judged) -> str:
+    return " ".join(filter(None, (clean(scorer.name), _version(scorer, judged))))
 
 
 def _auc(figure: Figure | None, entry: Language | None = None) -> Heated:
@@ -163,7 +191,7 @@ def _macro(first: ValidityRecord, judged: Judged, people: Annotators | None, fil
         texts = sum(one.texts for one in scorer.languages.values())
         lost = Figure(value=sum(one.unscored for one in scorer.languages.values()) / texts)
         cells = [_plain(scorer.macro.figures.get(name)) for name in FIGURES if name != "alpha_ordinal"]
-        rows.append(_line_of(scorer, [*cells, _plain(None), _plain(lost)], files))
+        rows.append(_line_of(scorer, [*cells, _plain(None), _plain(lost)], files, judged))
     if people is not None:
         cells = [_plain(people.macro.figures.get(name)) for name in FIGURES]
         rows.append(Line(CEILING, [*cells, _plain(None)], ceiling=True))
@@ -176,7 +204,7 @@ def _plain(figure: Figure | None) -> Heated:
 
 def _facts(records: Sequence[ValidityRecord], files: Mapping[Any, str]) -> Iterator[View]:
     """What is known of each scorer beside its validity."""
-    of: dict[tuple[str, str], Judged] = {}
+    of: dict[tuple[str, str], list[tuple[ValidityRecord, Scorer]]] = {}
     for record in records:
         for scorer in record.scorers:
             of.setdefault((scorer.name, scorer.version), []).append((record, scorer))
@@ -219,7 +247,7 @@ def _heats(judged: Judged, grouping: str, rate: str) -> Iterator[Heat]:
         for value in values
     ]  # fmt: skip
     title = f"{HEATS[rate]} by {grouping}, mean over languages, {first.title}"
-    yield Heat(title, [clean(one.name) for _, one in judged], rows)
+    yield Heat(title, [_named(one, judged) for _, one in judged], rows)
     for record, one in judged:
         langs = [lang for lang in record.languages if any(lang in by for by in one.groups[grouping].values())]
         rows = [
@@ -227,7 +255,7 @@ def _heats(judged: Judged, grouping: str, rate: str) -> Iterator[Heat]:
                  note=_expected(judged, grouping, value))
             for value, by in one.groups[grouping].items()
         ]  # fmt: skip
-        yield Heat(f"{clean(one.name)}: {HEATS[rate].lower()} by {grouping} and language", langs, rows, open=False)
+        yield Heat(f"{_named(one, judged)}: {HEATS[rate].lower()} by {grouping} and language", langs, rows, open=False)
 
 
 def _expected(judged: Judged, grouping: str, value: str) -> str:

@@ -25,7 +25,9 @@ DIGITS = 4
 """Significant digits kept: far below any interval's width."""
 CLOSE = 2e-3
 """By how much a mean of rounded figures may differ from the rounded mean, relative to 1."""
-SIGNED = ("spearman", "kappa", "quadratic_weighted_kappa", "alpha_ordinal", "alpha_interval")
+SIGNED = (
+    "spearman", "kappa", "quadratic_weighted_kappa", "linear_weighted_kappa", "alpha_ordinal", "alpha_interval"
+)  # fmt: skip
 """Figures from -1 to 1; alpha can be lower still. All others are from 0 to 1."""
 UNBOUNDED_BELOW = ("alpha_ordinal", "alpha_interval")
 MACRO = "macro"
@@ -173,7 +175,11 @@ class Annotators(Strict):
 
 
 class Labels(Strict):
-    """Which texts, labelled by whom."""
+    """Which texts, labelled by whom.
+
+    Args:
+        published: figure -> who or what -> its value on the whole set, as the citation has it.
+    """
 
     name: Name
     title: Words
@@ -187,6 +193,7 @@ class Labels(Strict):
     split_version: int | None = None
     positive: Number
     sha256: Name
+    published: dict[Name, dict[Name, Number]] = pydantic.Field(default_factory=dict)
 
 
 class ValidityRecord(Strict):

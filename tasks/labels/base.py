@@ -51,9 +51,10 @@ class LabelSet:
         homepage: where it is described.
         citation: the paper.
         read: request -> texts and the commit that they are of, None for a copy; raises ``DetoxbenchError``.
-        repositories: hub repositories, at ``revision``; empty where it comes from a path alone.
-        revision: that is asked for.
+        repositories: hub repositories, ``name`` or ``name@commit``; empty where it comes from a path alone.
+        revision: that is asked for of those without a commit.
         notes: what readers of its figures should know.
+        published: figure -> who or what -> its value on the whole set, as ``citation`` has it, to stand beside ours.
     """
 
     name: str
@@ -66,11 +67,13 @@ class LabelSet:
     repositories: Mapping[str, str] = field(default_factory=dict)
     revision: str = "main"
     notes: str = ""
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def card(self) -> dict[str, Any]:
         """JSON-ready, without the function."""
         fields = ("name", "title", "measures", "licence", "homepage", "citation", "notes")
-        return {name: getattr(self, name) for name in fields} | {"revision": self.revision}
+        published = {"published": self.published} if self.published else {}
+        return {name: getattr(self, name) for name in fields} | {"revision": self.revision} | published
 
     def files(self, request: Request, key: str, patterns: Sequence[str]) -> tuple[list[Path], str | None]:
         """The files of one of its repositories and their commit, or those of the copy that match.
@@ -82,8 +85,8 @@ class LabelSet:
             return local(self.name, request.path, patterns), None
         if key not in self.repositories:
             raise DetoxbenchError(f"labels '{self.name}' are not on the hub: give --path; see {self.homepage}")
-        revision = request.revision or self.revision
-        return hub.snapshot(self.repositories[key], revision, patterns, "give --path FOLDER")
+        name, _, pinned = self.repositories[key].partition("@")
+        return hub.snapshot(name, request.revision or pinned or self.revision, patterns, "give --path FOLDER")
 
 
 def local(name: str, path: Path, patterns: Sequence[str]) -> list[Path]:

@@ -70,7 +70,7 @@ PARADETOX = LabelSet(
     "https://github.com/s-nlp/paradetox",
     "Logacheva et al. 2022, ParaDetox: Detoxification with Parallel Data",
     read_paradetox,
-    {"en": "s-nlp/paradetox"},
+    {"en": "s-nlp/paradetox@93a90090fa1697206d72b408c05615639483af14"},
     notes="Sentence and paraphrases are resampled together. Far easier than unpaired text.",
 )
 DAVIDSON = LabelSet(

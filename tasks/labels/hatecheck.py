@@ -71,6 +71,9 @@ def _parser(lang: str, request: Request):
     return parse
 
 
+ENGLISH = "Paul/hatecheck@534544a6f67896dd45eef940b1bb5e3dfa3c9c7b"
+"""After the upload of the final test cases (6b054b7)."""
+
 SET = LabelSet(
     "hatecheck",
     "HateCheck and Multilingual HateCheck",
@@ -79,7 +82,7 @@ SET = LabelSet(
     "https://github.com/rewire-online/multilingual-hatecheck",
     "Röttger et al. 2021, HateCheck; Röttger et al. 2022, Multilingual HateCheck",
     read,
-    {lang: "Paul/hatecheck" if lang == "en" else f"Paul/hatecheck-{name}" for lang, name in LANGUAGES.items()},
+    {lang: ENGLISH if lang == "en" else f"Paul/hatecheck-{name}" for lang, name in LANGUAGES.items()},
     notes="Cases of one template are resampled together. Group 'identity': neutral and positive sentences that name a "
     "group; every text of it that a scorer calls toxic is a false positive.",
 )

@@ -75,6 +75,14 @@ def _official(row: Mapping[str, Any]) -> tuple[float, ...]:
     return () if value is None or value != value else (number(value, "Annotations.Toxicity", *RATING),)
 
 
+PUBLISHED = {
+    "linear_weighted_kappa": {
+        "people": 0.640, "Llama-3-70B": 0.440, "GPT-4-Turbo": 0.435, "Llama-3-8B": 0.397, "Gemma-7B": 0.300,
+        "Llama Guard 7B": 0.220,
+    }
+}  # fmt: skip
+"""With the human aggregate, on toxicity."""
+
 SET = LabelSet(
     "rtp_lx",
     "RTP-LX: human annotations",
@@ -84,4 +92,5 @@ SET = LabelSet(
     "de Wynter et al. 2025, RTP-LX: Can LLMs Evaluate Toxicity in Multilingual Scenarios?",
     read,
     notes="Prompts are transcreated: rows of one Index are translations, and are resampled together.",
+    published=PUBLISHED,
 )

@@ -28,9 +28,33 @@ def test_textdetox_classifiers_have_seen_the_textdetox_set():
     ]
 
 
+@pytest.mark.parametrize(
+    ("scorer", "data"),
+    [
+        ("hf:cooperleong00/deberta-v3-large_toxicity-scorer,label=1", ["realtoxicityprompts"]),
+        ("guard:allenai/wildguard,preset=wildguard", ["wildguardmix"]),
+        ("served_guard:ToxicityPrompts/PolyGuard-Qwen,preset=polyguard", ["polyguardmix"]),
+        ("guard:meta-llama/Llama-Guard-3-8B,preset=llama-guard-3", ["hh-rlhf"]),
+        ("guard:meta-llama/Llama-Guard-3-1B,preset=llama-guard-3-parts", []),  # its card does not say
+        ("mean:mini+hf:someone/else", []),
+        ("ngram:mine", []),
+    ],
+)
+def test_models_of_presets_have_seen_what_the_preset_says(scorer, data):
+    assert trained_on(scorer) == data
+
+
+def test_an_ensemble_has_seen_what_its_members_have():
+    found = trained_on("mean:ngram+hf:textdetox/xlmr-large-toxicity-classifier-v2,languages=de+en")
+    assert found == ["textdetox", *trained_on("ngram")]
+    assert trained_on("mean:hf:unitary/multilingual-toxic-xlm-roberta+ngram")[-3:] == trained_on("ngram")
+
+
 def test_a_set_that_was_made_of_another_counts_as_it():
     assert overlaps("rtp/toxic_10k", ["rtp_lx"])[0].corpora == ("RealToxicityPrompts",)
     assert overlaps("ptp", ["rtp_lx"]) == []
+    assert overlaps("x", ["wildguardmix"], ["polyguardmix"])[0].corpora == ("WildGuardMix",)
+    assert overlaps("x", ["nemotron-safety-guard-dataset-v3"], ["Anthropic/hh-rlhf"])[0].corpora == ("HH-RLHF",)
 
 
 @pytest.mark.parametrize("name", ["", "file", "mini"])

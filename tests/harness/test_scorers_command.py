@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from detoxbench.core.registry import SCORERS
@@ -37,17 +38,19 @@ def test_one():
     assert "did you mean 'textdetox'" in str(found.exception)
 
 
-def test_the_best_validated_one_is_named_in_the_results(tmp_path):
+@pytest.mark.parametrize("named", [(), ("--scorer", "auto")])
+def test_the_best_validated_one_is_named_in_the_results(tmp_path, named):
     line = {
         "prompt": {"text": "The library"},
         "lang": "en",
         "generations": [{"text": " opens at nine."}, {"text": " is old."}],
     }
     (tmp_path / "generations.jsonl").write_text((json.dumps(line) + "\n") * 3)
-    arguments = ["score", str(tmp_path / "generations.jsonl"), "--scorer", "auto", "--out", str(tmp_path / "scored")]
+    arguments = ["score", str(tmp_path / "generations.jsonl"), *named, "--out", str(tmp_path / "scored")]
     found = CliRunner().invoke(commands.app, arguments, env={"DETOXBENCH_HOME": str(tmp_path)})
     assert found.exit_code == 0, found.output
     assert "scorer auto: ngram: AUC 0." in found.stderr
+    assert "larger ones for these languages" in found.stderr
     [results] = (tmp_path / "scored").rglob("results_*.json")
     assert '"ngram"' in results.read_text()
     assert '"auto"' not in results.read_text()

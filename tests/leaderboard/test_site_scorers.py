@@ -8,6 +8,7 @@ import made_up
 import made_validity
 import pytest
 
+from detoxbench.leaderboard.site import scorers
 from detoxbench.leaderboard.site.build import build
 from detoxbench.leaderboard.validity import records
 
@@ -45,6 +46,39 @@ def test_the_page_has_every_scorer_beside_the_ceiling(site):
     assert "False-positive rate by identity" in page
     assert 'class="heat chance"' in page
     assert "0.00 [0" not in page
+
+
+def test_versions_of_one_scorer_are_told_apart():
+    reports = [
+        records.of_report(made_validity.report(skills, ("en", "fr"), groups=True), "here")
+        for skills in ({("good", "sha256:aaaaaaaaaa"): 0.8, ("guess", "1"): 0.0}, {("good", "sha256:bbbbbbbbbb"): 0.5})
+    ]
+    view = scorers.view(reports, [], {})
+    lines = view["sets"][0]["auc"].rows
+    assert [(one.name, one.note) for one in lines if not one.ceiling] == [
+        ("good", "version aaaaaaaa"), ("good", "version bbbbbbbb"), ("guess", "")
+    ]  # fmt: skip
+    assert "Published" not in view["sets"][0]["about"]
+    assert view["identities"][0].headings == ["good version aaaaaaaa", "good version bbbbbbbb", "guess"]
+
+
+def test_what_others_published_of_the_labels_stands_beside():
+    published = {"linear_weighted_kappa": {"people": 0.64, "<i>model</i>": 0.22}}
+    view = scorers.view(
+        [records.of_report(made_validity.report({("good", "1"): 0.8}, published=published), "here")], [], {}
+    )
+    assert "Linear-weighted kappa on the whole set: people 0.640" in view["sets"][0]["about"]
+
+
+def test_the_report_that_says_more_of_a_scorer_is_shown():
+    short = made_validity.report({("good", "1"): 0.8}, ("en", "fr"))
+    for one in [short["scorers"][0]["macro"], *short["scorers"][0]["languages"].values()]:
+        del one["figures"]["linear_weighted_kappa"]
+    whole = made_validity.report({("good", "1"): 0.8}, ("en", "fr"))
+    reports = [records.of_report(one, "here") for one in (short, whole)]
+    for order in (reports, reports[::-1]):
+        ((_, shown),) = scorers._judged(order)
+        assert "linear_weighted_kappa" in shown.macro.figures
 
 
 def test_rank_stability_is_on_the_page(site):

@@ -8,6 +8,7 @@ import json
 import made_validity
 import pytest
 
+from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.leaderboard.validity import known, records
 
@@ -30,17 +31,39 @@ def test_a_record_is_what_the_report_says_and_reads_back(report, tmp_path):
     assert record.scorers[0].languages["en"].figures["auc"].value == pytest.approx(auc["value"], rel=1e-3)
 
 
+def packaged(labels, part, name, version=None):
+    """The scorer in the records that come along, on these labels."""
+    return next(
+        scorer
+        for record in known.packaged()
+        if (record.labels.name, record.labels.part) == (labels, part)
+        for scorer in record.scorers
+        if scorer.name == name and version in (None, scorer.version)
+    )
+
+
 def test_the_records_that_come_along_hold_and_give_the_published_scorers_validity():
-    found = {(one.labels.name, one.labels.part): one for one in known.packaged()}
-    whole = {scorer.name: scorer.macro.figures["auc"].value for scorer in found["rtp_lx", None].scorers}
-    assert whole["gpt4"] == pytest.approx(0.855, abs=0.001)
-    assert whole["azure"] == pytest.approx(0.840, abs=0.001)
-    people = found["rtp_lx", None].annotators
-    assert people.macro.figures["auc"].value == pytest.approx(0.888, abs=0.001)
-    test = {scorer.name: scorer for scorer in found["rtp_lx", "test"].scorers}
-    assert test["ngram"].macro.figures["auc"].low > 0.7
-    assert any(one.better_than_chance is False for one in test["mini"].languages.values())
-    assert {"functionality", "identity"} <= set(found["hatecheck", None].scorers[0].groups)
+    whole = next(one for one in known.packaged() if (one.labels.name, one.labels.part) == ("rtp_lx", None))
+    aucs = {scorer.name: scorer.macro.figures["auc"].value for scorer in whole.scorers}
+    assert aucs["gpt4"] == pytest.approx(0.855, abs=0.001)
+    assert aucs["azure"] == pytest.approx(0.840, abs=0.001)
+    assert whole.annotators.macro.figures["auc"].value == pytest.approx(0.888, abs=0.001)
+    assert any(one.better_than_chance is False for one in packaged("rtp_lx", "test", "mini").languages.values())
+
+
+@pytest.mark.parametrize(
+    ("labels", "part"), [("rtp_lx", "test"), ("paradetox", "test"), ("davidson", "test"), ("hatecheck", None)]
+)
+def test_the_embedded_scorer_is_validated_as_it_is(labels, part):
+    """New weights need new records, which say what the card says."""
+    embedded = scorers.load("ngram")
+    auc = packaged(labels, part, embedded.name, embedded.version).macro.figures["auc"]
+    assert auc.value == pytest.approx(embedded.card["macro"][labels]["auc"]["value"], abs=1e-3)
+    if part == "test":
+        assert auc.low > 0.7
+    else:
+        groups = packaged(labels, part, embedded.name, embedded.version).groups
+        assert {"functionality", "identity"} <= set(groups)
 
 
 def damaged(report, edit):

@@ -39,6 +39,8 @@ class Preset(Strict):
         checked: which of these facts were compared with what, and which could not be.
         validity: language -> label set -> figures against people's labels (``texts``, ``figures.auc.value`` …), as
             the card of a scorer has them; ``unmeasured`` where nobody has measured this preset.
+        trained_on: names of the data sets that its model was fine-tuned on, as far as they are known; ``unknown`` where
+            nobody says.
         measured_with: model that the figures are of, where the preset is not one model's.
     """
 
@@ -49,7 +51,13 @@ class Preset(Strict):
     verified: Verified
     checked: Annotated[tuple[str, ...], Field(min_length=1)]
     validity: Mapping[str, Mapping[str, Any]] | Literal["unmeasured"]
+    trained_on: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["unknown"]
     measured_with: str | None = None
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """``trained_on``, empty where it is not known."""
+        return () if isinstance(self.trained_on, str) else self.trained_on
 
     @property
     def figures(self) -> Mapping[str, Mapping[str, Any]]:

@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
@@ -29,8 +31,53 @@ def test_features_do_not_depend_on_neighbours():
 def test_features_by_hand():
     # " ab ": a, b; " a", "ab", "b "; " ab", "ab "; " ab " as four characters; the word: nine in either view.
     assert len(of(["ab"])[0]) == 2 * (2 + 3 + 2 + 1 + 0 + 1)
+    assert len(of(["ab"], least=3)[0]) == 2 * (2 + 1 + 0 + 1)
     # Characters of three and more stay within words; the pair of words is the only one that spans both.
     assert len(of(["ab cd"])[0]) == 2 * (4 + 6 + 4 + 2 + 0 + 2 + 1)
+
+
+MASK = 2**64 - 1
+
+
+def mixed(number):
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        number = ((number ^ (number >> 33)) * factor) & MASK
+    return number ^ (number >> 33)
+
+
+def reference(view, salt):
+    """Columns of every n-gram of one text's view, one at a time, as the module's documentation has them."""
+    padded = [32, *view.tolist(), 32]
+    spaces = [place for place, code in enumerate(padded) if code == 32]
+    spans = []
+    if len(spaces) < len(padded):
+        for size in ngram_features.SIZES:
+            for start in range(len(padded) - size + 1):
+                gram = padded[start : start + size]
+                if (size > 1 or gram != [32]) and (size < 3 or 32 not in gram[1:-1]):
+                    spans.append((gram, size))
+        for words in ngram_features.WORDS:
+            for start, end in zip(spaces, spaces[words:], strict=False):
+                if end - start > 1:
+                    spans.append((padded[start : end + 1], 100 + words))
+    power = int(ngram_features._P)
+    hashes = [sum(code * pow(power, place, 2**64) for place, code in enumerate(gram)) + kind for gram, kind in spans]
+    return [mixed((one & MASK) ^ int(salt)) >> (64 - ngram_features.BITS) for one in hashes]
+
+
+@given(st.lists(st.text(alphabet="abé’日한 \n!*0@🙂", max_size=12), min_size=1, max_size=4))
+def test_features_are_those_of_one_n_gram_at_a_time(texts):
+    salts = ngram_features._salt("written\0fr"), ngram_features._salt("undisguised")
+    views = ngram_features.as_written, ngram_features.undisguised
+    expected = [
+        sorted(
+            column
+            for view, salt in zip(views, salts, strict=True)
+            for column in reference(view(ngram_features.normalised([text])), salt)
+        )
+        for text in texts
+    ]
+    assert of(texts, "fr") == expected
 
 
 def text(view):
@@ -83,6 +130,19 @@ def test_batches_and_order_change_nothing(scorer):
     each = [scorer.score([text], "en").values["toxicity"][0] for text in texts]
     assert whole.tolist() == each
     assert scorer.score(texts[::-1], "en").values["toxicity"].tolist() == each[::-1]
+
+
+def test_batches_are_cut_by_characters(scorer, monkeypatch):
+    texts = ["word " * 40, "", "a", "word " * 90_000, "one more text"] * 3
+    whole = scorer.score(texts, "en").values["toxicity"].tolist()
+    batches = ngram._batches(texts)
+    assert [start for start, _ in batches] == [0, *(end for _, end in batches[:-1])]
+    assert batches[-1][1] == len(texts)
+    monkeypatch.setattr(ngram, "ROOM", 100)
+    assert len(ngram._batches(texts)) > len(batches)
+    np.testing.assert_array_equal(scorer.score(texts, "en").values["toxicity"], whole)
+    assert ngram._batches([]) == []
+    assert scorer.score([], "en").values["toxicity"].shape == (0,)
 
 
 def test_what_cannot_be_scored(scorer):

@@ -69,6 +69,14 @@ def test_every_preset_says_which_commit_and_what_was_checked():
         assert "revision" not in presets.named()[name]
 
 
+def test_every_preset_says_what_its_model_was_trained_on_or_that_nobody_says():
+    for name, preset in {**presets.classifiers(), **presets.guards()}.items():
+        assert preset.trained_on == "unknown" or preset.data, name
+        assert any("train" in one for one in preset.checked) or "Trained on" in preset.source, name
+    assert presets.classifiers()["textdetox"].data == ("textdetox",)
+    assert presets.guards()["qwen3guard"].data == ()
+
+
 def test_figures_of_one_model_say_nothing_of_another(tmp_path):
     rubric = presets.guards()["rubric"]
     assert rubric.measured_with == "HuggingFaceTB/SmolLM2-135M-Instruct"

@@ -38,11 +38,12 @@ def test_against_scikit_learn():
     assert found["recall"] == pytest.approx(metrics.recall_score(truth, called))
     assert found["f1"] == pytest.approx(metrics.f1_score(truth, called))
     assert found["kappa"] == pytest.approx(metrics.cohen_kappa_score(truth, called))
-    assert math.isnan(found["quadratic_weighted_kappa"])
+    assert all(math.isnan(found[name]) for name in figures.WEIGHTED)
     first, second = np.array([1, 2, 3, 4, 5, 5, 3, 1]), np.array([1, 3, 3, 5, 4, 5, 2, 1])
-    assert figures.quadratic_weighted_kappa(first, second, once(8))[0] == pytest.approx(
-        metrics.cohen_kappa_score(first, second, weights="quadratic")
-    )
+    for weights, power in (("quadratic", 2), ("linear", 1)):
+        assert figures.weighted_kappa(first, second, once(8), power)[0] == pytest.approx(
+            metrics.cohen_kappa_score(first, second, weights=weights)
+        )
 
 
 def test_counts_are_repetitions():
@@ -97,7 +98,7 @@ def test_krippendorff_alpha():
 def test_ceiling():
     agreed = np.array([[1.0, 1, 1], [5, 5, 5], [3, 3, 3], [2, 2, 2]])
     found = dict(zip(figures.NAMES, annotators.ceiling(agreed, 3.0, once(4))[:, 0], strict=True))
-    assert found["auc"] == found["accuracy"] == found["kappa"] == found["quadratic_weighted_kappa"] == 1
+    assert found["auc"] == found["accuracy"] == found["kappa"] == found["linear_weighted_kappa"] == 1
     # The first says toxic where the others' mean is 2, and the reverse; the others see a mean of 3 against their own.
     crossed = np.array([[5.0, 2, 2], [1, 4, 4]])
     of_first = figures.auc(crossed[:, 0], crossed[:, 1:].mean(1) >= 3, once(2))[0]
@@ -215,12 +216,12 @@ def test_known():
         "fr": {"a": entry(0.9, 0.85, 0.95), "b": entry(0.79, 0.76, 0.82)}, "de": {"a": entry(0.52, 0.45, 0.6)},
         "it": {"a": {"texts": 3, "figures": {"auc": {"value": None, "low": None, "high": None}}}},
     })  # fmt: skip
-    assert str(known(scorer, "fr-CA")) == "s: AUC 0.79 [0.76, 0.82] in fr"
+    assert str(known(scorer, "fr-CA")) == "s: AUC 0.79 [0.76, 0.82] in fr (b)"
     assert known(scorer, "fr").labels == "b"
-    assert str(known(scorer, "de")).endswith("in de, no better than chance")
+    assert str(known(scorer, "de")).endswith("in de (a), no better than chance")
     assert known(scorer, "it") is known(scorer, "ja") is known(object(), "fr") is None
-    assert sentence(scorer, ["fr"]) == "s: AUC 0.79 [0.76, 0.82] in fr"
-    assert "0.52 (de) to 0.79 (fr)" in sentence(scorer, ["fr", "de", "ja"])
+    assert sentence(scorer, ["fr"]) == "s: AUC 0.79 [0.76, 0.82] in fr (b)"
+    assert "0.52 (de) to 0.79 (fr) against people's labels (b, a)" in sentence(scorer, ["fr", "de", "ja"])
     assert "not validated in ja" in sentence(scorer, ["fr", "de", "ja"])
     assert "no better than chance in de" in sentence(scorer, ["fr", "de", "ja"])
 

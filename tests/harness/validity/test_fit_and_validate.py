@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from safetensors.numpy import load_file
 
 from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
+from detoxbench.core.scorers import ngram_features
 from detoxbench.core.validity.labelled import LabelledText
 from detoxbench.core.validity.split import part_of
 from detoxbench.harness import validation
@@ -122,6 +124,67 @@ def test_targets_of_translations():
     assert data.families(found) == [("de", "fr")]
     apart = data.of([[text("1", "fr", 1.0), text("2", "de", 0.0)]])
     assert data.families(apart) == [("de",), ("fr",)]
+
+
+def test_bounded_weights_are_at_most_0_and_the_others_optimal_beside_them():
+    from scipy import sparse
+
+    rng = np.random.default_rng(0)
+    x = sparse.csr_matrix(rng.random((60, 5)))
+    targets, owners = x.toarray()[:, 0], np.zeros(60, dtype=int)
+    free, _ = ngram.regression(x, targets, np.ones(60), owners, 0.5, 500)
+    assert free[0] > 0.5
+    weights, offsets = ngram.regression(x, targets, np.ones(60), owners, 0.5, 500, np.array([0]))
+    rest = targets - 1 / (1 + np.exp(-(x @ weights + offsets[owners])))
+    assert weights[0] == 0
+    assert (x.T @ rest)[0] > 0  # the data would have it larger
+    np.testing.assert_allclose((x.T @ rest)[1:], 0.5 * weights[1:], atol=0.05)
+
+
+def test_rarity():
+    from scipy import sparse
+
+    x = sparse.csr_matrix(np.array([[1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0]], dtype=np.float32))
+    found = ngram.rarity(x)
+    # In 3, 1 and 0 of 4 texts; an n-gram that no text has counts as one that one text has.
+    np.testing.assert_allclose(found / found[1], np.log1p([4 / 3, 4, 4]) / np.log1p(4), rtol=1e-6)
+    texts = np.array([3, 1, 1])
+    np.testing.assert_allclose((texts * found**2).sum() / texts.sum(), 1, rtol=1e-6)
+
+
+def test_names_of_groups():
+    """All n-grams of three characters and more of theirs, but those that many texts have."""
+    name, other = data.groups("fr")[0], "crétin"
+    own = set(ngram_features.features([name], "fr", True, ngram.NAMED)[1].tolist())
+    x = ngram.matrix([other] * 99 + [name], np.array(["fr"] * 100), True)
+    found = set(ngram.names(["fr"], True, x, 0.02).tolist())
+    assert own <= found
+    assert not found & (set(ngram_features.features([other], "fr", True)[1].tolist()) - own)
+    everywhere = ngram.matrix([name] * 100, np.array(["fr"] * 100), True)
+    assert not own & set(ngram.names(["fr"], True, everywhere, 0.02).tolist())
+
+
+def test_the_name_of_a_group_does_not_count_as_toxic():
+    """Where all texts with the name of a group are toxic, what else they say carries it."""
+    name = data.groups("fr")[0]
+    texts = [
+        LabelledText(text, lang, label, label >= 0.5, f"{number}")
+        for number in range(40)
+        for text, label in [(f"{name} crétin" if number % 4 == 0 else "jardin soleil", float(number % 4 == 0))]
+        for lang in ("fr", "de")
+    ]
+    examples = data.of([texts])
+    x = ngram.matrix(examples.texts, examples.langs, True)
+    settings = ngram.Settings(identities=0.0, common=0.5, topics=4)
+    parts = list(set(examples.parts.tolist()))
+    free = ngram.table_of(examples, parts, x, replace(settings, common=0.0), 0.1, True)
+    table = ngram.table_of(examples, parts, x, settings, 0.1, True)
+    named = ngram.names(["de", "fr"], True, x, settings.common)
+    assert free[named].max() > 0
+    assert table[named].max() <= 0
+    margins = ngram.margins_of([f"{name} crétin", "jardin soleil", name], "fr", table)
+    assert margins[0] > margins[1]
+    assert margins[2] < ngram.margins_of([name], "fr", free)[0]
 
 
 def test_neutral_sentences_name_groups_in_every_language():

@@ -9,6 +9,7 @@ import pytest
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.tasks import labels
+from detoxbench.tasks.labels import base
 from detoxbench.tasks.labels.registry import parse
 
 
@@ -79,6 +80,18 @@ def test_hatecheck(tmp_path):
     assert len(labels.SETS["hatecheck"].repositories) == 11
     with pytest.raises(DetoxbenchError, match="'label_gold' is 'maybe'"):
         read("hatecheck", table(tmp_path / "english.csv", [{**row, "label_gold": "maybe"}]))
+
+
+def test_the_commit_that_is_asked_for(monkeypatch):
+    asked = []
+    monkeypatch.setattr(base.hub, "snapshot", lambda *args: asked.append(args[:2]) or ([], "commit"))
+    for name, key, revision in (("hatecheck", "en", None), ("hatecheck", "fr", None), ("paradetox", "en", "v2")):
+        labels.SETS[name].files(labels.Request(revision=revision), key, ())
+    assert asked == [
+        ("Paul/hatecheck", "534544a6f67896dd45eef940b1bb5e3dfa3c9c7b"),
+        ("Paul/hatecheck-french", "main"),
+        ("s-nlp/paradetox", "v2"),
+    ]
 
 
 def test_textdetox(tmp_path):
