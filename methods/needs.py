@@ -129,12 +129,18 @@ class Needs:
         )
 
 
-def forward(size: Size, tokens: float) -> dict[torch.dtype, float]:
-    """Operations of reading so many tokens in the checkpoint's precision."""
-    return {size.dtype: FORWARD * size.parameters * tokens}
+def forward(size: Size, tokens: float, *, scored: bool = True) -> dict[torch.dtype, float]:
+    """Operations of reading so many tokens in the checkpoint's precision.
+
+    Args:
+        scored: whether the head's scores are made too.
+    """
+    return {size.dtype: FORWARD * (size.parameters if scored else size.body) * tokens}
 
 
-def reading(size: Size, texts: Mapping[str, Any], settings: Any, *, kept: int = 0, times: float = 1.0) -> Needs:
+def reading(
+    size: Size, texts: Mapping[str, Any], settings: Any, *, kept: int = 0, times: float = 1.0, scored: bool = True
+) -> Needs:
     """Of a fit that runs the model and trains nothing of its size.
 
     Args:
@@ -143,6 +149,7 @@ def reading(size: Size, texts: Mapping[str, Any], settings: Any, *, kept: int = 
         settings: of the fit; ``texts`` or ``count`` bounds the number of texts of a side, ``block_size`` their tokens.
         kept: hidden states of each block that are kept of each text while it works.
         times: each text is read.
+        scored: see ``forward``.
     """
     bound = next(
         (found for name in ("texts", "count") if isinstance(found := getattr(settings, name, None), int)), None
@@ -153,7 +160,7 @@ def reading(size: Size, texts: Mapping[str, Any], settings: Any, *, kept: int = 
     return Needs(
         size.parameters * size.itemsize,
         FLOAT * kept * size.dim * size.layers * rows,
-        operations=forward(size, tokens * times),
+        operations=forward(size, tokens * times, scored=scored),
     )
 
 

@@ -59,7 +59,7 @@ def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
     index is made of many keys; how long that takes was measured with keys of dimension 1,024 on two cores."""
     counts = [size.tokens(one) for one in texts.values()]
     indexed = sum(count for count in counts if count >= EXACT_BELOW and not settings.exact)
-    found = reading(size, texts, settings)
+    found = reading(size, texts, settings, scored=False)
     return Needs(
         found.memory + (2 * SAMPLE_BYTES if indexed else 0),
         int(2 * sum(counts) * (2 * size.dim + 4) + indexed * (CODE_BYTES + 8)),

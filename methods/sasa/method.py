@@ -61,7 +61,7 @@ def run(
 
 def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
     """Of the model that is read, and of the states' second moments in float64, which are written beside."""
-    found = reading(size, texts, settings)
+    found = reading(size, texts, settings, scored=False)
     return replace(found, disk=2 * FLOAT * size.dim**2)
 
 
