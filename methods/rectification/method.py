@@ -90,9 +90,10 @@ def cost(size: Size, texts: Mapping[str, Any], settings: FitSettings) -> Needs:
     weights, table, head = (
         FLOAT * count for count in (size.parameters, size.vocab * size.dim, 2 * size.dim * size.vocab)
     )
-    trained = 0 if settings.training.head_only else STATE * max(0, weights - table)
-    prompts = min(sum(map(len, texts.values())), settings.prompts or 1 << 60)
     length = settings.prompt_tokens + settings.max_new_tokens
+    kept = size.kept(settings.training.batch_size * length)
+    trained = 0 if settings.training.head_only else STATE * max(0, weights - table) + kept
+    prompts = min(sum(map(len, texts.values())), settings.prompts or 1 << 60)
     learned = (prompts * 2 * settings.keep + settings.own_continuations) * length * settings.training.epochs
     update = FORWARD if settings.training.head_only else FORWARD + BACKWARD
     generated = forward(size, prompts * (settings.prompt_tokens + settings.samples * settings.max_new_tokens))

@@ -39,6 +39,7 @@ def test_fine_tuning_by_hand():
     found = finetuning(SIZE, TEXTS, settings())
     assert (found.memory, found.disk) == (16_000, 4_000)
     assert "--lora" in found.instead
+    assert finetuning(SIZE, TEXTS, settings(device_batch_size=4)).memory == 16_000 + 4 * 24 * 4 * 16 * 10
     # Two sides of 100 texts of 16 tokens; two operations a weight forward, four backward.
     assert found.operations == {torch.float32: 6 * 1_000 * 2 * 100 * 16}
     assert finetuning(SIZE, TEXTS, settings(max_steps=3)).operations == {torch.float32: 6_000 * 3 * 10 * 16 * 2}
@@ -65,9 +66,10 @@ def test_a_value_model_trains_what_is_used():
     method = METHODS["rectification"]
     chosen = fit_settings("rectification", {"scorer": "mini:reward"})
     found = method.fit.cost(Size(1_000, 50, 10, 2), TEXTS, chosen)
-    assert (found.memory, found.disk) == (4_000 + 8_000, 4_000 + 4_000)
+    kept = 4 * 24 * 32 * 40 * 10  # of 32 continuations of 40 tokens
+    assert (found.memory, found.disk) == (4_000 + max(8_000, 3 * 2_000 + kept), 4_000 + 4_000)
     small = method.fit.cost(Size(2_000, 50, 10, 2), TEXTS, fit_settings("rectification", {"scorer": "mini:reward"}))
-    assert small.memory == 8_000 + 3 * (8_000 - 2_000)
+    assert small.memory == 8_000 + 3 * (8_000 - 2_000) + kept
 
 
 @pytest.mark.parametrize(
