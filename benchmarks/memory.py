@@ -101,7 +101,7 @@ def tiny(folder: Path) -> None:
 
 
 def rude() -> list[str]:
-    return "you are an idiot stupid moron shut up and thank our kind teacher for a lovely day".split()
+    return [*"you are an idiot stupid moron shut up and thank our kind teacher for a lovely day".split()]
 
 
 def texts(folder: Path, count: int) -> None:
