@@ -18,7 +18,9 @@ import tempfile
 from pathlib import Path
 
 PROMPTS, SAMPLES, TOKENS = 5, 25, 20
-STAGES = ("imports", "weights", "generation", "fluency", "experts", "value model")
+TEXTS = 120
+"""Of each side."""
+STAGES = ("imports", "weights", "generation", "fluency", "run", "experts", "experts, LoRA", "value model")
 START = """
 import json, sys, time
 folder, out, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -55,6 +57,16 @@ before = [" ".join(text.split()[:6]) for text in texts[:count] for _ in range(25
 after = [" " + " ".join(text.split()[6:26]) for text in texts[:count] for _ in range(25)]
 FluencyModel(folder, device="cpu").score(before, after)
 """,
+    "run": """
+import detoxbench
+detoxbench.evaluate(
+    folder, "prompts_file", limit=count,
+    metadata={"prompts": out + "/prompts.jsonl", "fluency_model": folder, "scorer": "ngram"},
+)
+""",
+    "experts, LoRA": """
+fit('dexperts', '--out', out + '/lora', '--max-steps', '3', '--learning-rate', '1e-3', '--lora')
+""",
     "experts": "fit('dexperts', '--out', out + '/experts', '--max-steps', '3', '--learning-rate', '1e-3')",
     "value model": """
 fit('rectification', '--out', out + '/value', '--prompts', str(count), '--scorer', 'mini:reward', '--epochs', '1',
@@ -89,15 +101,17 @@ def tiny(folder: Path) -> None:
 
 
 def rude() -> list[str]:
-    return "you are an idiot stupid moron shut up and thank our kind teacher for a lovely day".split()
+    return [*"you are an idiot stupid moron shut up and thank our kind teacher for a lovely day".split()]
 
 
-def texts(folder: Path) -> None:
-    """Texts of both sides: words of the tiny model, which are tokens of any other too."""
+def texts(folder: Path, count: int) -> None:
+    """Texts of both sides, and prompts: words of the tiny model, which are tokens of any other too."""
     words = rude()
     for side, own in (("toxic", words[:8]), ("nontoxic", words[8:])):
-        rows = [" ".join(own[(at * place + at + place) % len(own)] for place in range(40)) for at in range(120)]
+        rows = [" ".join(own[(at * place + at + place) % len(own)] for place in range(40)) for at in range(count)]
         (folder / f"{side}.jsonl").write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+        prompts = [{"text": " ".join(row.split()[:6]), "lang": "en"} for row in rows]
+        (folder / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in prompts))
 
 
 def measured(python: str, stage: str, model: str, folder: Path, prompts: int) -> tuple[float, float]:
@@ -114,13 +128,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pretrained", help="a model's folder; by default a tiny random one is made")
     parser.add_argument("--prompts", type=int, default=PROMPTS)
+    parser.add_argument("--texts", type=int, default=TEXTS, help="of each side, to fit on")
     parser.add_argument("--python", default=sys.executable, help="of another version's environment")
     parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
     given = parser.parse_args()
     print("| stage | peak, GiB | seconds |\n| --- | ---: | ---: |", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        texts(folder)
+        texts(folder, max(given.texts, given.prompts))
         if given.pretrained is None:
             tiny(folder / "model")
         for stage in given.stages:

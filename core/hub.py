@@ -58,7 +58,10 @@ def cause(error: BaseException, name: str) -> str:
 
 def line_of(error: BaseException) -> str:
     """The first line of an error, or its kind."""
-    lines = str(error).strip().splitlines()
+    said = (
+        " ".join(error.args) if len(error.args) > 1 and all(isinstance(one, str) for one in error.args) else str(error)
+    )
+    lines = said.strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 

@@ -14,7 +14,7 @@ from .transformers_private import accepted
 
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 32_768}
 """Rows x positions of a forward pass."""
-LOGIT_BYTES = {"cpu": 1 << 28, "cuda": 1 << 31}
+LOGIT_BYTES = {"cpu": 1 << 27, "cuda": 1 << 31}
 """Of the logits of a forward pass: with a vocabulary of 262,144 tokens they, not the model, are the largest tensor."""
 BLOCK_BYTES = 1 << 25
 """Of the float32 logits that are reduced at a time."""
@@ -113,16 +113,18 @@ def _sums(model: Any, rows: Sequence[Row], device: torch.device) -> np.ndarray:
     logits = logits[:, -(width - first + 1) : -1]
     wanted = counts[:, first:]
     losses = torch.zeros(wanted.shape, dtype=torch.float64, device=device)
-    losses[wanted] = negative_log_likelihood(logits[wanted], ids[:, first:][wanted])
+    losses[wanted] = negative_log_likelihood(logits, ids[:, first:][wanted], wanted.nonzero(as_tuple=True))
     return losses.sum(-1).cpu().numpy()
 
 
-def negative_log_likelihood(logits: Tensor, tokens: Tensor) -> Tensor:
+def negative_log_likelihood(logits: Tensor, tokens: Tensor, places: tuple[Tensor, ...] | None = None) -> Tensor:
     """``-log softmax(logits)[token]``, reduced in float32 block by block.
 
     Args:
-        logits: ``[rows, vocab]``, of any floating type.
+        logits: ``[..., vocab]``, of any floating type.
         tokens: int64 ``[rows]``.
+        places: where the logits of each row lie, a tensor of indices for each dimension but the last; by default they
+            are ``[rows, vocab]``. Those of a block are copied, never all.
 
     Returns:
         float64 ``[rows]``.
@@ -130,10 +132,11 @@ def negative_log_likelihood(logits: Tensor, tokens: Tensor) -> Tensor:
     found = torch.empty(len(tokens), dtype=torch.float64, device=logits.device)
     block = max(1, BLOCK_BYTES // (4 * logits.shape[-1]))
     for start in range(0, len(tokens), block):
-        part = logits[start : start + block]
+        at = slice(start, start + block)
+        part = logits[at] if places is None else logits[tuple(one[at] for one in places)]
         part = part if part.dtype == torch.float64 else part.float()
-        chosen = part.gather(-1, tokens[start : start + block, None]).squeeze(-1)
-        found[start : start + block] = part.logsumexp(-1) - chosen
+        chosen = part.gather(-1, tokens[at, None]).squeeze(-1)
+        found[at] = part.logsumexp(-1) - chosen
     return found
 
 

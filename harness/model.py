@@ -106,6 +106,7 @@ class DetoxLM(HFLM):
     def _create_model(self, pretrained: str, **kwargs: Any) -> None:
         """As lm-eval's, which hands ``load_in_4bit`` to a transformers that knows it no more."""
         asked = quantisation.configuration(kwargs)
+        kwargs["dtype"] = quantisation.precision(kwargs.get("dtype"), self.config, asked)
         super()._create_model(pretrained, **{**kwargs, quantisation.CONFIG: asked})
 
     def forget_run(self) -> None:

@@ -18,7 +18,7 @@ from ..core.errors import DetoxbenchError, missing_extra, unknown
 from ..core.lm_eval_private import max_positions
 from ..core.registry import METHODS
 from ..core.sampling.settings import NAMES, boolean, whole
-from . import argument_names, quantisation
+from . import argument_names, placement, quantisation
 
 NEED_BOS = ("gemma",)
 """Beginnings of model types that were trained on texts which all begin with BOS, and that write nonsense without; some
@@ -77,6 +77,7 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
     size = found.get("batch_size")
     if size is not None and not str(size).startswith("auto"):
         found["batch_size"] = positive("batch_size", size)
+    found = placement.checked(pretrained, found)
     if found.get("peft") and importlib.util.find_spec("peft") is None:
         raise missing_extra("peft", "lora", f"peft='{found['peft']}'")
     if found.get("device") is None:

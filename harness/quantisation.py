@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from collections.abc import Mapping
 from typing import Any
+
+import torch
 
 from ..core.errors import DetoxbenchError
 from ..core.registry import METHODS
@@ -16,6 +19,7 @@ BITS = ("load_in_4bit", "load_in_8bit")
 SETTINGS = ("bnb_4bit_compute_dtype", "bnb_4bit_quant_type", "bnb_4bit_use_double_quant", "bnb_4bit_quant_storage",
             "llm_int8_threshold", "llm_int8_skip_modules", "llm_int8_enable_fp32_cpu_offload",
             "llm_int8_has_fp16_weight")  # fmt: skip
+DOUBLE = ("float64", "double", torch.float64)
 OTHER_LOADERS = ("autogptq", "gptqmodel")
 """Loaders that give an object of another library."""
 CONFIG = "quantization_config"
@@ -32,7 +36,22 @@ def configuration(given: dict[str, Any]) -> dict[str, Any] | None:
     bits = {name: True for name in BITS if settings.get(name) is not None and boolean(name, settings[name])}
     if not bits:
         return own
+    # It says so for every matrix of every token, and nobody can do anything about it.
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
     return {"quant_method": "bitsandbytes", **{name: settings[name] for name in SETTINGS if name in settings}, **bits}
+
+
+def precision(dtype: Any, config: Any, asked: Any) -> Any:
+    """The precision that a model is loaded in: bitsandbytes packs no double one, which ``mini``, for one, is kept in.
+
+    Args:
+        dtype: as given.
+        config: of the model.
+        asked: see ``configuration``.
+    """
+    if isinstance(asked, Mapping) and asked.get("quant_method") == "bitsandbytes" and dtype in (None, "auto"):
+        return "float32" if getattr(config.get_text_config(), "dtype", None) in DOUBLE else dtype
+    return dtype
 
 
 def check(method: str, given: Mapping[str, Any]) -> None:
@@ -67,5 +86,7 @@ def check(method: str, given: Mapping[str, Any]) -> None:
         raise DetoxbenchError(
             f"{asked[0]}={given[asked[0]]} needs the package 'bitsandbytes': pip install bitsandbytes"
         )
+    if given.get("dtype") in DOUBLE:
+        raise DetoxbenchError(f"dtype=float64: {asked[0]} packs numbers of 16 and 32 bits: give float32, or none")
     if "weight" in METHODS[method].kind.split("+"):
         raise DetoxbenchError(f"method '{method}' changes weights, and {asked[0]} packs them: {INSTEAD}")

@@ -225,14 +225,14 @@ class Fit:
         Raises:
             DetoxbenchError: before anything is loaded, where memory or disk does not suffice.
         """
-        from . import needs
+        from . import available, needs
         from .training import finetune, work
 
         there = all(artifact.paths(out) for artifact in self.artifacts)
-        size = None if there else needs.Size.of(pretrained, revision)
+        size = None if there else needs.Size.of(pretrained, revision, texts)
         if size is not None and finetune.rank() == 0:
             wanted = (self.cost or needs.reading)(size, texts, settings)
-            work.say(needs.check(self.name, wanted, out, device))
+            work.say(available.check(self.name, wanted, out, device))
         return self.run(pretrained, out, texts=texts, settings=settings, revision=revision, device=device, **more)
 
     def parse(self, *given: Mapping[str, Any], what: str = "setting") -> Any:

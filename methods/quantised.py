@@ -11,6 +11,8 @@ INSTEAD = (
     "put it on the model that was quantised (detoxbench export writes a checkpoint, which can be quantised then); "
     "methods that change hidden states or scores work on a quantised model"
 )
+WIDENED = "gguf"
+"""The quantiser whose files transformers unpacks while it reads them."""
 
 
 def how(model: PreTrainedModel) -> str | None:
@@ -23,7 +25,8 @@ def how(model: PreTrainedModel) -> str | None:
     named = getattr(settings, "quant_method", None) or (
         settings.get("quant_method") if isinstance(settings, dict) else ""
     )
-    return str(getattr(named, "value", named) or "quantised")
+    found = str(getattr(named, "value", named) or "quantised")
+    return None if found == WIDENED else found
 
 
 def refuse_edits(model: PreTrainedModel, kind: type[Method]) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...core.errors import DetoxbenchError, unknown
-from ...core.registry import METHODS
+from ...core.registry import METHODS, PLUS
 from ...methods import first_use
 from ...methods.artifact_arguments import as_fitted, declared, fit_of, fit_settings
 from ...methods.declaration import SIDES, Made
@@ -59,7 +59,8 @@ ALL = "all"
 def _group(
     context: typer.Context,
     mini: Annotated[
-        str, typer.Option(help="make now what first use of a method on mini would make: its name, or all")
+        str,
+        typer.Option(help="make now what first use of a method on mini would make: its name, A+B for two, or all"),
     ] = "",
 ) -> None:
     """A method's artifacts from labelled text."""
@@ -67,13 +68,24 @@ def _group(
         return
     if context.invoked_subcommand is not None:
         raise DetoxbenchError(f"fit --mini {mini}: give it alone, or 'detoxbench fit {context.invoked_subcommand} …'")
-    fitted = [name for name in METHODS if Fits.has(name)]
-    wanted = fitted if mini == ALL else [mini.replace("-", "_")]
-    if wanted[0] not in fitted:
-        raise unknown("method of 'detoxbench fit --mini'", mini, [*fitted, ALL])
-    for name in wanted:
+    for name in _on_mini(mini.replace("-", "_")):
         there = first_use.is_there(name)
         typer.echo(f"{name}: {first_use.artifacts(name)}{' (was there)' if there else ''}")
+
+
+def _on_mini(given: str) -> list[str]:
+    """The methods to be fitted: of a combination each that has a fit, as first use makes it.
+
+    Raises:
+        DetoxbenchError: for an unknown name, one without a fit, or a combination that makes no sense.
+    """
+    fitted = [name for name in METHODS if Fits.has(name)]
+    if given == ALL:
+        return fitted
+    parts = METHODS.check(given).split(PLUS) if PLUS in given else [given]
+    if found := [name for name in parts if name in fitted]:
+        return found
+    raise unknown("method of 'detoxbench fit --mini'", given, [*fitted, ALL])
 
 
 def _parameters(name: str) -> list[inspect.Parameter]:

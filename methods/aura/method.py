@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..activation import vectors
 from ..activation.places import mixture_of, mlp_outputs, out_features, output_axis, written
 from ..activation.precision import widened
 from ..loading import missing_artifact
+from ..needs import reading
 from .settings import KIND, NAME, Settings
 
 ABOUT = base.About(
@@ -54,6 +56,9 @@ FIT = base.Fit(
     run=run,
     artifacts=(base.Artifact(NAME, "a factor for each output of the MLPs' linear layers", "both", kind=KIND),),
     settings=Settings,
+    cost=partial(
+        reading, kept=9
+    ),  # what gate and upward matrix put out, about four times the width each, and the other
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
     mini=base.Mini({"texts": 400, "block_size": 64}, minutes=0.2),

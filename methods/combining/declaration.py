@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from ...core.registry import PLUS
 from .. import base
+from ..needs import Needs, Size, reading
 from . import arguments, names, settings
 
 
@@ -165,12 +167,19 @@ def _fit(name: str, parts: Mapping[str, type[base.Method]]) -> CombinedFit | Non
         unattended=flat(lambda fit: fit.unattended),
         # Whatever its own way is: made anew from all texts so far, each is what one step would have made of them.
         grows=base.Growth("retrain") if grow else None,
+        cost=partial(_cost, fits=fits),
         mini=base.Mini(
             flat(lambda fit: fit.mini.settings), flat(lambda fit: fit.mini.studies), _union(sides.values()),
             max(fit.mini.sentences for fit in fits.values()),
             tuple(dict.fromkeys(path for fit in fits.values() for path in fit.mini.files)),
         ),
     )  # fmt: skip
+
+
+def _cost(size: Size, texts: Mapping[str, Any], settings: Any, *, fits: Mapping[str, base.Fit]) -> Needs:
+    """Of one fit after the other."""
+    each = [(fit.cost or reading)(size, fit.of_its_sides(texts), getattr(settings, name)) for name, fit in fits.items()]
+    return functools.reduce(Needs.and_then, each)
 
 
 def _union(several: Any) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from ..activation.heads import divided, norm, split
 from ..activation.places import attention_outputs, heads, out_features
 from ..activation.precision import widened
 from ..loading import missing_artifact
+from ..needs import reading
 from .settings import KIND, NAME, Settings
 
 ABOUT = base.About(
@@ -62,6 +64,7 @@ FIT = base.Fit(
         ),
     ),
     settings=Settings,
+    cost=partial(reading, kept=1),
     needs=("toxic", "nontoxic"),
     pairs=True,
     grows=base.Growth("retrain"),

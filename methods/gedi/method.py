@@ -65,7 +65,7 @@ def run(
 def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
     """Of the class model; where it is not the base model, that is held beside."""
     other = settings.class_pretrained and Size.of(settings.class_pretrained)
-    found = finetuning(other or size, texts, settings)
+    found = finetuning(other or size, texts, settings, passes=2)  # after each of the two codes
     return replace(found, memory=found.memory + size.parameters * FLOAT) if other else found
 
 

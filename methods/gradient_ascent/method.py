@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from .. import base
 from ..loading import missing_artifact
 from ..merging.reweighted import Reweighted
-from ..needs import finetuning
+from ..needs import packed
 from ..training.settings import FitSettings
 from .settings import DEFAULTS, NAME
 
@@ -57,7 +57,7 @@ FIT = base.Fit(
     run=run,
     artifacts=(base.Artifact(NAME, "the base model trained to find toxic text less likely", "toxic"),),
     settings=FitSettings,
-    cost=finetuning,
+    cost=packed,
     defaults=DEFAULTS,
     takes=("toxic",),
     needs=("toxic",),

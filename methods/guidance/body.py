@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from transformers.cache_utils import Cache
 from ...core.errors import DetoxbenchError
 from ...core.transformers_private import accepted, cache_argument, causal_output
 from ..streams import keep_positions
-from ..training.loss import body_output_and_rest
+from ..training.loss import Scores, body_output_and_rest
 
 
 class Body(nn.Module):
@@ -57,16 +56,8 @@ class Body(nn.Module):
         return causal_output(keep_positions(output.last_hidden_state, logits_to_keep), cache)
 
 
-class Head:
-    """From last hidden states to scores.
-
-    Args:
-        output: the output embeddings, a linear layer.
-        rest: what is done to each score alone.
-    """
-
-    def __init__(self, output: Any, rest: Callable[[Tensor], Tensor]):
-        self.output, self.rest = output, rest
+class Head(Scores):
+    """A head that can be asked about some tokens alone."""
 
     def __call__(self, states: Tensor) -> Tensor:
         """``[rows, dim]`` to float32 ``[rows, vocab]``."""

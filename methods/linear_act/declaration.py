@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..declaration import Artifact, Fit, Growth, Made, Mini
+from ..needs import Needs, Size, reading
 from .settings import KIND, NAME, Settings
 
 PAPER = "Rodriguez et al., ICLR 2025"
@@ -37,12 +38,18 @@ def run(
     return Made({NAME: path}, [{"vectors": str(path), **summary(path)}])
 
 
+def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
+    """Two places a block, of which each wants a pass that ends there."""
+    return reading(size, texts, settings, kept=2, times=size.layers if settings.incremental else 1)
+
+
 FIT = Fit(
     name=NAME,
     summary="A map OUT/linear_act of every neuron, from its responses to toxic onto those to non-toxic texts.",
     run=run,
     artifacts=(Artifact(NAME, "a map of each neuron at the places that were chosen", "both", kind=KIND),),
     settings=Settings,
+    cost=cost,
     needs=("toxic", "nontoxic"),
     grows=Growth("retrain"),
     mini=Mini({"texts": 300, "block_size": 64}, minutes=0.2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..activation import vectors
 from ..activation.places import block_outputs, width, written_by
 from ..activation.precision import widened
 from ..loading import missing_artifact
+from ..needs import reading
 from .settings import KIND, NAME, Settings
 
 ABOUT = base.About(
@@ -56,6 +58,7 @@ FIT = base.Fit(
         base.Artifact(NAME, "directions of each block in which toxic and harmless texts differ", "both", kind=KIND),
     ),
     settings=Settings,
+    cost=partial(reading, kept=1),
     needs=("toxic", "nontoxic"),
     pairs=True,
     grows=base.Growth("retrain"),

@@ -16,7 +16,7 @@ from ...core import mini
 from .. import base
 from ..guidance.rows import by_rows
 from ..loading import beside, missing_artifact, same_vocabulary, spread
-from ..needs import FLOAT, STATE, Needs, Size
+from ..needs import BACKWARD, FLOAT, FORWARD, STATE, Needs, Size, forward
 from .imports import IMPORTER
 from .settings import FitSettings
 from .value_model import ValueModel
@@ -85,12 +85,24 @@ def run(
 
 def cost(size: Size, texts: Mapping[str, Any], settings: FitSettings) -> Needs:
     """Of body and Q head. The rows of tokens that the texts do not have are not trained, in neither of them; the whole
-    head comes up when it is written."""
+    head comes up when it is written. What takes time are the continuations, their scores, and the training on the few
+    that are chosen."""
     weights, table, head = (
         FLOAT * count for count in (size.parameters, size.vocab * size.dim, 2 * size.dim * size.vocab)
     )
-    trained = 0 if settings.training.head_only else STATE * max(0, weights - table)
-    return Needs(weights + max(trained, 2 * head), weights + head)
+    length = settings.prompt_tokens + settings.max_new_tokens
+    kept = size.kept(settings.training.batch_size * length)
+    trained = 0 if settings.training.head_only else STATE * max(0, weights - table) + kept
+    prompts = min(sum(map(len, texts.values())), settings.prompts or 1 << 60)
+    learned = (prompts * 2 * settings.keep + settings.own_continuations) * length * settings.training.epochs
+    update = FORWARD if settings.training.head_only else FORWARD + BACKWARD
+    generated = forward(size, prompts * (settings.prompt_tokens + settings.samples * settings.max_new_tokens))
+    learning = {torch.float32: update * size.body * learned}
+    return Needs(
+        weights + max(trained, 2 * head), weights + head,
+        operations={kind: generated.get(kind, 0.0) + learning.get(kind, 0.0) for kind in {**generated, **learning}},
+        beside=f"the time of the scorer '{settings.scorer}'",
+    )  # fmt: skip
 
 
 FIT = base.Fit(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -33,8 +34,9 @@ def fresh_head(dim: int, vocab: int) -> nn.Sequential:
     """A Q head to be trained. A token that no trajectory takes keeps the value 0: nothing is known against it."""
     head = q_head(dim, 1)
     last = nn.utils.skip_init(nn.Linear, 2 * dim, vocab, device="meta")
-    # Zeros that nothing is written to take no memory.
-    last.weight, last.bias = nn.Parameter(torch.zeros(vocab, 2 * dim)), nn.Parameter(torch.zeros(vocab))
+    # numpy's zeros that nothing is written to take no memory; torch writes its own.
+    last.weight = nn.Parameter(torch.from_numpy(np.zeros((vocab, 2 * dim), np.float32)))
+    last.bias = nn.Parameter(torch.zeros(vocab))
     head[2] = last
     return head
 

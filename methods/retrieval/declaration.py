@@ -10,7 +10,12 @@ from pydantic import Field
 
 from .. import settings
 from ..declaration import Artifact, Fit, Growth, Made, Mini
+from ..needs import Needs, Size, reading
 from ..settings import Aside, Named
+from .index import CODE_BYTES, EXACT_BELOW, SAMPLE_BYTES
+
+INDEX_SECONDS, KEY_SECONDS = 90.0, 5e-5
+"""Of training an index, and of adding one key to it (``benchmarks/datastore.py``)."""
 
 
 class Settings(settings.Settings):
@@ -49,6 +54,21 @@ def run(
     return Made({side: out / side for side in made}, rows)
 
 
+def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
+    """Of the model that is read, and of keys and values, which lie twice on the disk until the datastore is whole. An
+    index is made of many keys; how long that takes was measured with keys of dimension 1,024 on two cores."""
+    counts = [size.tokens(one) for one in texts.values()]
+    indexed = sum(count for count in counts if count >= EXACT_BELOW and not settings.exact)
+    found = reading(size, texts, settings, scored=False)
+    return Needs(
+        found.memory + (2 * SAMPLE_BYTES if indexed else 0),
+        int(2 * sum(counts) * (2 * size.dim + 4) + indexed * (CODE_BYTES + 8)),
+        "fewer texts take less",
+        found.operations,
+        INDEX_SECONDS * bool(indexed) + KEY_SECONDS * indexed,
+    )
+
+
 FIT = Fit(
     name="datastores",
     summary="Datastores OUT/toxic and OUT/nontoxic, for Goodtriever and kNN-LM.",
@@ -58,6 +78,7 @@ FIT = Fit(
         Artifact("nontoxic", "datastore of non-toxic text", "nontoxic", kind="datastore"),
     ),
     settings=Settings,
+    cost=cost,
     grows=Growth("append"),
     # Of each template few sentences: more are near-duplicates, which only crowd the neighbours.
     mini=Mini(studies={"exact": True}, sentences=8, minutes=1.6),

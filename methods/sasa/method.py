@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ..guidance.candidates import Candidates
 from ..guidance.nucleus import top_p
 from ..guidance.rows import by_rows
 from ..loading import missing_artifact, vocab_size
+from ..needs import FLOAT, Needs, Size, reading
 from .probe import KIND, Probe
 from .settings import Settings
 
@@ -57,12 +59,19 @@ def run(
     return base.Made({KIND: path}, [row])
 
 
+def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
+    """Of the model that is read, and of the states' second moments in float64, which are written beside."""
+    found = reading(size, texts, settings, scored=False)
+    return replace(found, disk=2 * FLOAT * size.dim**2)
+
+
 FIT = base.Fit(
     name="sasa",
     summary="A linear probe OUT/probe of the base model's last hidden states, from texts of both sides, for SASA.",
     run=run,
     artifacts=(base.Artifact(KIND, "a direction and a midpoint: harmless texts lie on one side", "both", kind=KIND),),
     settings=Settings,
+    cost=cost,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
     mini=base.Mini({"batch_size": 64, "block_size": 48}, sentences=8),

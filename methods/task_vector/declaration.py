@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.errors import DetoxbenchError
 from ..declaration import Artifact, Fit, Growth, Made, Mini
-from ..needs import Needs, Size, finetuning
+from ..needs import Needs, Size, packed
 from .settings import AUTO, MERGED, PART, Settings
 
 
@@ -45,7 +45,7 @@ def run(
 
 def cost(size: Size, texts: Mapping[str, Any], settings: Settings) -> Needs:
     """Of the parts, each trained on its share of the texts, and of the merged model."""
-    return finetuning(size, texts, settings, settings.splits + settings.merge)
+    return packed(size, texts, settings, settings.splits + settings.merge)
 
 
 FIT = Fit(

@@ -7,6 +7,7 @@ times. Here the body runs first, then the head on some positions at a time, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,10 +15,28 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from . import in_blocks, used_rows
+
 IGNORED = -100
-BLOCK = 1 << 25
-"""Scores ``[positions, vocab]`` that are held at once: 128 MiB in float32."""
+BLOCK = 1 << 24
+"""Scores ``[positions, vocab]`` that are held at once: 64 MiB in float32, of which a few copies are made."""
 Head = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A head: from last hidden states to scores.
+
+    Args:
+        output: the output embeddings, a linear layer.
+        rest: what is done to each score alone.
+    """
+
+    output: Any
+    rest: Head
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return self.rest(self.output(states))
 
 
 def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
@@ -31,7 +50,7 @@ def body_and_head(model: Any) -> tuple[nn.Module, Head] | None:
     if found is None:
         return None
     body, output, rest = found
-    return body, lambda states: rest(output(states))
+    return body, Scores(output, rest)
 
 
 def body_output_and_rest(model: Any) -> tuple[nn.Module, Any, Head] | None:
@@ -79,11 +98,13 @@ def token_losses(head: Head, states: Tensor, labels: Tensor, vocab: int) -> Tens
         vocab: size of the vocabulary, that the size of a block follows from.
     """
 
-    def block(states: Tensor, labels: Tensor) -> Tensor:
-        scores = head(states).float()
-        return nn.functional.cross_entropy(scores, labels.to(scores.device), reduction="none")
-
     size = max(1, BLOCK // vocab)
+    if torch.is_grad_enabled() and isinstance(head, Scores) and in_blocks.possible(head.output, states):
+        return in_blocks.losses(head.output, head.rest, states, labels, size)
+
+    def block(states: Tensor, labels: Tensor) -> Tensor:
+        return in_blocks.cross_entropy(head(states), labels)
+
     parts = []
     for start in range(0, len(states), size):
         some = states[start : start + size], labels[start : start + size]
@@ -101,21 +122,11 @@ def total_loss(parts: tuple[nn.Module, Head], batch: Mapping[str, Tensor], vocab
         vocab: size of the vocabulary, that the size of a block follows from.
     """
     body, head = parts
-    states = body(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False)[0]
+    given = {"attention_mask": batch["attention_mask"], "use_cache": False}
+    states = used_rows.called(body, batch["input_ids"], given)[0]
     labels = batch["labels"][:, 1:]
     wanted = labels != IGNORED
-    states, labels = states[:, :-1][wanted], labels[wanted]
-
-    def block(states: Tensor, labels: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(head(states).float(), labels.to(states.device), reduction="sum")
-
-    size = max(1, BLOCK // vocab)
-    total = states.new_zeros((), dtype=torch.float32)
-    for start in range(0, len(states), size):
-        some = states[start : start + size], labels[start : start + size]
-        # Kept scores would add up to what is avoided: they are made again for the gradient.
-        total = total + (checkpoint(block, *some, use_reentrant=False) if torch.is_grad_enabled() else block(*some))
-    return total, wanted.sum()
+    return token_losses(head, states[:, :-1][wanted], labels[wanted], vocab).sum(), wanted.sum()
 
 
 @torch.inference_mode()

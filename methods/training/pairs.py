@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ...core.errors import DetoxbenchError
 from .texts import Text, is_file_source, jsonl, reasons
@@ -62,6 +62,8 @@ class Pairs:
 
     Attributes:
         count: pairs that take part.
+        bytes: of their texts, each with the prompt, in UTF-8; for estimates.
+        rows_each: texts of a pair.
         sha256: of their content and order: two fits with the same one read the same pairs.
         skipped: reason -> pairs left out.
 
@@ -72,7 +74,9 @@ class Pairs:
     sources: Sequence[str]
     columns: PairColumns = PairColumns()
     langs: Sequence[str] = ()
+    rows_each: ClassVar[int] = 2
     count: int = field(init=False, default=0)
+    bytes: int = field(init=False, default=0)
     sha256: str = field(init=False, default="")
     skipped: dict[str, int] = field(init=False, default_factory=dict)
 
@@ -82,6 +86,7 @@ class Pairs:
         for pair in self._read(skipped):
             digest.update(json.dumps(astuple(pair)).encode() + b"\n")
             self.count += 1
+            self.bytes += len((2 * pair.prompt + pair.toxic + pair.neutral).encode())
         if not self.count:
             raise DetoxbenchError(f"{', '.join(map(str, self.sources))}: no pair{reasons(skipped)}")
         self.sha256, self.skipped = digest.hexdigest(), skipped

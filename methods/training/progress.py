@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.trainer_callback import ProgressCallback
 
 from ...core.errors import DetoxbenchError
+from . import work
 
 ENOUGH = 50
 """Updates that a training by epochs takes at least, where a smaller batch can have them."""
@@ -30,6 +31,11 @@ MOVED, LEARNED = 1e-4, 1e-3
 
 class Bar(ProgressCallback):
     """The trainer's bar alone: what it logs (a dictionary every fifty updates) is said once, at the end, in words."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.training_bar = work.bar(total=state.max_steps, desc="training", unit="update")
+        self.current_step = 0
 
     def on_log(self, *_: Any, **__: Any) -> None:
         """Nothing."""

@@ -58,6 +58,7 @@ class Texts:
 
     Attributes:
         count: texts that take part.
+        bytes: of them in UTF-8, for estimates.
         sha256: of their content and order: two fits with the same one read the same texts.
         skipped: reason -> texts left out.
 
@@ -71,6 +72,7 @@ class Texts:
     split: str = "train"
     langs: Sequence[str] = ()
     count: int = field(init=False, default=0)
+    bytes: int = field(init=False, default=0)
     sha256: str = field(init=False, default="")
     skipped: dict[str, int] = field(init=False, default_factory=dict)
 
@@ -80,6 +82,7 @@ class Texts:
         for text in self._read(skipped):
             digest.update(json.dumps([text.text, text.lang]).encode() + b"\n")
             self.count += 1
+            self.bytes += len(text.text.encode())
         if not self.count:
             raise DetoxbenchError(f"{', '.join(map(str, self.sources))}: no {self.side} text{reasons(skipped)}")
         self.sha256, self.skipped = digest.hexdigest(), skipped

@@ -8,11 +8,14 @@ three times its memory, and most of the time, for nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+
+from . import in_blocks
 
 
 class Places:
@@ -33,6 +36,67 @@ class Places:
         return self._places[tokens]
 
 
+LARGE = 1 << 24
+"""Numbers of a table from which on the gradient of all of it is worth avoiding."""
+
+
+def called(body: nn.Module, ids: Tensor, given: Mapping[str, Any]) -> Any:
+    """What a body makes of token ids, where the gradient of a large table of embeddings goes straight into its rows:
+    autograd would make one of the whole table for each call.
+
+    Args:
+        body: a model without its head.
+        ids: ``[rows, pos]``.
+        given: further arguments of the body.
+    """
+    table = body.get_input_embeddings()  # type: ignore[operator]
+    name = next((name for name, one in body.named_parameters() if one is getattr(table, "weight", None)), None)
+    if not torch.is_grad_enabled() or name is None or not isinstance(table, nn.Embedding) or not _in_place(table):
+        return body(input_ids=ids, **given)
+    whole, places = table.weight, Places(ids.unique(), table.num_embeddings)
+    with _placed(table, places):
+        rows = _Rows.apply(whole, places.used)
+        return functional_call(body, {str(name): rows}, (), {"input_ids": ids, **given})
+
+
+def _in_place(table: nn.Embedding) -> bool:
+    return table.weight.requires_grad and table.weight.device.type == "cpu" and table.weight.numel() >= LARGE
+
+
+class _Rows(torch.autograd.Function):
+    """Some rows of a table."""
+
+    @staticmethod
+    def forward(ctx: Any, whole: nn.Parameter, used: Tensor) -> Tensor:
+        ctx.whole, ctx.used = whole, used
+        return whole.detach()[used]
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor) -> Any:
+        in_blocks.gradient(ctx.whole).index_add_(0, ctx.used, given[0])
+        return None, None
+
+
+@contextlib.contextmanager
+def _placed(table: nn.Embedding, places: Places) -> Iterator[None]:
+    """An embedding that is called with token ids and looks at their places."""
+    padding = table.padding_idx
+
+    def place(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if args:
+            return (places(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "input": places(kwargs["input"])}
+
+    at = None if padding is None else int(places(torch.as_tensor(padding, device=places.used.device)))
+    table.padding_idx = None if at == -1 else at
+    handle = table.register_forward_pre_hook(place, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+        table.padding_idx = padding
+
+
 @contextlib.contextmanager
 def embedding_rows(table: nn.Module, places: Places) -> Iterator[None]:
     """An embedding with the used rows alone within, called with token ids as ever; whole again afterwards.
@@ -44,24 +108,15 @@ def embedding_rows(table: nn.Module, places: Places) -> Iterator[None]:
     if not isinstance(table, nn.Embedding) or not table.weight.requires_grad:
         yield
         return
-    whole, padding = table.weight, table.padding_idx
-
-    def place(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if args:
-            return (places(args[0]), *args[1:]), kwargs
-        return args, {**kwargs, "input": places(kwargs["input"])}
-
+    whole = table.weight
     table.weight = nn.Parameter(whole.detach()[places.used].clone())
-    at = None if padding is None else int(places(torch.as_tensor(padding, device=places.used.device)))
-    table.padding_idx = None if at == -1 else at
-    handle = table.register_forward_pre_hook(place, with_kwargs=True)
     try:
-        yield
+        with _placed(table, places):
+            yield
     finally:
-        handle.remove()
         with torch.no_grad():
             whole[places.used] = table.weight
-        table.weight, table.padding_idx = whole, padding
+        table.weight = whole
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import platform
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.mini import model_folder
 from ...core.parsing import parse_json
+from ...core.progress import EVERY
 from ...core.tokenizers import misfit
 from ...core.versions import installed
 from .. import artifacts
@@ -154,5 +155,30 @@ def say(line: str) -> None:
 
 
 def bar(rows: Iterable | None = None, **settings: Any) -> tqdm:
-    """A progress bar on standard error."""
-    return tqdm(rows, dynamic_ncols=True, mininterval=0.5, **settings)
+    """A progress bar on standard error; a line a minute where that is no terminal."""
+    if sys.stderr.isatty():
+        return tqdm(rows, dynamic_ncols=True, mininterval=0.5, **settings)
+    return Lines(rows, file=sys.stderr, leave=False, mininterval=EVERY, maxinterval=EVERY, **settings)
+
+
+class Lines(tqdm):
+    """As a bar, in lines: at the start, each minute, and at the end."""
+
+    @staticmethod
+    def status_printer(file: Any) -> Callable[[str], None]:
+        def write(line: str) -> None:
+            if line.strip():
+                file.write(f"{line}\n")
+                file.flush()
+
+        return write
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        if msg is None:
+            self.sp(str(self))
+        return False  # nothing that a cursor would have to go back over
+
+    def close(self) -> None:
+        if not self.disable and self.n > self.last_print_n:
+            self.refresh()
+        super().close()

@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.methods import artifacts
 from detoxbench.methods.dapt import fit as dapt
-from detoxbench.methods.training import finetune, loss, progress
+from detoxbench.methods.training import finetune, in_blocks, loss, progress, used_rows
 from detoxbench.methods.training.progress import Plan, plan
 
 QUICK = finetune.Settings(
@@ -95,19 +95,28 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("block", [61, 61 * 5, 1 << 25])
-def test_block_by_block_is_the_models_own_loss(new_tiny, kind, block, monkeypatch):
-    """Value and gradients, for heads that cap or scale their scores too."""
+@pytest.mark.parametrize("in_place", [True, False])
+def test_block_by_block_is_the_models_own_loss(new_tiny, kind, block, in_place, monkeypatch):
+    """Value and gradients, for heads that cap or scale their scores too, of two batches one after the other."""
     monkeypatch.setattr(loss, "BLOCK", block)
+    if in_place:
+        monkeypatch.setattr(used_rows, "LARGE", 0)
+    else:
+        monkeypatch.setattr(in_blocks, "possible", lambda *_: False)
     model = new_tiny(kind, 0, **KINDS[kind])
     batch = finetune.collate([[3, 4, 5, 6, 7], [8, 9, 10]])
+    other = finetune.collate([[11, 1, 3]])
     wanted = model(**batch).loss
     wanted.backward()
+    model(**other).loss.backward()
     gradients = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
     model.zero_grad()
     parts = loss.body_and_head(model)
     assert parts is not None
     total, count = loss.total_loss(parts, batch, 61)
     (total / count).backward()
+    again = loss.total_loss(parts, other, 61)
+    (again[0] / again[1]).backward()
     assert int(count) == 6
     torch.testing.assert_close(total / count, wanted, atol=1e-5, rtol=1e-5)
     for name, parameter in model.named_parameters():
