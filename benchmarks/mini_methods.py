@@ -140,7 +140,8 @@ def put(page: str, content: str) -> str:
     Raises:
         SystemExit: where it has no such marks.
     """
-    found, count = re.subn(f"({re.escape(BEGIN)}).*?({re.escape(END)})", rf"\g<1>{content}\g<2>", page, flags=re.S)
+    place = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    found, count = place.subn(lambda _: f"{BEGIN}\n{content}\n{END}", page)
     if count != 1:
         raise SystemExit(f"README.md has no place for the table: {BEGIN.strip()} … {END.strip()}")
     return found
