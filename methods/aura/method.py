@@ -56,7 +56,7 @@ FIT = base.Fit(
     settings=Settings,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
-    mini=base.Mini({"texts": 400, "block_size": 64}, minutes=0.2),
+    mini=base.Mini({"texts": 1500, "block_size": 64}, minutes=0.5),
 )
 
 
