@@ -123,7 +123,7 @@ class SASA(base.LogitMethod):
     @classmethod
     def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
         """The few tokens of so small a model's nucleus share beta out among them."""
-        return {"beta": 4.0}
+        return {"beta": 10.0}
 
     @classmethod
     def cuts(cls, arguments: Any) -> bool:
