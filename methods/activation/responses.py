@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import safe_open
@@ -23,6 +24,7 @@ Pool = Callable[[Tensor, Tensor], Tensor]
 """States ``[batch, pos, dim]`` and mask ``[batch, pos]`` (True: a token of the text) to ``[batch, dim]``."""
 CHUNK = 256
 """Texts of a file."""
+Some = TypeVar("Some")
 
 
 def highest(states: Tensor, mask: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], length: int
     return rows
 
 
-def chosen(texts: Iterable[str], count: int, seed: int) -> list[str]:
+def chosen(texts: Iterable[Some], count: int, seed: int) -> list[Some]:
     """So many texts at random, but always the same; all where there are no more."""
     found = list(texts)
     if count >= len(found):

@@ -61,7 +61,7 @@ FIT = base.Fit(
     ),  # what gate and upward matrix put out, about four times the width each, and the other
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
-    mini=base.Mini({"texts": 400, "block_size": 64}, minutes=0.2),
+    mini=base.Mini({"texts": 1500, "block_size": 64}, minutes=0.5),
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from ..activation import settings
@@ -14,3 +16,8 @@ class Settings(settings.Settings):
     """How texts are chosen and read."""
 
     texts: int = Field(1000, ge=2, description="of each side, at random")
+    lengths: Literal["matched", "given"] = Field(
+        "matched",
+        description="matched: as many texts of each language and length on both sides, since a maximum over positions "
+        "grows with their number; given: the texts as they are",
+    )

@@ -8,16 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from ...core.errors import DetoxbenchError
 from .. import artifacts
-from ..activation import vectors
+from ..activation import paired, vectors
 from ..activation.heads import divided, split
 from ..activation.places import attention_outputs, heads, out_features
-from ..activation.responses import Responses, encode, last
+from ..activation.responses import Responses, last
 from ..training import work
-from ..training.pairs import MadeUp, pairs_of, taken
 from .settings import KIND, NAME, Settings
 
 DEFAULTS = Settings()
@@ -45,25 +44,9 @@ def fit(
     Raises:
         DetoxbenchError: where something else is there already, or texts are missing.
     """
-    pairs = pairs_of(texts, settings.count, settings.seed)
-    if isinstance(pairs, MadeUp):
-        work.say("no --pairs: toxic and non-toxic texts of one language are put side by side at random")
-
-    def compute(
-        model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
-    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        chosen = taken(pairs, settings.count, settings.seed)
-        length = work.max_positions(model, settings.block_size)
-        rows = {
-            "toxic": encode(tokenizer, (one.prompt + one.toxic for one in chosen), length),
-            "nontoxic": encode(tokenizer, (one.prompt + one.neutral for one in chosen), length),
-        }
-        return measured(model, rows, folder, settings), {"pairs": len(chosen)}
-
-    return vectors.fit(
-        pretrained, Path(out), NAME, KIND, compute, data={"pairs": pairs.record()}, settings=settings.recorded(),
-        revision=revision, device=device,
-    )  # fmt: skip
+    return paired.fit(
+        pretrained, out, NAME, KIND, measured, texts=texts, settings=settings, revision=revision, device=device
+    )
 
 
 def measured(

@@ -94,6 +94,11 @@ class DPO(base.WeightMethod):
         finetuned: str | None = Field(None, description="checkpoint or LoRA adapter")
         strength: float = Field(1.0, ge=0, description="share of the change that is taken; 0 is the base model")
 
+    @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All of what so small a model learns from made-up pairs takes its languages with the toxicity."""
+        return {"strength": 0.3}
+
     def __init__(self, model: PreTrainedModel, arguments: Arguments):
         tuned, coefficient = self.difference(arguments)
         self.change = Reweighted(model, tuned, coefficient) if arguments.strength > 0.0 else None

@@ -8,15 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from ...core.errors import DetoxbenchError
 from .. import artifacts
-from ..activation import vectors
+from ..activation import paired, vectors
 from ..activation.places import block_outputs
-from ..activation.responses import Responses, encode, mean
-from ..training import work
-from ..training.pairs import MadeUp, Pair, pairs_of, taken
+from ..activation.responses import Responses, mean
 from .settings import KIND, NAME, Settings
 
 DEFAULTS = Settings()
@@ -63,29 +61,9 @@ def fit(
     Raises:
         DetoxbenchError: where something else is there already, or texts are missing.
     """
-    pairs = pairs_of(texts, settings.count, settings.seed)
-    if isinstance(pairs, MadeUp):
-        work.say("no --pairs: toxic and non-toxic texts of one language are put side by side at random")
-
-    def compute(
-        model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path
-    ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        chosen = taken(pairs, settings.count, settings.seed)
-        rows = encoded(tokenizer, chosen, work.max_positions(model, settings.block_size))
-        return measured(model, rows, folder, settings), {"pairs": len(chosen)}
-
-    return vectors.fit(
-        pretrained, Path(out), NAME, KIND, compute, data={"pairs": pairs.record()}, settings=settings.recorded(),
-        revision=revision, device=device,
-    )  # fmt: skip
-
-
-def encoded(tokenizer: PreTrainedTokenizerBase, pairs: list[Pair], length: int) -> dict[str, list[list[int]]]:
-    """Token ids of both sides of pairs, each after its prompt."""
-    return {
-        "toxic": encode(tokenizer, (one.prompt + one.toxic for one in pairs), length),
-        "nontoxic": encode(tokenizer, (one.prompt + one.neutral for one in pairs), length),
-    }
+    return paired.fit(
+        pretrained, out, NAME, KIND, measured, texts=texts, settings=settings, revision=revision, device=device
+    )
 
 
 def measured(

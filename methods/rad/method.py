@@ -76,8 +76,9 @@ FIT = base.Fit(
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
     mini=base.Mini(
-        {"epochs": 1, "max_steps": 80, "learning_rate": 1e-3, "batch_size": 16, "device_batch_size": 16,
-         "block_size": 32}
+        {"epochs": 1, "max_steps": 200, "learning_rate": 1e-3, "batch_size": 16, "device_batch_size": 16,
+         "block_size": 32},
+        minutes=2,
     ),
 )  # fmt: skip
 
@@ -135,6 +136,11 @@ class RAD(base.LogitMethod):
             return
         judge = self._scorer(model, arguments) if arguments.scorer is not None else _reward(model, arguments)
         self.auxiliaries = {KIND: base.Auxiliary(judge, proposals=self.k)}
+
+    @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A few tokens hold nearly all of so small a model's mass: with 20 of them its tail is drawn from."""
+        return {"beta": 8.0, "k": 4}
 
     @classmethod
     def cuts(cls, arguments: Any) -> bool:

@@ -130,6 +130,11 @@ class SASA(base.LogitMethod):
         self.auxiliaries = {KIND: base.Auxiliary(judge, proposals=min(arguments.candidates, vocab_size(model)))}
 
     @classmethod
+    def on_mini(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The few tokens of so small a model's nucleus share beta out among them."""
+        return {"beta": 10.0}
+
+    @classmethod
     def cuts(cls, arguments: Any) -> bool:
         """Tokens outside the nucleus."""
         return arguments.beta > 0.0 and super().cuts(arguments)

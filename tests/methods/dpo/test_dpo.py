@@ -23,6 +23,7 @@ from detoxbench.methods.training.pairs import Pair, Pairs
 
 SMALL = Settings(epochs=2, learning_rate=1e-3, batch_size=8, device_batch_size=4, block_size=24, checkpoint_steps=3)
 SAMPLES = os.environ.get("DETOXBENCH_SAMPLES")
+KINDS = ["gpt2", "llama", "gemma3_text", "qwen3", "mixtral", "qwen3_moe"]
 
 
 @pytest.fixture
@@ -45,8 +46,9 @@ def test_loss_by_hand():
     assert float(preference_loss(policy, reference, 0.5)) == pytest.approx(wanted)
 
 
-def test_log_likelihoods_are_of_the_continuation(tiny):
-    model = tiny("llama", 0)
+@pytest.mark.parametrize("architecture", KINDS)
+def test_log_likelihoods_are_of_the_continuation(tiny, architecture):
+    model = tiny(architecture, 0)
     row = Row(([5, 6, 7, 8], [5, 9, 3]), (2, 1))
     found = fitting._LogLikelihoods(model, SMALL)([row])
     for at, (text, prompt) in enumerate(zip(row.texts, row.prompts, strict=True)):
@@ -95,6 +97,35 @@ def test_learns_and_is_used(world, pairs, tmp_path):
         torch.testing.assert_close(half[name], (base[name] + tensor) / 2, atol=1e-6, rtol=0)
         assert torch.equal(none[name], base[name])
     assert provenance.teachers({"finetuned": str(path)}) == []
+
+
+@pytest.mark.parametrize("architecture", KINDS)
+def test_learns_on_every_architecture(new_tiny, pad, same_scores, tmp_path, architecture):
+    """The tuned model prefers what it was told to; put on the base model from disk it is the same, alone, padded and
+    through its cache."""
+    base = new_tiny(architecture, 0)
+    base.save_pretrained(tmp_path / "base")
+    rows = [Row(([5, 6, 7, at], [5, 9, at, 3]), (1, 1)) for at in range(10, 18)]
+    trained, learned = fitting.train(base, rows, SMALL.replaced(held_out=0.0))
+    assert learned["loss_before"] == pytest.approx(math.log(2), abs=1e-4)
+    assert learned["loss_after"] < 0.5
+    trained.save_pretrained(tmp_path / "tuned")
+    lm = load_detoxified(str(tmp_path / "base"), "dpo", finetuned=str(tmp_path / "tuned"))
+    prompts = [[5, 6, 7], [1, 2, 3, 4, 5, 6]]
+    ids, mask = pad(prompts, extra=2)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)  # a plain model does not find them from the mask
+    with torch.no_grad():
+        full = lm(input_ids=ids, attention_mask=mask, position_ids=positions).logits
+        for row, prompt in enumerate(prompts):
+            alone = torch.tensor([prompt])
+            same_scores(full[row, -len(prompt) :], trained(alone).logits[0])
+            begun = lm(input_ids=alone[:, :2], use_cache=True)
+            then = lm(input_ids=alone[:, 2:], past_key_values=begun.past_key_values, use_cache=True)
+            same_scores(then.logits[0], full[row, 2 - len(prompt) :])
+        same_scores(
+            load_detoxified(str(tmp_path / "base"), "dpo", finetuned=str(tmp_path / "tuned"), strength=0.0)(ids).logits,
+            AutoModelForCausalLM.from_pretrained(tmp_path / "base")(ids).logits,
+        )
 
 
 def test_unpaired_text(world, tmp_path):
