@@ -36,7 +36,7 @@ STUDIES = ("english", "languages", "chat", "retrieval", "splitmerge", "epsilon")
 PUBLISHED = ("english", "languages", "chat")
 """Whose records are boards of the leaderboard; the others answer a question and are reported by ``verdicts``."""
 CLAIMED = ("retrieval", "splitmerge", "epsilon")
-PROMPTS = {"english": 32, "each": 16}
+PROMPTS = {"english": 32, "each": 6}
 """From the pilot (README.md)."""
 DATA = "DETOXBENCH_SAMPLES"
 GEMMA = "gemma-3-270m"
