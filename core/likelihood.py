@@ -1,7 +1,7 @@
 """Likelihoods of token rows under a causal LM, in batches bounded by tokens and by the bytes of their logits.
 
-Rows that begin alike, as the continuations of one prompt do, share its keys and values: what they have in common is read
-once a batch and not once a row.
+Rows that begin alike, as the continuations of one prompt do, share its keys and values: what they have in common is
+read once a batch and not once a row.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def likelihoods(
     left = sorted(range(len(rows)), key=lambda place: (-shared[place], -len(rows[place].tokens), rows[place].first))
     share = 1.0
     while left:
-        common = shared[left[0]]
-        alike = [rows[place] for place in itertools.takewhile(lambda place: shared[place] == common, left)]
+        common, places = next(itertools.groupby(left, shared.__getitem__))
+        alike = [rows[place] for place in places]
         count = _fitting(model, alike, device, share, common)
         batch = left[:count]
         found = _attempt(model, alike[:count], device, common)
