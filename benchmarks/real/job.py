@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.files import new_folder
+from detoxbench.core.files import new_folder, write_text
 from detoxbench.core.folders import data_folder
 from detoxbench.harness.cli import sweep as command
 from detoxbench.harness.sweep import spec
 from detoxbench.harness.sweep.local import InlineEngine
 from detoxbench.harness.sweep.run import Folder
 from detoxbench.leaderboard import submissions
+from detoxbench.leaderboard.boards import board_of, differences
 from detoxbench.leaderboard.site import sources
 
 from . import data, models
 from . import judge as judges
+from . import pilot as pilots
 from . import verdicts as claims
 
 HERE = Path(__file__).parent
@@ -95,6 +97,32 @@ def plan(given: argparse.Namespace) -> int:
     return 0
 
 
+def pilot(given: argparse.Namespace) -> int:
+    """from the runs that are there, how many prompts make the figures worth reading, and what they cost"""
+    for name in given.studies or PUBLISHED:
+        found = [claims.load(where) for where in folder(name, given.cache).found().values()]
+        base = [run for run in found if run.model is not None and run.model.method == "none"]
+        for one in base:
+            mine = [run for run in found if run not in base and not differences(board_of(one), board_of(run))]
+            sys.stdout.write(f"\n{one.label}: " + "\n".join(pilots.pilot(one, mine).lines()) + "\n")
+        if not base:
+            _say(
+                f"{name}: no run without a method; `run {name}` begins with it, and can be stopped after two cells"
+            )
+    return 0
+
+
+def steps(given: argparse.Namespace) -> int:
+    """the step matrix of "From One to Many", by ``detoxbench continual``"""
+    prepare(given)
+    out = given.cache.resolve() / "steps"
+    out.mkdir(parents=True, exist_ok=True)
+    study = (HERE / "studies" / "steps.yaml").read_text(encoding="utf-8")
+    write_text(out / "study.yaml", [study.replace("${cache}", str(given.cache.resolve()))])
+    detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
+    return subprocess.run([detoxbench, "continual", out / "study.yaml", "--out", out, "--markdown"]).returncode
+
+
 def run(given: argparse.Namespace) -> int:
     """prepare, then every cell that is not there; records as they finish"""
     import torch
@@ -134,7 +162,30 @@ def judge(given: argparse.Namespace) -> int:
                 _say(f"judge: {cell.name}")
                 failed += subprocess.run(
                     [detoxbench, "score", *cell.rglob("samples_*.jsonl"), "--out", out,
-                     "--scorer", f"hf:{found},label=toxic,dtype=bfloat16", "--archive", cache / "judged.sqlite"]
+                     "--scorer", f"hf:{found},label=toxic,dtype=bfloat16", "--archive", cache / "judged.sqlite",
+                     "--fluency-model", "kept"]
+                ).returncode  # fmt: skip
+            submit(out, given.records)
+    return 1 if failed else 0
+
+
+def rescore(given: argparse.Namespace) -> int:
+    """score what the published studies wrote by the embedded scorer as it is now; nothing is generated anew"""
+    from detoxbench.core import scorers
+
+    cache, version = given.cache.resolve(), scorers.load("ngram").version
+    failed = 0
+    for name in given.studies or PUBLISHED:
+        for cell in sorted(folder(name, cache).found().values()):
+            run = claims.load(cell)
+            if all(task.record.scorer_version == version for task in run.tasks.values()):
+                continue
+            out = cache / "rescored" / version[:12] / cell.name
+            if not any(out.rglob("results_*.json")):
+                _say(f"rescore: {cell.name}")
+                failed += subprocess.run(
+                    [Path(sysconfig.get_path("scripts")) / "detoxbench", "score", *cell.rglob("samples_*.jsonl"),
+                     "--out", out, "--scorer", "ngram", "--archive", "none", "--fluency-model", "kept"]
                 ).returncode  # fmt: skip
             submit(out, given.records)
     return 1 if failed else 0
@@ -171,4 +222,13 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-COMMANDS = {"prepare": prepare, "plan": plan, "run": run, "judge": judge, "verdicts": verdicts}
+COMMANDS = {
+    "prepare": prepare,
+    "plan": plan,
+    "pilot": pilot,
+    "run": run,
+    "judge": judge,
+    "rescore": rescore,
+    "verdicts": verdicts,
+    "steps": steps,
+}
