@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from detoxbench.core import results
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.files import new_folder, write_text
 from detoxbench.core.folders import data_folder
@@ -106,9 +107,7 @@ def pilot(given: argparse.Namespace) -> int:
             mine = [run for run in found if run not in base and not differences(board_of(one), board_of(run))]
             sys.stdout.write(f"\n{one.label}: " + "\n".join(pilots.pilot(one, mine).lines()) + "\n")
         if not base:
-            _say(
-                f"{name}: no run without a method; `run {name}` begins with it, and can be stopped after two cells"
-            )
+            _say(f"{name}: no run without a method; `run {name}` begins with it, and can be stopped after two cells")
     return 0
 
 
@@ -153,42 +152,41 @@ def judge(given: argparse.Namespace) -> int:
     found = cache / "judge"
     if not (found / "config.json").is_file():
         judges.fit(models.checkpoint(GEMMA, cache), judges.texts(given.data, cache), found, _say)
-    detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
-    failed = 0
-    for name in PUBLISHED:
-        for cell in sorted(folder(name, cache).found().values()):
-            out = cache / "judged" / cell.name
-            if not any(out.rglob("results_*.json")):
-                _say(f"judge: {cell.name}")
-                failed += subprocess.run(
-                    [detoxbench, "score", *cell.rglob("samples_*.jsonl"), "--out", out,
-                     "--scorer", f"hf:{found},label=toxic,dtype=bfloat16", "--archive", cache / "judged.sqlite",
-                     "--fluency-model", "kept"]
-                ).returncode  # fmt: skip
-            submit(out, given.records)
-    return 1 if failed else 0
+    return _score_again(given, cache / "judged", f"hf:{found},label=toxic,dtype=bfloat16", cache / "judged.sqlite")
 
 
 def rescore(given: argparse.Namespace) -> int:
     """score what the published studies wrote by the embedded scorer as it is now; nothing is generated anew"""
     from detoxbench.core import scorers
 
-    cache, version = given.cache.resolve(), scorers.load("ngram").version
-    failed = 0
+    version = scorers.load("ngram").version
+    return _score_again(given, given.cache.resolve() / "rescored" / version[:12], "ngram", "none", but=version)
+
+
+def _score_again(given: argparse.Namespace, out: Path, scorer: str, archive: Path | str, but: str | None = None) -> int:
+    """What is there by another scorer, in one process; likelihoods are those of the runs.
+
+    Args:
+        out: of results; runs that are there are left.
+        scorer, archive: as ``detoxbench score`` takes them.
+        but: a version of the scorer; runs that it has judged itself are left.
+    """
+    files: list[Path] = []
     for name in given.studies or PUBLISHED:
-        for cell in sorted(folder(name, cache).found().values()):
-            run = claims.load(cell)
-            if all(task.record.scorer_version == version for task in run.tasks.values()):
-                continue
-            out = cache / "rescored" / version[:12] / cell.name
-            if not any(out.rglob("results_*.json")):
-                _say(f"rescore: {cell.name}")
-                failed += subprocess.run(
-                    [Path(sysconfig.get_path("scripts")) / "detoxbench", "score", *cell.rglob("samples_*.jsonl"),
-                     "--out", out, "--scorer", "ngram", "--archive", "none", "--fluency-model", "kept"]
-                ).returncode  # fmt: skip
-            submit(out, given.records)
-    return 1 if failed else 0
+        for cell in sorted(folder(name, given.cache).found().values()):
+            judged = any(task.record.scorer_version == but for task in claims.load(cell).tasks.values())
+            date = results.find(cell)[-1].stem.removeprefix("results_")
+            if not judged and not any(out.glob(f"*_{date}*/**/results_*.json")):
+                files += cell.rglob("samples_*.jsonl")
+    status = 0
+    if files:
+        detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
+        status = subprocess.run(
+            [detoxbench, "score", *files, "--out", out, "--scorer", scorer, "--archive", archive,
+             "--fluency-model", "kept"]
+        ).returncode  # fmt: skip
+    submit(out, given.records)
+    return status
 
 
 def submit(results: Path, records: Path) -> None:
