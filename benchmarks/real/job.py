@@ -30,6 +30,7 @@ from detoxbench.leaderboard.site import sources
 from . import data, models
 from . import judge as judges
 from . import pilot as pilots
+from . import tables
 from . import verdicts as claims
 
 HERE = Path(__file__).parent
@@ -198,6 +199,15 @@ def submit(results: Path, records: Path) -> None:
         _say(f"wrote {path}")
 
 
+def table(given: argparse.Namespace) -> int:
+    """every run beside the model without a method, by each scorer that has judged it"""
+    cells = [cell for name in given.studies or PUBLISHED for cell in folder(name, given.cache).found().values()]
+    again = [path for name in ("rescored", "judged") for path in (given.cache / name).rglob("results_*.json")]
+    for base, others in tables.groups([claims.load(cell) for cell in cells] + [results.read(path) for path in again]):
+        sys.stdout.write("\n".join(tables.lines(base, others)) + "\n\n")
+    return 0
+
+
 def verdicts(given: argparse.Namespace) -> int:
     """what the runs say of the papers' claims, as a table"""
     runs, texts = {}, {}
@@ -229,4 +239,5 @@ COMMANDS = {
     "rescore": rescore,
     "verdicts": verdicts,
     "steps": steps,
+    "table": table,
 }
