@@ -27,10 +27,9 @@ from detoxbench.leaderboard import submissions
 from detoxbench.leaderboard.boards import board_of, differences
 from detoxbench.leaderboard.site import sources
 
-from . import data, models
+from . import data, models, tables
 from . import judge as judges
 from . import pilot as pilots
-from . import tables
 from . import verdicts as claims
 
 HERE = Path(__file__).parent
