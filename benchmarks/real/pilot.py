@@ -56,7 +56,8 @@ class Pilot:
         yield "| ---: | ---: | ---: | ---: |"
         for prompts in COUNTS:
             half, found, seconds = self.at(prompts)
-            yield f"| {prompts} | {half:.3f} | {found:.3f} | {seconds / 60:.1f} min |"
+            shown = f"{found:.3f}" if math.isfinite(found) else "–"
+            yield f"| {prompts} | {half:.3f} | {shown} | {seconds / 60:.1f} min |"
         yield ""
         yield f"both at most {WORTH:g}: {self.needed()} prompts"
 
