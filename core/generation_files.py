@@ -37,6 +37,15 @@ _GROUPINGS = tuple(name for name in ("group", "groups") if name in Prompt.model_
 
 
 @dataclass(frozen=True)
+class Likelihoods:
+    """Of the K texts of a prompt: see ``PromptResult``."""
+
+    nll: Sequence[float | None]
+    tokens: Sequence[int]
+    languages: Sequence[str | None]
+
+
+@dataclass(frozen=True)
 class GenerationFile:
     """One file.
 
@@ -49,6 +58,7 @@ class GenerationFile:
         prompt_given: ``[prompts]`` what the same scorer said of the prompt; None where the file does not say. It is no
             property of the prompt: another scorer scores it again.
         identified: the language that was identified, where neither the file nor the user says it.
+        likelihoods: ``[prompts]`` what a run's own samples have of fluency and language; None where there is none.
     """
 
     path: Path
@@ -58,6 +68,7 @@ class GenerationFile:
     given: Sequence[Sequence[Mapping[str, float | None]]]
     identified: str | None = None
     prompt_given: Sequence[float | None] = ()
+    likelihoods: Sequence[Likelihoods | None] = ()
 
     @property
     def langs(self) -> list[str]:
@@ -85,6 +96,7 @@ class _Row:
     given: list[dict[str, float | None]]
     prompt_given: float | None = None
     groups: dict[str, Any] = field(default_factory=dict)
+    likelihoods: Likelihoods | None = None
 
 
 def read(path: Path, lang: str | None = None) -> GenerationFile:
@@ -143,6 +155,7 @@ def read(path: Path, lang: str | None = None) -> GenerationFile:
         [row.given for row in rows],
         identified,
         [row.prompt_given for row in rows],
+        [row.likelihoods for row in rows],
     )
 
 
@@ -234,7 +247,18 @@ def _sample(entry: Mapping[str, Any]) -> _Row:
         generations=texts,
         given=given,
         groups={name: doc[name] for name in _GROUPINGS if name in doc} if ours else {},
+        likelihoods=_likelihoods(measured, len(texts)) if ours else None,
     )
+
+
+def _likelihoods(measured: Mapping[str, Any], count: int) -> Likelihoods | None:
+    """Those of a row's texts, where all of them are there."""
+    nll, tokens, languages = (measured.get(name) or [] for name in ("nll", "tokens", "languages"))
+    if not len(nll) == len(tokens) == len(languages) == count:
+        return None
+    if not all(one is None or _is_score(one) for one in nll):
+        raise ValueError("'measured.nll' is not of numbers or null")
+    return Likelihoods([None if one is None else _number(one) for one in nll], [int(one) for one in tokens], languages)
 
 
 def _context(entry: Mapping[str, Any]) -> Any:

@@ -1,7 +1,13 @@
-"""Likelihoods of token rows under a causal LM, in batches bounded by tokens and by the bytes of their logits."""
+"""Likelihoods of token rows under a causal LM, in batches bounded by tokens and by the bytes of their logits.
+
+Rows that begin alike, as the continuations of one prompt do, share its keys and values: what they have in common is
+read once a batch and not once a row.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .transformers_private import accepted
+from .sampling.cache import new_cache
+from .sampling.room import cache_bytes
+from .transformers_private import accepted, cache_argument, cache_of, is_recurrent, keeps_cache
 
 BATCH_TOKENS = {"cpu": 1_024, "cuda": 32_768}
 """Rows x positions of a forward pass."""
 LOGIT_BYTES = {"cpu": 1 << 27, "cuda": 1 << 31}
 """Of the logits of a forward pass: with a vocabulary of 262,144 tokens they, not the model, are the largest tensor."""
+CACHE_BYTES = {"cpu": 1 << 29, "cuda": 1 << 33}
+"""Of the keys and values of a forward pass whose rows share what they begin with."""
 BLOCK_BYTES = 1 << 25
 """Of the float32 logits that are reduced at a time."""
 
@@ -35,6 +45,11 @@ class Row:
     @property
     def counted(self) -> int:
         return max(len(self.tokens) - self.first, 0)
+
+    @property
+    def context(self) -> tuple[int, ...]:
+        """What is read before the first token that says something of a counted one."""
+        return tuple(self.tokens[: self.first - 1])
 
 
 def likelihoods(
@@ -58,12 +73,15 @@ def likelihoods(
         torch.OutOfMemoryError: where a single row does not fit.
     """
     sums = np.zeros(len(rows))
-    left = sorted(range(len(rows)), key=lambda place: (-len(rows[place].tokens), rows[place].first))
+    shared = shared_contexts(model, rows)
+    left = sorted(range(len(rows)), key=lambda place: (-shared[place], -len(rows[place].tokens), rows[place].first))
     share = 1.0
     while left:
-        count = _fitting(model, [rows[place] for place in left], device, share)
+        common, places = next(itertools.groupby(left, shared.__getitem__))
+        alike = [rows[place] for place in places]
+        count = _fitting(model, alike, device, share, common)
         batch = left[:count]
-        found = _attempt(model, [rows[place] for place in batch], device)
+        found = _attempt(model, alike[:count], device, common)
         if found is None:
             if count == 1:
                 raise torch.OutOfMemoryError(f"a text of {len(rows[batch[0]].tokens):,} tokens does not fit the GPU")
@@ -77,44 +95,76 @@ def likelihoods(
     return sums
 
 
-def _fitting(model: Any, rows: Sequence[Row], device: torch.device, share: float) -> int:
+def shared_contexts(model: Any, rows: Sequence[Row]) -> list[int]:
+    """How many tokens of each row are read once for all rows that begin with them; 0 where no other row does, or where
+    the model does not go on from keys and values."""
+    if not keeps_cache(model) or any(map(is_recurrent, new_cache(model.config).layers)):
+        return [0] * len(rows)
+    config = model.config.get_text_config()
+    windows = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    # What has left a window, where a layer has one, is not in its cache.
+    window = min((one for one in windows if isinstance(one, int) and one > 0), default=None)
+    contexts = [row.context if window is None or len(row.tokens) <= window else () for row in rows]
+    counts = Counter(contexts)
+    return [len(context) if counts[context] > 1 else 0 for context in contexts]
+
+
+def _fitting(model: Any, rows: Sequence[Row], device: torch.device, share: float, shared: int = 0) -> int:
     """How many of the first rows go into one batch; at least 1."""
     kind = "cpu" if device.type == "cpu" else "cuda"
     tokens, size = share * BATCH_TOKENS[kind], share * LOGIT_BYTES[kind]
     position = model.config.get_text_config().vocab_size * max(model.dtype.itemsize, 2)
     width, first = len(rows[0].tokens), len(rows[0].tokens)
+    if shared:
+        held = width * cache_bytes(model)
+        rows = rows[: max(1, int(share * CACHE_BYTES[kind]) // held)] if held else rows
     for count, row in enumerate(rows):
         first = min(first, row.first)
-        kept = width - first + 1 if _keeps(model) else width
-        if count and ((count + 1) * width > tokens or (count + 1) * kept * position > size):
+        kept = width - first if _keeps(model) else width - shared - 1
+        if count and ((count + 1) * (width - shared) > tokens or (count + 1) * kept * position > size):
             return count
     return len(rows)
 
 
-def _attempt(model: Any, rows: Sequence[Row], device: torch.device) -> np.ndarray | None:
+def _attempt(model: Any, rows: Sequence[Row], device: torch.device, shared: int = 0) -> np.ndarray | None:
     """The sums of a batch; None where the GPU's memory ran out (the error, which holds tensors, is gone by then)."""
     try:
-        return _sums(model, rows, device)
+        return _sums(model, rows, device, shared)
     except torch.OutOfMemoryError:
         return None
 
 
-def _sums(model: Any, rows: Sequence[Row], device: torch.device) -> np.ndarray:
-    width, first = max(len(row.tokens) for row in rows), min(row.first for row in rows)
+def _sums(model: Any, rows: Sequence[Row], device: torch.device, shared: int = 0) -> np.ndarray:
+    width, first = max(len(row.tokens) for row in rows) - shared, min(row.first for row in rows) - shared
     ids = torch.zeros(len(rows), width, dtype=torch.int64)
     mask, counts = torch.zeros_like(ids), torch.zeros(len(rows), width, dtype=torch.bool)
     for at, row in enumerate(rows):
-        ids[at, : len(row.tokens)] = torch.as_tensor(row.tokens, dtype=torch.int64)
-        mask[at, : len(row.tokens)] = 1
-        counts[at, row.first : len(row.tokens)] = True
+        length = len(row.tokens) - shared
+        ids[at, :length] = torch.as_tensor(row.tokens[shared:], dtype=torch.int64)
+        mask[at, :length] = 1
+        counts[at, row.first - shared : length] = True
     ids, mask, counts = ids.to(device), mask.to(device), counts.to(device)
-    kept = {"logits_to_keep": width - first + 1} if _keeps(model) else {}
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False, **kept).logits
-    logits = logits[:, -(width - first + 1) : -1]
+    # Nothing is asked after the last token, and what stands behind a row's end is seen by none before it.
+    given: dict[str, Any] = {"logits_to_keep": width - first} if _keeps(model) else {}
+    if shared:
+        given |= {"use_cache": True, **cache_argument(accepted(model), _read(model, rows, device, shared))}
+    else:
+        given |= {"use_cache": False, "attention_mask": mask[:, :-1]}
+    logits = model(input_ids=ids[:, :-1], **given).logits[:, -(width - first) :]
     wanted = counts[:, first:]
     losses = torch.zeros(wanted.shape, dtype=torch.float64, device=device)
     losses[wanted] = negative_log_likelihood(logits, ids[:, first:][wanted], wanted.nonzero(as_tuple=True))
     return losses.sum(-1).cpu().numpy()
+
+
+def _read(model: Any, rows: Sequence[Row], device: torch.device, shared: int) -> Any:
+    """Keys and values of what the rows begin with, each context read once. All are of one length: nothing is padded."""
+    contexts = {context: at for at, context in enumerate(dict.fromkeys(row.context for row in rows))}
+    kept = {"logits_to_keep": 1} if _keeps(model) else {}
+    read = cache_argument(accepted(model), new_cache(model.config))
+    cache = cache_of(model(input_ids=torch.tensor(list(contexts), device=device), use_cache=True, **read, **kept))
+    cache.batch_select_indices(torch.tensor([contexts[row.context] for row in rows], device=device))
+    return cache
 
 
 def negative_log_likelihood(logits: Tensor, tokens: Tensor, places: tuple[Tensor, ...] | None = None) -> Tensor:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..core.constants import PERPLEXITY_CUTOFF, TOXIC
 from ..core.data_overlap import trained_on
-from ..core.generation_files import GenerationFile
+from ..core.errors import DetoxbenchError
+from ..core.generation_files import GenerationFile, Likelihoods
 from ..core.metrics.fractions import fractions, summarize
 from ..core.progress import Stages
 from ..core.records import Measurements, Prompt, PromptResult, SampleDoc, SampleRow, TaskRun
@@ -22,6 +23,9 @@ from .task import counts, directions
 
 GIVEN = "given"
 """Name of the scorer whose scores a file holds itself, as ``given`` or ``given:<what they are of>``."""
+
+KEPT = "kept"
+"""In place of a fluency model: the likelihoods, and languages, that a run's own samples have."""
 
 NOT_GIVEN = "the file has no score of it"
 
@@ -36,6 +40,7 @@ class Part:
         prompts, generations, given, prompt_given: see ``GenerationFile``.
         attributes: of ``given``.
         record: of the run that made the texts, if it is known.
+        likelihoods: see ``GenerationFile``.
     """
 
     task: str
@@ -46,13 +51,14 @@ class Part:
     attributes: tuple[str, ...]
     record: TaskRun | None = None
     prompt_given: Sequence[float | None] = ()
+    likelihoods: Sequence[Likelihoods | None] = ()
 
 
 def parts(file: GenerationFile, task: str | None = None, record: TaskRun | None = None) -> list[Part]:
     """One part a language, called ``generations_<lang>``; of lm-eval's samples one, called as its task."""
     if task is not None:
         whole = (file.prompts, file.generations, file.given, file.attributes)
-        return [Part(task, record.prompt_set if record else task, *whole, record, file.prompt_given)]
+        return [Part(task, record.prompt_set if record else task, *whole, record, file.prompt_given, file.likelihoods)]
     found = []
     for lang in file.langs:
         places = [place for place, prompt in enumerate(file.prompts) if prompt.lang == lang]
@@ -106,7 +112,13 @@ def work(
     found: Counter[str] = Counter()
     for part in parts:
         found += Counter(
-            stages(part.prompts, part.generations, scorers=asked, fluency=fluency_model != "none", of_prompts=prompts)
+            stages(
+                part.prompts,
+                part.generations,
+                scorers=asked,
+                fluency=fluency_model not in ("none", KEPT),
+                of_prompts=prompts,
+            )
         )
     return dict(found)
 
@@ -114,9 +126,29 @@ def work(
 def judged(
     part: Part, fluency_model: str, *, progress: Stages | None = None
 ) -> tuple[TextMeasurements, dict[str, float]]:
-    """What all scorers share, and the seconds it took."""
+    """What all scorers share, and the seconds it took.
+
+    Args:
+        fluency_model: a model, ``none``, or ``KEPT``.
+
+    Raises:
+        DetoxbenchError: where likelihoods are to be kept and there are none.
+    """
     seconds: dict[str, float] = {}
+    if fluency_model == KEPT:
+        return _kept(part), dict(part.record.seconds) if part.record else {}
     return judge(part.prompts, part.generations, fluency_model, seconds, progress=progress), seconds
+
+
+def _kept(part: Part) -> TextMeasurements:
+    found = [one for one in part.likelihoods if one is not None]
+    if part.record is None or part.record.fluency_model is None or len(found) < len(part.prompts):
+        raise DetoxbenchError(
+            f"{part.task}: the file has no likelihoods to keep; they are in the samples of a run that had a fluency "
+            "model, beside its results file. Name a model, or none"
+        )
+    columns = ([value for one in found for value in getattr(one, name)] for name in ("nll", "tokens", "languages"))
+    return TextMeasurements(*columns)
 
 
 def scored(
@@ -151,7 +183,9 @@ def output(
     rows = [fractions(result, samples) for result in results]
     measured = [Measurements.of(result, row) for result, row in zip(results, rows, strict=True)]
     label, version = None, None
-    if fluency_model != "none":
+    if fluency_model == KEPT and part.record is not None:
+        label, version = part.record.fluency_model, part.record.fluency_version
+    elif fluency_model != "none":
         from ..core import fluency  # it imports torch
 
         judge_of_fluency = fluency.load(fluency_model)

@@ -15,18 +15,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+from detoxbench.core import results
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.files import new_folder
+from detoxbench.core.files import new_folder, write_text
 from detoxbench.core.folders import data_folder
 from detoxbench.harness.cli import sweep as command
 from detoxbench.harness.sweep import spec
 from detoxbench.harness.sweep.local import InlineEngine
 from detoxbench.harness.sweep.run import Folder
 from detoxbench.leaderboard import submissions
+from detoxbench.leaderboard.boards import board_of, differences
 from detoxbench.leaderboard.site import sources
 
-from . import data, models
+from . import data, models, tables
 from . import judge as judges
+from . import pilot as pilots
 from . import verdicts as claims
 
 HERE = Path(__file__).parent
@@ -36,7 +39,7 @@ STUDIES = ("english", "languages", "chat", "retrieval", "splitmerge", "epsilon")
 PUBLISHED = ("english", "languages", "chat")
 """Whose records are boards of the leaderboard; the others answer a question and are reported by ``verdicts``."""
 CLAIMED = ("retrieval", "splitmerge", "epsilon")
-PROMPTS = {"english": 32, "each": 16}
+PROMPTS = {"english": 32, "each": 6}
 """From the pilot (README.md)."""
 DATA = "DETOXBENCH_SAMPLES"
 GEMMA = "gemma-3-270m"
@@ -95,6 +98,30 @@ def plan(given: argparse.Namespace) -> int:
     return 0
 
 
+def pilot(given: argparse.Namespace) -> int:
+    """from the runs that are there, how many prompts make the figures worth reading, and what they cost"""
+    for name in given.studies or PUBLISHED:
+        found = [claims.load(where) for where in folder(name, given.cache).found().values()]
+        base = [run for run in found if run.model is not None and run.model.method == "none"]
+        for one in base:
+            mine = [run for run in found if run not in base and not differences(board_of(one), board_of(run))]
+            sys.stdout.write(f"\n{one.label}: " + "\n".join(pilots.pilot(one, mine).lines()) + "\n")
+        if not base:
+            _say(f"{name}: no run without a method; `run {name}` begins with it, and can be stopped after two cells")
+    return 0
+
+
+def steps(given: argparse.Namespace) -> int:
+    """the step matrix of "From One to Many", by ``detoxbench continual``"""
+    prepare(given)
+    out = given.cache.resolve() / "steps"
+    out.mkdir(parents=True, exist_ok=True)
+    study = (HERE / "studies" / "steps.yaml").read_text(encoding="utf-8")
+    write_text(out / "study.yaml", [study.replace("${cache}", str(given.cache.resolve()))])
+    detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
+    return subprocess.run([detoxbench, "continual", out / "study.yaml", "--out", out, "--markdown"]).returncode
+
+
 def run(given: argparse.Namespace) -> int:
     """prepare, then every cell that is not there; records as they finish"""
     import torch
@@ -125,19 +152,41 @@ def judge(given: argparse.Namespace) -> int:
     found = cache / "judge"
     if not (found / "config.json").is_file():
         judges.fit(models.checkpoint(GEMMA, cache), judges.texts(given.data, cache), found, _say)
-    detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
-    failed = 0
-    for name in PUBLISHED:
-        for cell in sorted(folder(name, cache).found().values()):
-            out = cache / "judged" / cell.name
-            if not any(out.rglob("results_*.json")):
-                _say(f"judge: {cell.name}")
-                failed += subprocess.run(
-                    [detoxbench, "score", *cell.rglob("samples_*.jsonl"), "--out", out,
-                     "--scorer", f"hf:{found},label=toxic,dtype=bfloat16", "--archive", cache / "judged.sqlite"]
-                ).returncode  # fmt: skip
-            submit(out, given.records)
-    return 1 if failed else 0
+    return _score_again(given, cache / "judged", f"hf:{found},label=toxic,dtype=bfloat16", cache / "judged.sqlite")
+
+
+def rescore(given: argparse.Namespace) -> int:
+    """score what the published studies wrote by the embedded scorer as it is now; nothing is generated anew"""
+    from detoxbench.core import scorers
+
+    version = scorers.load("ngram").version
+    return _score_again(given, given.cache.resolve() / "rescored" / version[:12], "ngram", "none", but=version)
+
+
+def _score_again(given: argparse.Namespace, out: Path, scorer: str, archive: Path | str, but: str | None = None) -> int:
+    """What is there by another scorer, in one process; likelihoods are those of the runs.
+
+    Args:
+        out: of results; runs that are there are left.
+        scorer, archive: as ``detoxbench score`` takes them.
+        but: a version of the scorer; runs that it has judged itself are left.
+    """
+    files: list[Path] = []
+    for name in given.studies or PUBLISHED:
+        for cell in sorted(folder(name, given.cache).found().values()):
+            judged = any(task.record.scorer_version == but for task in claims.load(cell).tasks.values())
+            date = results.find(cell)[-1].stem.removeprefix("results_")
+            if not judged and not any(out.glob(f"*_{date}*/**/results_*.json")):
+                files += cell.rglob("samples_*.jsonl")
+    status = 0
+    if files:
+        detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
+        status = subprocess.run(
+            [detoxbench, "score", *files, "--out", out, "--scorer", scorer, "--archive", archive,
+             "--fluency-model", "kept"]
+        ).returncode  # fmt: skip
+    submit(out, given.records)
+    return status
 
 
 def submit(results: Path, records: Path) -> None:
@@ -147,6 +196,15 @@ def submit(results: Path, records: Path) -> None:
         _say(f"no record: {problem}")
     for path in submissions.append(records, found.records):
         _say(f"wrote {path}")
+
+
+def table(given: argparse.Namespace) -> int:
+    """every run beside the model without a method, by each scorer that has judged it"""
+    cells = [cell for name in given.studies or PUBLISHED for cell in folder(name, given.cache).found().values()]
+    again = [path for name in ("rescored", "judged") for path in (given.cache / name).rglob("results_*.json")]
+    for base, others in tables.groups([claims.load(cell) for cell in cells] + [results.read(path) for path in again]):
+        sys.stdout.write("\n".join(tables.lines(base, others)) + "\n\n")
+    return 0
 
 
 def verdicts(given: argparse.Namespace) -> int:
@@ -171,4 +229,14 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-COMMANDS = {"prepare": prepare, "plan": plan, "run": run, "judge": judge, "verdicts": verdicts}
+COMMANDS = {
+    "prepare": prepare,
+    "plan": plan,
+    "pilot": pilot,
+    "run": run,
+    "judge": judge,
+    "rescore": rescore,
+    "verdicts": verdicts,
+    "steps": steps,
+    "table": table,
+}

@@ -53,7 +53,9 @@ def score(
     on_unsupported: Annotated[
         str | None, typer.Option(help="'error' (the default), or 'nan' to leave other languages unscored")
     ] = None,
-    fluency_model: Annotated[str, typer.Option(help="model to measure perplexity with")] = "none",
+    fluency_model: Annotated[
+        str, typer.Option(help="model to measure perplexity with; 'kept' takes what a run's own samples have")
+    ] = "none",
     prompts: Annotated[
         bool, typer.Option("--prompts/--no-prompts", help="score prompts too, for results on toxic and other prompts")
     ] = True,

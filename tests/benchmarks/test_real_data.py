@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from benchmarks.real import data
+from benchmarks.real import data, pilot
 from detoxbench.core.validity.split import part_of
 
 SAMPLES = os.environ.get("DETOXBENCH_SAMPLES")
@@ -31,6 +31,16 @@ def test_a_smaller_number_of_prompts_is_part_of_a_larger_one():
     few, many = (data.halves(rows, count, lambda row: row % 4 == 0, str) for count in (10, 30))
     assert set(few) < set(many)
     assert sum(row % 4 == 0 for row in few) == 5
+
+
+def test_a_pilot_says_how_many_prompts_are_needed():
+    """Four times the prompts halve both; 0.2 at 32 prompts is 0.1 at 128."""
+    found = pilot.Pilot(32, 0.1, (0.2, 0.1, 0.3), (10.0, 20.0))
+    half, detectable, seconds = found.at(128)
+    assert (half, detectable, seconds) == (0.05, 0.1, 15.0 * 128)
+    assert found.needed(0.1) == 128
+    assert pilot.Pilot(32, 0.1, (), (10.0,)).needed(0.1) == 32
+    assert "| 32 | 0.100 | – | 5.3 min |" in list(pilot.Pilot(32, 0.1, (), (10.0,)).lines())
 
 
 @pytest.mark.skipif(not SAMPLES, reason="DETOXBENCH_SAMPLES names no sample data")

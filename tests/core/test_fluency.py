@@ -164,16 +164,46 @@ def test_results_do_not_depend_on_the_batch(judge):
     assert list(counted) == [tokens[0] for _, tokens in alone]
 
 
+def test_continuations_of_one_prompt_share_its_prefill(judge, monkeypatch):
+    """Each prompt is read once a batch, and the likelihoods are those of rows that are read whole."""
+    ours = judge[0]
+    prompts = [one for one in ("The weather", "He said that it was", "東京は") for _ in range(4)]
+    continuations = [" was good today", " bad", "晴れ", " was not what he had hoped"] * 3
+    read = [0]
+
+    def count(_module, _args, given):
+        read[0] += given["input_ids"].numel()
+
+    handle = ours._loaded[1].register_forward_pre_hook(count, with_kwargs=True)
+    together, counted = ours.score(prompts, continuations)
+    with_sharing, read[0] = read[0], 0
+    monkeypatch.setattr(likelihood, "shared_contexts", lambda model, rows: [0] * len(rows))
+    each, same = ours.score(prompts, continuations)
+    handle.remove()
+    assert with_sharing < read[0]
+    np.testing.assert_allclose(together, each, rtol=1e-5)
+    assert list(counted) == list(same)
+
+
+def test_contexts_beyond_a_window_are_not_shared():
+    """What has left a sliding window is not in its cache."""
+    rows = [likelihood.Row(list(range(20)), 12), likelihood.Row(list(range(24)), 12)]
+    config = Gemma3TextConfig(vocab_size=32, **{**SMALL, "head_dim": 8})
+    for window, expected in ((64, [11, 11]), (20, [0, 0]), (24, [11, 11])):
+        config.sliding_window = window
+        assert likelihood.shared_contexts(AutoModelForCausalLM.from_config(config), rows) == expected
+
+
 def test_what_does_not_fit_is_tried_in_halves(judge, monkeypatch):
     ours = judge[0]
     whole, _ = ours.score(["a", "the", "He"] * 4, [" dog", " was", " said it"] * 4)
     sizes = []
 
-    def scarce(model, rows, device, sums=likelihood._sums):
+    def scarce(model, rows, device, shared, sums=likelihood._sums):
         sizes.append(len(rows))
         if len(rows) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return sums(model, rows, device)
+        return sums(model, rows, device, shared)
 
     monkeypatch.setattr(likelihood, "_sums", scarce)
     monkeypatch.setitem(likelihood.BATCH_TOKENS, "cpu", 12 * len(" said it"))
@@ -190,7 +220,7 @@ def test_batches_are_bounded_by_the_bytes_of_their_logits(monkeypatch):
     model = fluency.load("mini")._loaded[1]
     rows = [likelihood.Row(list(range(1, 33)), 12)] * 64
     position = model.config.vocab_size * model.dtype.itemsize
-    monkeypatch.setitem(likelihood.LOGIT_BYTES, "cpu", 5 * 21 * position)
+    monkeypatch.setitem(likelihood.LOGIT_BYTES, "cpu", 5 * 20 * position)
     assert likelihood._fitting(model, rows, torch.device("cpu"), 1.0) == 5
     monkeypatch.setitem(likelihood.LOGIT_BYTES, "cpu", 1)
     assert likelihood._fitting(model, rows, torch.device("cpu"), 1.0) == 1

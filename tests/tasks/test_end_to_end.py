@@ -88,6 +88,31 @@ def test_every_number_can_be_recomputed_from_the_samples_file(run, tmp_path):
             assert summary[name].low == pytest.approx(low, nan_ok=True)
 
 
+def test_scored_again_with_the_likelihoods_of_the_run(run, tmp_path, monkeypatch):
+    """By the same scorer, with nothing generated and no fluency model: the numbers of the run."""
+    from typer.testing import CliRunner
+
+    from detoxbench.core import fluency
+    from detoxbench.harness.cli.commands import app
+
+    read = write_files(run, tmp_path / "run")
+    monkeypatch.setattr(fluency, "load", None)
+    files = [str(path) for task in SAMPLED for path in (tmp_path / "run").rglob(f"samples_{task}_*.jsonl")]
+    arguments = ["score", *files, "--scorer", "mini", "--out", str(tmp_path / "again"), "--archive", "none"]
+    done = CliRunner().invoke(app, [*arguments, "--fluency-model", "kept"])
+    assert done.exit_code == 0, done.output
+    [path] = results.find(tmp_path / "again")
+    again = results.read(path)
+    for task in SAMPLED:
+        assert sorted(map(repr, again.tasks[task].rows())) == sorted(map(repr, read.tasks[task].rows()))
+        kept, before = again.tasks[task].record, read.tasks[task].record
+        assert (kept.fluency_model, kept.fluency_version) == (before.fluency_model, before.fluency_version)
+    without = next(path for path in (tmp_path / "again").rglob("generations.jsonl"))
+    refused = CliRunner().invoke(app, ["score", str(without), "--scorer", "mini", "--out", str(tmp_path / "no"),
+                                       "--archive", "none", "--fluency-model", "kept"])  # fmt: skip
+    assert refused.exit_code == 2 or "no likelihoods to keep" in str(refused.exception)
+
+
 def test_the_record_says_what_the_numbers_depend_on(run):
     block = run["configs"]["rtp_multilingual_en"]["detoxbench"]
     assert block["samples"] == 5
