@@ -165,6 +165,38 @@ def wrap_simple_evaluate(
     setattr(module, "simple_evaluate", simple_evaluate)  # noqa: B010 - a module's attributes are not declared
 
 
+def wrap_evaluate(module: ModuleType, before: Callable[[Any, list[Any]], None]) -> None:
+    """Every ``evaluate``, which ``simple_evaluate`` calls too, is preceded by a check of ours.
+
+    Args:
+        module: ``lm_eval.evaluator``.
+        before: called with the model and the task objects.
+    """
+    original = module.evaluate
+
+    @functools.wraps(original)
+    def evaluate(lm, task_dict, *args, **kwargs):
+        before(lm, _task_objects(task_dict))
+        return original(lm, task_dict, *args, **kwargs)
+
+    setattr(module, "evaluate", evaluate)  # noqa: B010 - a module's attributes are not declared
+
+
+def _task_objects(task_dict: Mapping[Any, Any]) -> list[Any]:
+    """Of what ``TaskManager.load`` gives, or of the nested dictionaries of earlier releases."""
+    if "tasks" in task_dict and isinstance(task_dict["tasks"], Mapping):
+        return list(task_dict["tasks"].values())
+    nested = [_task_objects(one) if isinstance(one, Mapping) else [one] for one in task_dict.values()]
+    return [one for part in nested for one in part]
+
+
+def is_cached(lm: object) -> bool:
+    """Whether a model is asked through lm-eval's cache of answers (``--use_cache``)."""
+    from lm_eval.api.model import CachingLM
+
+    return isinstance(lm, CachingLM)
+
+
 def name_results(tracker: Any, name: str) -> None:
     """Say what an ``EvaluationTracker`` calls the model, and so the folder of its results; after ``simple_evaluate``,
     which names it after ``pretrained``, or at random."""

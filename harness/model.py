@@ -24,7 +24,7 @@ from ..core.sampling.thinking import MAX_THINKING
 from ..methods import apply, preflight, provenance
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
-from . import cost, journal, model_arguments, quantisation, run_identity
+from . import caching, cost, journal, model_arguments, quantisation, run_identity
 from .by_transformers import continued
 from .chat import templated
 from .progress import Progress
@@ -135,7 +135,7 @@ class DetoxLM(HFLM):
             DetoxbenchError: always, but for a hook that caches nothing.
         """
         if getattr(cache_hook, "dbdict", None) is not None:
-            raise model_arguments.no_cache()
+            raise caching.refused("the model 'detox'")
         super().set_cache_hook(cache_hook)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:

@@ -170,11 +170,3 @@ def of_transformers(given: Mapping[str, Any]) -> dict[str, Any]:
                 "generation setting", name, NAMES | {"num_beams", "repetition_penalty", "no_repeat_ngram_size"}
             )
     return others
-
-
-def no_cache() -> DetoxbenchError:
-    """The error for ``--use_cache``."""
-    return DetoxbenchError(
-        "--use_cache: lm-eval's cache knows a request by its text alone, not by model, method, their arguments and "
-        "artifacts, and would give the answers of one run to another: leave it out for the model 'detox'"
-    )

@@ -44,6 +44,7 @@ def check_before_loading(module: ModuleType) -> None:
     from ..tasks import tables
 
     lm_eval_private.wrap_simple_evaluate(module, _settled, tables.without_nan)
+    lm_eval_private.wrap_evaluate(module, _uncached)
     lm_eval_private.quiet_git(module)
 
 
@@ -54,6 +55,13 @@ def save_whole(module: ModuleType) -> None:
     lm_eval_private.wrap_saving(module, saving.check)
 
 
+def _uncached(lm: object, tasks: Collection[object]) -> None:
+    """Before ``evaluate``, which programs call with models and tasks that ``simple_evaluate`` never saw."""
+    from . import caching
+
+    caching.check(lm, tasks)
+
+
 @contextlib.contextmanager
 def _settled(given: dict[str, Any]) -> Iterator[None]:
     """A run of ``simple_evaluate`` with these arguments."""
@@ -62,7 +70,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     from ..tasks import prompts as prompt_sets
     from ..tasks.options import Options
     from ..tasks.protocols import PROTOCOLS
-    from . import model_arguments, result_folder, run_settings, saving
+    from . import caching, result_folder, run_settings, saving
     from .reporting import summary
 
     asked = given["tasks"]
@@ -74,6 +82,9 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
     model_args = given["model_args"] if isinstance(given["model_args"], Mapping) else {}
     metadata = given["metadata"] or {}
     options = {**model_args, **metadata}
+    ours = _is_ours(given["model"])
+    if given["use_cache"] is not None and (ours or mine):
+        raise caching.refused("the model 'detox'") if ours else caching.of_tasks(mine)
     if mine:
         if all(catalog.find([task]) or task == utility.GROUP for task in given["tasks"] if isinstance(task, str)):
             _check_metadata(set(metadata) - set(lm_eval_private.parsed(given["model_args"])), set(Options.model_fields))
@@ -88,10 +99,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         kept = replace(invocation, output=None if not output else str(output), samples=bool(given["log_samples"]))
         summary.INVOCATION.set(kept)
     settings: list[Mapping[str, Any]] = []
-    ours = _is_ours(given["model"])
     if ours:
-        if given["use_cache"] is not None:
-            raise model_arguments.no_cache()
         model_args = lm_eval_private.parsed(given["model_args"])
         for name in ("device", "batch_size", "max_batch_size"):  # lm-eval has options of these names, with defaults
             if model_args.get(name) is not None:

@@ -8,7 +8,6 @@ import random
 import pytest
 import torch
 from lm_eval.api.instance import Instance
-from lm_eval.api.model import CachingLM
 from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from detoxbench.core import mini
@@ -136,19 +135,10 @@ def test_aligned_where_the_protocol_has_no_nucleus(folder):
     assert (run["truncation"], run["nucleus_base"], run["nucleus_method"]) == ("sampler", 1.0, 1.0)
 
 
-def test_no_cache_of_lm_eval(folder, tmp_path):
-    """A greedy run without a method, then one with, on one cache: its key knows neither."""
-    for method in ("none", "self_debias"):
-        with pytest.raises(DetoxbenchError, match="^--use_cache: lm-eval's cache knows a request by its text alone"):
-            CachingLM(make(folder, method), str(tmp_path / "cache.db"))
-
-
-def test_the_cache_is_refused_before_loading(monkeypatch):
+def test_what_is_refused_before_loading(monkeypatch):
     import lm_eval
 
     monkeypatch.setattr(DetoxLM, "__init__", lambda *_, **__: pytest.fail("loaded"))
-    with pytest.raises(DetoxbenchError, match="^--use_cache"):
-        lm_eval.simple_evaluate("detox", tasks=["rtp_multilingual_en"], use_cache="c")
     with pytest.raises(DetoxbenchError, match="^temperature=-1"):
         lm_eval.simple_evaluate("detox", tasks=["rtp_multilingual_en"], gen_kwargs="temperature=-1")
     with pytest.raises(DetoxbenchError, match=r"unknown option of --metadata 'samplez': did you mean 'samples'"):
