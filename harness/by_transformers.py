@@ -12,10 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, StoppingCriteria
+from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, StoppingCriteria
 
 from ..core.errors import DetoxbenchError
+from ..core.decoding import decode
 from ..core.sampling import Sampling
+from ..core.sampling.distribution import no_distribution, refused
 from ..core.sampling.padding import padded_alike
 from ..core.sampling.room import Room
 from ..core.transformers_private import first_position
@@ -59,7 +61,8 @@ def continued(
         on_batch: called with the places of the prompts that are finished, and the number of new tokens.
 
     Raises:
-        DetoxbenchError: for a setting that is not for here, or that transformers refuses.
+        DetoxbenchError: for a setting that is not for here, or that transformers refuses; where the model gives no
+            distribution to draw from, naming model, prompt and step.
     """
     for name in others:
         if name in INSTEAD:
@@ -117,11 +120,15 @@ def _attempt(
         "do_sample": sampling.do_sample, **(warm if sampling.do_sample else {}), "max_new_tokens": room,
         "eos_token_id": list(eos), "pad_token_id": pad, "use_cache": True, **others,
     }  # fmt: skip
-    ended = [_Stopped(rows, width, responses)] if sampling.stop else []
+    given = ", ".join(f"{name}={value}" for name, value in others.items())
+    stopped = _Stopped(rows, width, responses)
+    drawable = _Drawable(model, rows, width, responses, eos, stopped, given)
     try:
         found = model.generate(
-            input_ids=ids.to(model.device), attention_mask=mask.to(model.device), stopping_criteria=ended, **settings
-        )
+            input_ids=ids.to(model.device), attention_mask=mask.to(model.device),
+            stopping_criteria=[stopped] if sampling.stop else [],
+            logits_processor=LogitsProcessorList([drawable]), **settings,
+        )  # fmt: skip
     except torch.OutOfMemoryError:
         if alone:
             raise
@@ -129,7 +136,6 @@ def _attempt(
     except (ValueError, TypeError, ArithmeticError, LookupError) as error:
         if isinstance(error, DetoxbenchError):
             raise
-        given = ", ".join(f"{name}={value}" for name, value in others.items())
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DetoxbenchError(f"transformers' generate refuses {given}: {first}") from error
     ends = set(eos)
@@ -146,12 +152,42 @@ class _Stopped(StoppingCriteria):
 
     def __init__(self, rows: Sequence[Sequence[int]], width: int, responses: Responses):
         self.rows, self.width, self.responses = rows, width, responses
+        self.ended: list[bool] = []
 
     def __call__(self, input_ids: Tensor, scores: Any, **_: Any) -> Tensor:
         each = len(input_ids) // len(self.rows)  # beams
-        ended = []
+        ended = self.ended = []
         for place, tokens in enumerate(input_ids[:, self.width :].tolist()):
             prompt = self.rows[place // each]
             start = self.responses.answer_start(prompt, tokens)
             ended.append(start is not None and self.responses.stops([*prompt, *tokens[:start]], tokens[start:]))
         return torch.tensor(ended, dtype=torch.bool, device=input_ids.device)
+
+
+class _Drawable(LogitsProcessor):
+    """A row of which nothing can be drawn is an error at the step where it comes up: beams would go on with whatever
+    sorting makes of NaN, and sampling ends in an error of torch that names nothing."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        rows: Sequence[Sequence[int]],
+        width: int,
+        responses: Responses,
+        eos: Sequence[int],
+        stopped: _Stopped,
+        settings: str,
+    ):
+        self.model, self.rows, self.width, self.responses = model, rows, width, responses
+        self.eos, self.stopped, self.settings = set(eos), stopped, settings
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        each = max(1, len(input_ids) // len(self.rows))  # beams
+        for at in no_distribution(scores).nonzero().flatten().tolist():
+            new = input_ids[at, self.width :].tolist()
+            # What comes after the end of a row is thrown away, whatever it is.
+            if not self.eos.intersection(new) and not (each == 1 and self.stopped.ended and self.stopped.ended[at]):
+                row = self.rows[at // each]
+                text = decode(self.responses.tokenizer, row)
+                raise refused(self.model, scores[at], len(new), text, row, self.settings)
+        return scores

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import DetoxbenchError
 from ..transformers_private import accepted, cache_argument, cache_of, first_position, is_recurrent, keeps_cache
 from .cache import new_cache
+from .distribution import no_distribution, refused
 from .noise import row_keys
-from .nucleus import draw, no_distribution
+from .nucleus import draw
 
 COMPACT_BELOW = 0.75
 """Finished sequences leave the batch once the others are fewer than this share of it; leaving copies the cache."""
@@ -183,10 +183,4 @@ class Batch:
 
     def _refuse(self, scores: Tensor, at: int, rows: np.ndarray, step: int) -> None:
         request = self.requests[at if step == 0 else self.owner[rows[at]]]
-        what = "NaN" if scores[at].isnan().any() else "an infinite score" if (scores[at] > 0).any() else "no token"
-        shown = repr(request.text[:40]) if request.text else f"of tokens {list(request.tokens[:8])}"
-        name = getattr(getattr(self.model, "config", None), "name_or_path", "") or type(self.model).__name__
-        raise DetoxbenchError(
-            f"model '{name}' gives no distribution to draw from ({what}) at new token {step + 1} of the prompt "
-            f"{shown}: its weights or artifacts may be damaged, or its precision too low (dtype=float32)"
-        )
+        raise refused(self.model, scores[at], step, request.text, request.tokens)

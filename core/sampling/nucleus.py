@@ -26,21 +26,12 @@ _ROWS = 1 << 22
 """Scores that are selected from at once: the selection's copies take five times their memory."""
 
 
-def no_distribution(scores: Tensor) -> Tensor:
-    """Rows that nothing can be drawn from: some score is NaN or +inf, or all are -inf. bool ``[rows]``.
-
-    Args:
-        scores: ``[rows, vocab]``.
-    """
-    return ~scores.amax(-1).isfinite()  # the maximum of a row that holds NaN is NaN
-
-
 def draw(scores: Tensor, keys: Tensor, top_p: float = 1.0, temperature: float = 1.0, top_k: int = 0) -> Tensor:
     """Draw one token a row from the top-k, top-p filtered softmax.
 
     Args:
         scores: ``[distributions, vocab]`` unnormalised log-probabilities; -inf is never drawn. Where several rows
-            share a distribution (the samples of one prompt), it is given once. See ``no_distribution``.
+            share a distribution (the samples of one prompt), it is given once. See ``distribution.py``.
         keys: int32 ``[distributions, rows, 2]`` noise keys.
         top_p: mass of the nucleus in (0, 1]; computed from probabilities at ``temperature``, after ``top_k``.
         temperature: > 0.

@@ -3,6 +3,8 @@ the sampler's own prompt tokens, whatever the tokenizer and the padding."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from lm_eval.api.instance import Instance
@@ -93,6 +95,66 @@ def test_a_stop_string_ends_beams(folder):
 def test_wrong_settings_are_one_line(folder, settings, message):
     with pytest.raises(DetoxbenchError, match=message):
         ask(DetoxLM(str(folder), device="cpu"), **settings)
+
+
+@pytest.mark.parametrize("step", [0, 2])
+@pytest.mark.parametrize(
+    ("bad", "what"), [(torch.nan, "NaN"), (torch.inf, "NaN|an infinite score"), (-torch.inf, "NaN|no token")]
+)
+@pytest.mark.parametrize(
+    "settings",
+    [{"num_beams": 3}, {"num_beams": 2, "do_sample": True}, {"repetition_penalty": 1.2},
+     {"no_repeat_ngram_size": 2, "do_sample": True, "temperature": 0.7}],
+)  # fmt: skip
+def test_no_distribution_is_one_clear_error(folder, settings, bad, what, step):
+    """One row's scores are spoilt at one step: of a batch of prompts the last, of its beams the last."""
+    model = DetoxLM(str(folder), device="cpu")
+    read = []
+
+    def spoil(module, given, output):
+        read.append(len(output.logits))
+        output.logits[:, -1, model.eot_token_id] = -torch.inf
+        if len(read) == step + 1:
+            output.logits[-1, -1] = bad
+
+    ask(model, **settings)  # whether it reads padded rows as others is probed once
+    model.model.register_forward_hook(spoil)
+    with pytest.raises(DetoxbenchError) as caught:
+        ask(model, **settings)
+    last = read[0] // settings.get("num_beams", 1) - 1
+    prompt = sorted(PROMPTS, key=lambda text: -len(model.tok_encode(text)))[last]
+    given = ", ".join(f"{name}={value}" for name, value in settings.items() if name not in ("do_sample", "temperature"))
+    assert re.fullmatch(
+        rf"model '{re.escape(str(folder))}' gives no distribution to draw from \(({what})\) under {given} at new token "
+        rf"{step + 1} of the prompt '{prompt}': its weights or artifacts may be damaged, .* leave it no token",
+        str(caught.value),
+    )
+
+
+def test_what_follows_an_end_may_be_anything(folder):
+    """A row that has ended is filled up, and its scores are no-one's."""
+    model = DetoxLM(str(folder), device="cpu")
+    read = []
+
+    def spoil(module, given, output):
+        read.append(len(output.logits))
+        if len(read) == 1:
+            output.logits[-1, -1, model.eot_token_id] = 1e4
+        else:
+            output.logits[-1, -1] = torch.nan
+
+    ask(model, ["so", "so what"], repetition_penalty=1.0)
+    model.model.register_forward_hook(spoil)
+    texts = ask(model, ["so", "so what"], repetition_penalty=1.0)
+    assert "" in texts
+    assert len(read) > 1
+
+
+def test_settings_that_leave_no_token(folder):
+    model = DetoxLM(str(folder), device="cpu")
+    every = [[token] for token in range(model.vocab_size)]
+    with pytest.raises(DetoxbenchError, match=r"\(no token\) under bad_words_ids=.* at new token 1 of the prompt"):
+        ask(model, bad_words_ids=every)
 
 
 def test_lm_evals_own_model_decodes_our_tasks_after_their_prompts(folder):
