@@ -11,8 +11,8 @@ from scipy import stats
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.sampling import nucleus
-from detoxbench.core.sampling.noise import exponential, prompt_key, row_keys
 from detoxbench.core.sampling.distribution import no_distribution
+from detoxbench.core.sampling.noise import exponential, prompt_key, row_keys
 from detoxbench.core.sampling.nucleus import _draw_flat, draw
 
 

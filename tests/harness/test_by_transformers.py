@@ -143,6 +143,8 @@ def test_what_follows_an_end_may_be_anything(folder):
         else:
             output.logits[-1, -1] = torch.nan
 
+    if model.config.model_type == "mamba":
+        pytest.skip("its prompts of different lengths are no batch")
     ask(model, ["so", "so what"], repetition_penalty=1.0)
     model.model.register_forward_hook(spoil)
     texts = ask(model, ["so", "so what"], repetition_penalty=1.0)
@@ -152,9 +154,9 @@ def test_what_follows_an_end_may_be_anything(folder):
 
 def test_settings_that_leave_no_token(folder):
     model = DetoxLM(str(folder), device="cpu")
-    every = [[token] for token in range(model.vocab_size)]
-    with pytest.raises(DetoxbenchError, match=r"\(no token\) under bad_words_ids=.* at new token 1 of the prompt"):
-        ask(model, bad_words_ids=every)
+    every = list(range(len(model.tokenizer)))
+    with pytest.raises(DetoxbenchError, match=r"\(no token\) under suppress_tokens=.* at new token 1 of the prompt"):
+        ask(model, suppress_tokens=every)
 
 
 def test_lm_evals_own_model_decodes_our_tasks_after_their_prompts(folder):
