@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, PreTrainedModel, StoppingCriteria
 
-from ..core.errors import DetoxbenchError
 from ..core.decoding import decode
+from ..core.errors import DetoxbenchError
 from ..core.sampling import Sampling
 from ..core.sampling.distribution import no_distribution, refused
 from ..core.sampling.padding import padded_alike

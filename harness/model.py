@@ -21,7 +21,7 @@ from ..core.sampling.noise import prompt_key
 from ..core.sampling.room import scored_rows
 from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
-from ..methods import apply, preflight, provenance
+from ..methods import apply, preflight, provenance, tokenizer_preflight
 from ..methods.loading import use_tokenizer
 from ..methods.selection import forward_passes, select, to_draw
 from . import caching, cost, journal, model_arguments, quantisation, run_identity
@@ -77,6 +77,7 @@ class DetoxLM(HFLM):
         self.align_nucleus = boolean("align_nucleus", align_nucleus)
         kwargs = model_arguments.checked(method, pretrained, kwargs)
         preflight.check(method, self.method_arguments, pretrained, kwargs.get("revision"))
+        tokenizer_preflight.check(pretrained, kwargs.get("tokenizer"), **model_arguments.whereabouts(kwargs))
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self.forget_run()
         self._content: dict[str, Any] | None = None

@@ -85,6 +85,11 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
     return found
 
 
+def whereabouts(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the arguments of lm-eval's ``hf`` those that say where in a repository or folder a model lies."""
+    return {name: given.get(name) for name in ("revision", "subfolder", "trust_remote_code", "gguf_file")}
+
+
 @contextlib.contextmanager
 def loading(name: str, method: str) -> Iterator[None]:
     """Errors of lm-eval and transformers about a model, in one line; progress of real weights alone.
