@@ -199,6 +199,16 @@ def local_name(path: Path, digest: str) -> str:
     return f"{path.resolve().name}@sha256:{digest[:12]}"
 
 
+def possible(name: str | Path) -> bool:
+    """Whether a file may be called so at all; asking the system for others is an error, not an answer."""
+    text = os.fspath(name)
+    try:
+        encoded = os.fsencode(text)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return b"\0" not in encoded and len(encoded) < 4096 and all(len(part) < 256 for part in encoded.split(b"/"))
+
+
 def is_inside(name: str) -> bool:
     """Whether a path that a file names, with slashes, is one within the folder that it is about.
 

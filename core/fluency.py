@@ -18,7 +18,7 @@ from .files import local_name, sha256
 from .likelihood import Row, likelihoods
 from .mini import model_folder
 from .tokenizers import misfit
-from .transformers_private import commit
+from .transformers_private import commit, usable_positions
 
 
 class FluencyModel:
@@ -87,8 +87,7 @@ class FluencyModel:
             A sequence longer than the model takes is cut on the left, in the prompt; its BOS stays.
         """
         tokenizer, model = self._loaded
-        config = model.config.get_text_config()
-        limit = getattr(config, "max_position_embeddings", None) or 2048
+        limit = usable_positions(model) or 2048
         unique = sorted(set(prompts))
         known = dict(zip(unique, _encode(tokenizer, unique), strict=True))
         whole = _encode(tokenizer, [p + c for p, c in zip(prompts, continuations, strict=True)])

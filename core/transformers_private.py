@@ -68,6 +68,23 @@ def first_position(model: Any) -> int:
     return 0
 
 
+def usable_positions(model: Any) -> int | None:
+    """Tokens that a text may have, by the model's configuration; None where that sets no bound.
+
+    Models of RoBERTa's kind spend the first rows of their table of positions on padding: 514 rows are 512 tokens.
+    """
+    inner = innermost(model)
+    config = inner.config.get_text_config()
+    rows = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if not isinstance(rows, int):
+        return None
+    for module in inner.modules() if isinstance(inner, nn.Module) else ():
+        padding = getattr(getattr(module, "position_embeddings", None), "padding_idx", None)
+        if isinstance(padding, int):
+            return rows - padding - 1
+    return rows
+
+
 def cache_argument(names: Collection[str], cache: Any) -> dict[str, Any]:
     """A cache under the name that a forward of these arguments takes it by."""
     return {"cache" if "cache" in names else "past_key_values": cache}

@@ -14,10 +14,11 @@ from transformers import GenerationConfig
 
 from ..core import hub
 from ..core.constants import MINI
-from ..core.errors import DetoxbenchError, missing_extra, unknown
-from ..core.lm_eval_private import max_positions
+from ..core.errors import DetoxbenchError, missing_extra, shown, unknown
+from ..core.files import possible
 from ..core.registry import METHODS
 from ..core.sampling.settings import NAMES, boolean, whole
+from ..core.transformers_private import usable_positions
 from . import argument_names, placement, quantisation
 
 NEED_BOS = ("gemma",)
@@ -41,7 +42,7 @@ def positive(name: str, value: Any) -> int | None:
         return None
     found = whole(name, value)
     if found < 1:
-        raise DetoxbenchError(f"{name}={value}: it must be a whole number of at least 1")
+        raise DetoxbenchError(f"{name}={shown(value)}: it must be a whole number of at least 1")
     return found
 
 
@@ -59,13 +60,18 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
                 f"--model_args method={part}+…,{key}={kwargs[key]}"
             )
     argument_names.check(method, pretrained, kwargs)
+    for name, value in {"pretrained": pretrained, **kwargs}.items():
+        if isinstance(value, str) and not possible(value):
+            raise DetoxbenchError(f"{name}={shown(value, quoted=True)}: no file and no repository can have this name")
     if isinstance(pretrained, str) and pretrained.startswith(("/", ".", "~")) and not Path(pretrained).is_dir():
         raise DetoxbenchError(
             f"pretrained='{pretrained}': there is no such folder; give a model's folder, its name on the hub, "
             f"or '{MINI}'"
         )
     if not isinstance(pretrained, (str, torch.nn.Module)):
-        raise DetoxbenchError(f"pretrained={pretrained}: give a model's folder, its name on the hub, or '{MINI}'")
+        raise DetoxbenchError(
+            f"pretrained={shown(pretrained)}: give a model's folder, its name on the hub, or '{MINI}'"
+        )
     quantisation.check(method, kwargs)
     found = dict(kwargs)
     for name in _WHOLE:
@@ -148,11 +154,11 @@ def positions(model: Any, limit: int) -> int:
 
     Args:
         model: detoxified or not.
-        limit: the base model's, or the user's.
+        limit: the base model's by its configuration, or the user's.
     """
-    found = limit
+    found = min(limit, usable_positions(model) or limit)
     for stream in getattr(model, "streams", {}).values():
-        found = min(found, max_positions(stream.model.config, default=limit) - stream.room)
+        found = min(found, (usable_positions(stream.model) or limit) - stream.room)
     return found
 
 

@@ -19,7 +19,7 @@ import pydantic
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ..core.errors import DetoxbenchError, unknown
+from ..core.errors import DetoxbenchError, shown, unknown
 from .declaration import About, Artifact, Fit, Growth, Importer, Made, Mini, Use
 from .explanation import Neighbour
 
@@ -342,7 +342,7 @@ def parse_arguments(name: str, method: type[Method], given: Mapping[str, Any]) -
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        value = "" if first["type"] == "missing" else f"={first['input']!r}"
+        value = "" if first["type"] == "missing" else f"={shown(first['input'], quoted=True)}"
         raise DetoxbenchError(f"method '{name}', argument {where}{value}: {first['msg']}") from None
     method.check(parsed)
     return parsed

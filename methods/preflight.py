@@ -15,7 +15,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from ..core.constants import MINI
-from ..core.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError, shown
+from ..core.files import possible
 from ..core.mini import model_folder
 from ..core.registry import METHODS
 from . import artifacts, base
@@ -88,10 +89,11 @@ def _is_ours(cls: type[base.Method]) -> bool:
 
 def _folder(folder: Path, given: str, artifact: Artifact, config: Any, *, ours: bool) -> None:
     """One artifact; a name that is no folder may be a hub's, where it is looked for later."""
-    if not folder.is_dir():
-        if artifact.kind is None and re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", given):
+    if not possible(folder) or not folder.is_dir():
+        if artifact.kind is None and possible(folder) and re.fullmatch(r"[\w-][\w.-]*(/[\w.-]+)?", given):
             return
-        raise DetoxbenchError(f"'{given}': there is no such folder; give one that detoxbench fit or import has made")
+        name = shown(given, quoted=True, most=200)
+        raise DetoxbenchError(f"{name}: there is no such folder; give one that detoxbench fit or import has made")
     if artifact.kind == DATASTORE:
         _datastore(Datastore.open(folder), config)
         return

@@ -14,7 +14,7 @@ import annotated_types
 import pydantic
 from pydantic.fields import FieldInfo
 
-from ..core.errors import DetoxbenchError, unknown
+from ..core.errors import DetoxbenchError, shown, unknown
 
 _BOUNDS = (
     (annotated_types.Gt, "gt", "above {}"),
@@ -186,4 +186,4 @@ def _mistake(kind: type[Settings], error: pydantic.ValidationError) -> Detoxbenc
         "less_than_equal": "at most {le}", "literal_error": "one of {expected}",
     }.get(first["type"])  # fmt: skip
     text = f"it must be {said.format(**context)}" if said else str(first["msg"]).removeprefix("Value error, ")
-    return DetoxbenchError(f"{name}={first['input']}: {text}" if name else text)
+    return DetoxbenchError(f"{name}={shown(first['input'])}: {text}" if name else text)

@@ -11,7 +11,8 @@ import pydantic
 
 from ..core import scorers
 from ..core.constants import AUTO, MINI, SAMPLES
-from ..core.errors import DetoxbenchError, unknown
+from ..core.errors import DetoxbenchError, shown, unknown
+from ..core.files import possible
 from .protocols import PROTOCOLS, RTP
 
 
@@ -116,10 +117,15 @@ class Options(pydantic.BaseModel):
             options = cls(**given)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
-            shown = "…" if first["loc"][0] == "password" else repr(first["input"])
+            value = "…" if first["loc"][0] == "password" else shown(first["input"], quoted=True)
             raise DetoxbenchError(
-                f"--metadata: {first['loc'][0]}={shown}: {first['msg'][0].lower()}{first['msg'][1:]}"
+                f"--metadata: {first['loc'][0]}={value}: {first['msg'][0].lower()}{first['msg'][1:]}"
             ) from None
+        for name in _FILES:
+            value = getattr(options, name)
+            for one in (part for _, part in value) if isinstance(value, tuple) else (value,):
+                if isinstance(one, str) and not possible(one):
+                    raise DetoxbenchError(f"--metadata: {name}={shown(one, quoted=True)}: no file can have this name")
         if options.scorer != AUTO:
             scorers.check(options.scorer)
         if options.looks_like_path(options.fluency_model) and not Path(options.fluency_model).is_dir():
@@ -161,6 +167,8 @@ class Options(pydantic.BaseModel):
         return self.fluency_model != NONE
 
 
+_FILES = ("scorer", "archive", "fluency_model", "prompts", "path")
+"""Options that may name files."""
 NONE = "none"
 """No fluency model."""
 _OTHERS = frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ..constants import MAX_NEW_TOKENS, TEMPERATURE, TOP_P
-from ..errors import DetoxbenchError
+from ..errors import DetoxbenchError, shown
 
 DEFAULT_SEED = 1234
 """lm-eval's own default of ``--seed`` for torch; in force where a run names none."""
@@ -63,7 +63,7 @@ class Sampling:
             ("top_k", self.top_k >= 0, "a whole number of at least 0 (0 turns it off)"),
         ):
             if not valid:
-                raise DetoxbenchError(f"{name}={_shown(getattr(self, name))}: it must be {allowed}")
+                raise DetoxbenchError(f"{name}={shown(getattr(self, name))}: it must be {allowed}")
         if not self.do_sample or self.temperature == 0:
             for name, value in (("do_sample", False), ("temperature", 0.0), ("top_p", 1.0), ("top_k", 0)):
                 object.__setattr__(self, name, value)
@@ -104,11 +104,13 @@ def resolve(given: Mapping[str, Any], *, seed: int = DEFAULT_SEED, length: int =
     settings = {name: value for name, value in given.items() if value is not None}
     lengths = {name: whole(name, settings[name]) for name in LENGTHS if name in settings}
     if len(set(lengths.values())) > 1:
-        shown = ", ".join(f"{name}={_shown(value)}" for name, value in lengths.items())
-        raise DetoxbenchError(f"{shown}: give one length, by the name that the task gives it ({next(iter(lengths))})")
+        given_twice = ", ".join(f"{name}={shown(value)}" for name, value in lengths.items())
+        raise DetoxbenchError(
+            f"{given_twice}: give one length, by the name that the task gives it ({next(iter(lengths))})"
+        )
     for name, value in lengths.items():
         if value < 1:
-            raise DetoxbenchError(f"{name}={_shown(value)}: it must be a whole number of at least 1")
+            raise DetoxbenchError(f"{name}={shown(value)}: it must be a whole number of at least 1")
     warmth = number("temperature", settings["temperature"]) if "temperature" in settings else None
     sampled = boolean("do_sample", settings["do_sample"]) if "do_sample" in settings else bool(warmth)
     return Sampling(
@@ -133,7 +135,7 @@ def number(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
-        raise DetoxbenchError(f"{name}={_shown(value)}: it must be a finite number")
+        raise DetoxbenchError(f"{name}={shown(value)}: it must be a finite number")
     return found
 
 
@@ -153,7 +155,7 @@ def whole(name: str, value: Any) -> int:
     except DetoxbenchError:
         found = math.nan
     if not found.is_integer():
-        raise DetoxbenchError(f"{name}={_shown(value)}: it must be a whole number")
+        raise DetoxbenchError(f"{name}={shown(value)}: it must be a whole number")
     return int(found)
 
 
@@ -163,9 +165,9 @@ def boolean(name: str, value: Any) -> bool:
     Raises:
         DetoxbenchError: for anything else.
     """
-    text = str(value).strip().lower() if isinstance(value, (bool, int, str)) else ""
+    text = shown(value).strip().lower() if isinstance(value, (bool, int, str)) else ""
     if text not in _YES + _NO:
-        raise DetoxbenchError(f"{name}={_shown(value)}: it must be true or false")
+        raise DetoxbenchError(f"{name}={shown(value)}: it must be true or false")
     return text in _YES
 
 
@@ -173,15 +175,5 @@ def _strings(value: Any) -> tuple[str, ...]:
     """Stop strings; an empty one stops nothing."""
     found: Sequence[Any] = (value,) if isinstance(value, str) else value
     if not isinstance(found, Sequence) or not all(isinstance(one, str) for one in found):
-        raise DetoxbenchError(f"until={_shown(value)}: it must be a string or a list of strings")
+        raise DetoxbenchError(f"until={shown(value)}: it must be a string or a list of strings")
     return tuple(dict.fromkeys(one for one in found if one))
-
-
-def _shown(value: Any) -> str:
-    """A value in a message: one line, and not a long one."""
-    try:
-        text = str(value)
-    except ValueError:  # a whole number of more digits than Python writes
-        return "(a number of thousands of digits)"
-    text = text if text.isprintable() else ascii(text)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -47,13 +47,11 @@ def state_sha256(model: Any) -> str:
 
 def window_of(model: Any, tokenizer: Any) -> int:
     """Tokens that the model can take at once, special ones included."""
+    from ..transformers_private import usable_positions  # which loads torch
+
     limits = [tokenizer.model_max_length]
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions:
-        table = getattr(getattr(model.base_model, "embeddings", None), "position_embeddings", None)
-        # RoBERTa counts positions from after the padding index.
-        padding = getattr(table, "padding_idx", None)
-        limits.append(positions if padding is None else positions - padding - 1)
+    if (positions := usable_positions(model)) is not None:
+        limits.append(positions)
     limit = min(int(min(one, 10**9)) for one in limits)
     return limit if limit < 10**9 else DEFAULT_WINDOW
 

@@ -40,5 +40,5 @@ class Settings(settings.FitSettings):
     def _number_or_auto(cls, given: Any) -> Any:
         try:
             return given if given == AUTO else float(given)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError("give a number, or auto") from None

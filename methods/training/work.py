@@ -22,6 +22,7 @@ from ...core.mini import model_folder
 from ...core.parsing import parse_json
 from ...core.progress import EVERY
 from ...core.tokenizers import misfit
+from ...core.transformers_private import usable_positions
 from ...core.versions import installed
 from .. import artifacts
 from ..identity import ModelIdentity
@@ -145,7 +146,7 @@ def base_record(model: PreTrainedModel) -> dict[str, Any]:
 
 def max_positions(model: PreTrainedModel, wanted: int | None = None) -> int:
     """Tokens of a row: as wanted, at most what the model has positions for."""
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 2048
+    limit = usable_positions(model) or 2048
     return min(wanted or limit, limit)
 
 
