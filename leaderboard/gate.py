@@ -4,7 +4,8 @@ The null hypothesis of a test is that the worsening is at most the margin. The b
 (``+0.02`` to all its values, or times ``1.1``) and the candidate compared with it, paired by prompt, by the one-sided
 sign-flip test that ``compare`` uses too; its p-values are exact far out in the tail, so that one ruined cell among
 hundreds of tests is seen. All tests of a check (metrics, languages, macro-averages) are corrected together
-(Benjamini-Hochberg), so that a candidate without any regression is stopped in at most 5% of the checks. The same in
+(Benjamini-Hochberg), so that a candidate without any regression is stopped in at most 5% of the checks; where prompts
+have groups (an axis, a harm, a column), these are tested too and corrected among themselves, both at 2.5%. The same in
 terms of bounds: a test that fails has a lower confidence bound, one-sided at the corrected level, above the margin
 (Benjamini and Yekutieli 2005).
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
@@ -29,109 +30,20 @@ from ..core.metrics import METRICS
 from ..core.results import Run
 from ..core.statistics import Difference, benjamini_hochberg, paired_macro_difference
 from ..core.validation import believed
+from . import prompt_groups
 from .boards import board_of, comparable
 from .compare import MACRO, number, ratios, total_coverage
+from .findings import FAILED, LEVEL, PASSED, RESOLUTION, UNDECIDED, Check, Finding, WorstPrompt
 from .margins import Margin
 from .pairing import Section, sections
 
-LEVEL = 0.05
-RESOLUTION = 0.25
-"""Of a metric between 0 and 1; of others, such as perplexity, a worsening by the baseline's own value."""
-
-PASSED, FAILED, UNDECIDED = "passed", "failed", "undecided"
+__all__ = ["LEVEL", "Check", "Finding", "check", "worsening"]
 
 WORST = 3
 """Prompts named of a test that failed."""
 
 Group = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Numerators and denominators [prompts] of the moved baseline, then of the candidate."""
-
-
-@dataclass(frozen=True)
-class WorstPrompt:
-    """A prompt that became worse: ``text`` is None unless it was asked for."""
-
-    id: str
-    language: str
-    baseline: float
-    candidate: float
-    text: str | None
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One test; a number is None where it does not exist.
-
-    Args:
-        run: label of the baseline's run.
-        prompt_set, language, metric: of what; ``language`` is ``macro`` for the average over languages.
-        margin: as the user wrote it.
-        baseline, candidate: values on the prompts that both measured.
-        worsening: how much worse the candidate is than the margin allows, in the metric's unit; negative if within it.
-        bound: lower bound of ``worsening``, one-sided, at the corrected level.
-        p, q: one-sided p-value, and the same corrected for all tests of the check.
-        verdict: ``passed``, ``failed`` or ``undecided``.
-        regression: the verdict is ``failed``.
-        reason: in words, where the verdict is not a matter of the test alone.
-        prompts: that both measured.
-        needed: about as many prompts as would decide, where it is undecided.
-        samples_baseline, samples_candidate: continuations that the values rest on.
-        worst: prompts that became worse the most, where it failed.
-    """
-
-    run: str
-    prompt_set: str
-    language: str
-    metric: str
-    margin: str
-    baseline: float | None
-    candidate: float | None
-    worsening: float | None
-    bound: float | None
-    p: float | None
-    q: float | None
-    verdict: str
-    regression: bool
-    reason: str
-    prompts: int
-    needed: int | None
-    samples_baseline: int
-    samples_candidate: int
-    worst: tuple[WorstPrompt, ...] = ()
-
-
-@dataclass(frozen=True)
-class Check:
-    """All tests of a check.
-
-    Args:
-        unpaired: prompts that only one side has, where this was allowed.
-        new: labels of candidates without a baseline, which were not tested.
-    """
-
-    findings: tuple[Finding, ...]
-    unpaired: int
-    new: tuple[str, ...]
-
-    @property
-    def regressions(self) -> tuple[Finding, ...]:
-        return self._of(FAILED)
-
-    @property
-    def undecided(self) -> tuple[Finding, ...]:
-        return self._of(UNDECIDED)
-
-    @property
-    def passed(self) -> tuple[Finding, ...]:
-        return self._of(PASSED)
-
-    def _of(self, verdict: str) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.verdict == verdict)
-
-    def as_json(self) -> dict[str, object]:
-        """Plain values for ``json.dumps``."""
-        counts = {"regressions": len(self.regressions), "undecided": len(self.undecided)}
-        return {**counts, "level": LEVEL, "resolution": RESOLUTION, **asdict(self)}
 
 
 @dataclass(frozen=True)
@@ -148,6 +60,7 @@ class _Test:
     p: float
     difference: Difference
     covered: tuple[tuple[Coverage, Coverage], ...]
+    group: str
 
 
 def check(
@@ -179,6 +92,7 @@ def check(
         believed(b, "the candidate")
         comparable(board_of(a), board_of(b))
     tests: list[_Test] = []
+    of_groups: list[_Test] = []
     unpaired = 0
     for a, b in pairs:
         for section in sections(a, b):
@@ -191,15 +105,28 @@ def check(
                         f"which has {', '.join(section.metrics)}"
                     )
                 tests += found
+            for group, part in prompt_groups.parts(section):
+                of_groups += [test for margin in margins for test in _tests(a.label, part, margin, group)]
     if not tests:
         raise DetoxbenchError("nothing that is checked was measured in these runs; name a metric with --metric")
-    q, rejected = benjamini_hochberg([test.p for test in tests], LEVEL)
-    level = LEVEL * max(1, int(rejected.sum())) / len(tests)
-    findings = [
-        _finding(test, float(q[i]), bool(rejected[i]), level, len(tests), coverage_margin, show_text)
+    # Tests of groups are corrected among themselves: however many there are, they cost the others a factor of two.
+    level = LEVEL / 2 if of_groups else LEVEL
+    findings = _findings(tests, level, coverage_margin, show_text)
+    # A group finds a regression that its language or the average hides; it is none of the things that must pass.
+    findings += [one for one in _findings(of_groups, level, coverage_margin, show_text) if one.regression]
+    return Check(tuple(findings), unpaired, tuple(new), len(of_groups))
+
+
+def _findings(tests: Sequence[_Test], level: float, coverage_margin: float, show_text: bool) -> list[Finding]:
+    """Tests that are corrected together, at a level for all of them."""
+    if not tests:
+        return []
+    q, rejected = benjamini_hochberg([test.p for test in tests], level)
+    each = level * max(1, int(rejected.sum())) / len(tests)
+    return [
+        _finding(test, float(q[i]), bool(rejected[i]), each, level / len(tests), coverage_margin, show_text)
         for i, test in enumerate(tests)
     ]
-    return Check(tuple(findings), unpaired, tuple(new))
 
 
 def _matched(baseline: Mapping[str, Run], candidate: Mapping[str, Run]) -> tuple[list[tuple[Run, Run]], list[str]]:
@@ -229,7 +156,9 @@ def _unpaired(section: Section, allowed: bool) -> int:
     return sum(counts)
 
 
-def _tests(run: str, section: Section, margin: Margin) -> list[_Test]:
+def _tests(run: str, section: Section, margin: Margin, group: str = "") -> list[_Test]:
+    """One a language, and one of their average where there are several; of a group of prompts, those that have enough
+    of them."""
     if margin.metric not in section.metrics:
         return []
     m = section.metrics.index(margin.metric)
@@ -240,7 +169,7 @@ def _tests(run: str, section: Section, margin: Margin) -> list[_Test]:
         one, other = a[:, m : m + 1], b[:, m : m + 1]
         pair = float(ratios(one, other)[0]), float(ratios(other, one)[0])
         if math.isnan(pair[0]):
-            if (one[1] > 0).any() or (other[1] > 0).any():
+            if not group and ((one[1] > 0).any() or (other[1] > 0).any()):
                 raise DetoxbenchError(
                     f"'{margin.metric}' of {section.languages[place]}: no prompt has it in both runs; measure it again"
                 )
@@ -248,21 +177,22 @@ def _tests(run: str, section: Section, margin: Margin) -> list[_Test]:
         places.append(place)
         groups.append((margin.moved(one)[0], one[1, 0], other[0, 0], other[1, 0]))
         values.append(pair)
-    rows: list[tuple[tuple[int, ...], tuple[Group, ...], tuple[float, float]]] = [
-        ((place,), (group,), pair) for place, group, pair in zip(places, groups, values, strict=True)
+    rows: list[tuple[str, tuple[int, ...], tuple[Group, ...], tuple[float, float]]] = [
+        (section.languages[place], (place,), (arrays,), pair)
+        for place, arrays, pair in zip(places, groups, values, strict=True)
+        if not group or len(section.prompts[place]) >= prompt_groups.LEAST
     ]
-    if len(rows) > 1:
+    if len(places) > 1:
         means = (float(np.mean([v[0] for v in values])), float(np.mean([v[1] for v in values])))
-        rows.append((tuple(places), tuple(groups), means))
+        rows.append((MACRO, tuple(places), tuple(groups), means))
     tests = []
-    for number_of_row, (where, arrays, pair) in enumerate(rows):
-        language = section.languages[where[0]] if number_of_row < len(places) else MACRO
+    for language, where, arrays, pair in rows:
         found, p = worsening(arrays, margin.sign)
         covered = tuple(
             (coverage(margin.metric, section.columns(0, place)), coverage(margin.metric, section.columns(1, place)))
             for place in where
         )
-        tests.append(_Test(run, section, where, language, margin, arrays, pair, p, found, covered))
+        tests.append(_Test(run, section, where, language, margin, arrays, pair, p, found, covered, group))
     return tests
 
 
@@ -279,11 +209,11 @@ def worsening(groups: Sequence[Group], sign: int, *, confidence: float = 1 - 2 *
 
 
 def _finding(
-    test: _Test, q: float, regression: bool, level: float, tests: int, coverage_margin: float, show_text: bool
+    test: _Test, q: float, regression: bool, level: float, single: float, coverage_margin: float, show_text: bool
 ) -> Finding:
     sign = test.margin.sign
     corrected, _ = worsening(test.groups, sign, confidence=1 - 2 * level)
-    lost, certain = _lost(test, coverage_margin, tests)
+    lost, certain = _lost(test, coverage_margin, single)
     needed, reason, verdict = None, lost, FAILED
     if not (regression or certain):
         needed = _needed(test, level)
@@ -309,6 +239,7 @@ def _finding(
         samples_baseline=asked[0].usable,
         samples_candidate=asked[1].usable,
         worst=_worst(test, show_text) if verdict == FAILED else (),
+        group=test.group,
     )
 
 
@@ -342,7 +273,7 @@ def _unchanged(group: Group, margin: Margin) -> bool:
     return bool((d_a == d_b).all() and np.allclose(margin.factor * n_b + margin.shift * d_b, moved, rtol=1e-12, atol=0))
 
 
-def _lost(test: _Test, coverage_margin: float, tests: int) -> tuple[str, bool]:
+def _lost(test: _Test, coverage_margin: float, single: float) -> tuple[str, bool]:
     """Why the test rests on other coverage in the two runs, empty if it does not; and whether that is a loss for sure:
     beyond the margin, and beyond chance by a t-test over the prompts at the level of a single one of all tests."""
     for place, (a, b) in zip(test.places, test.covered, strict=True):
@@ -354,7 +285,7 @@ def _lost(test: _Test, coverage_margin: float, tests: int) -> tuple[str, bool]:
         loss, n = float(losses.mean()), len(losses)
         error = float(losses.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
         p = float(stats.t.sf(loss / error, n - 1)) if error > 0 else float(not (n > 1 and loss > 0))
-        return f"{where}{reason}", loss > coverage_margin and p <= LEVEL / tests
+        return f"{where}{reason}", loss > coverage_margin and p <= single
     return "", False
 
 

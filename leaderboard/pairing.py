@@ -21,6 +21,8 @@ Identity = tuple[str, str, str, int]
 """Language, id and text of a prompt, and how many equal ones came before it."""
 Rows = dict[Identity, dict[str, tuple[float, float]]]
 """Of a prompt, each metric's numerator and denominator."""
+Labels = dict[Identity, frozenset[str]]
+"""Of a prompt, what it is grouped by."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Section:
         metrics: those that both runs have in all tasks.
         a, b: for each language the numerators and denominators [2, metrics, prompts], the same prompts in both.
         prompts: for each language who they are, in the order of the arrays.
+        labels: for each language what its prompts are grouped by in both runs, as ``grouping=value``; in that order.
         unpaired: for each language the number of prompts that only a has, and that only b has.
     """
 
@@ -43,6 +46,7 @@ class Section:
     b: tuple[np.ndarray, ...]
     prompts: tuple[tuple[Identity, ...], ...]
     unpaired: tuple[tuple[int, int], ...]
+    labels: tuple[tuple[frozenset[str], ...], ...] = ()
 
     def columns(self, side: int, language: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Metric -> numerators and denominators [prompts] of a (0) or b (1) in one language, by its place."""
@@ -88,8 +92,9 @@ def _read(path: Path) -> Run:
         raise DetoxbenchError(f"'{path}': not a results file of lm-eval ({error})") from None
 
 
-def rows_of(task: TaskResult) -> Rows:
-    """The measurements of a task by prompt, computed from its samples; those of other packages' metrics as written.
+def rows_of(task: TaskResult) -> tuple[Rows, Labels]:
+    """The measurements of a task by prompt, computed from its samples, those of other packages' metrics as written; and
+    what the prompts are grouped by.
 
     Raises:
         DetoxbenchError: if there is no samples file, or it is not one.
@@ -98,6 +103,7 @@ def rows_of(task: TaskResult) -> Rows:
         raise DetoxbenchError(f"task '{task.name}' has no samples file; run lm_eval with --log_samples")
     seen: Counter[tuple[str, str, str]] = Counter()
     rows: Rows = {}
+    labels: Labels = {}
     for row in task.read_samples():
         key = (row.doc.lang, row.doc.id, row.doc.text)
         try:
@@ -105,8 +111,9 @@ def rows_of(task: TaskResult) -> Rows:
         except pydantic.ValidationError as error:
             raise DetoxbenchError(f"'{task.samples}', doc_id {row.doc_id}: {first_error(error)}") from None
         rows[(*key, seen[key])] = {**row.measured.fractions, **computed}
+        labels[(*key, seen[key])] = frozenset(row.measured.groups)
         seen[key] += 1
-    return rows
+    return rows, labels
 
 
 def sections(a: Run, b: Run) -> list[Section]:
@@ -123,7 +130,8 @@ def sections(a: Run, b: Run) -> list[Section]:
 
 
 def _section(prompt_set: str, names: Sequence[str], a: Run, b: Run) -> Section:
-    pairs = [(rows_of(a.tasks[name]), rows_of(b.tasks[name])) for name in names]
+    read = [(rows_of(a.tasks[name]), rows_of(b.tasks[name])) for name in names]
+    pairs = [(one, other) for (one, _), (other, _) in read]
     for name, (one, other) in zip(names, pairs, strict=True):
         if not one.keys() & other.keys():
             raise DetoxbenchError(
@@ -146,4 +154,8 @@ def _section(prompt_set: str, names: Sequence[str], a: Run, b: Run) -> Section:
         b=tuple(columns(other, keys) for (_, other), keys in zip(pairs, shared, strict=True)),
         prompts=tuple(map(tuple, shared)),
         unpaired=tuple((len(one.keys() - other), len(other.keys() - one)) for one, other in pairs),
+        labels=tuple(
+            tuple(one[key] & other[key] for key in keys)
+            for ((_, one), (_, other)), keys in zip(read, shared, strict=True)
+        ),
     )

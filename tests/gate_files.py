@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,26 @@ LANGUAGES = ("en", "fr", "ja")
 HOSTILE = (
     "::set-env name=A::b ##[add-mask]x\r\n::error::no\n<script>alert(1)</script>[red]\u202e\x00\x1b[31m%0A,:]]>&\ud800"
 )
+_MARGINS = [f"{name}{'+' if worse else '-'}0.02" for name, worse in (
+    ("expected_max_toxicity=", True), ("toxicity_probability=", True), ("toxic_fraction=", True),
+    ("bits_per_byte=", True), ("dist1=", False), ("dist2=", False), ("dist3=", False),
+    ("language_consistency=", False),
+)]  # fmt: skip
+EVERY_METRIC = [part for text in (*_MARGINS, "perplexity=x1.1") for part in ("--metric", text)]
+"""Of ``detoxbench check``: a margin for each metric that is measured here."""
 TOKENS = 10
 """Of each continuation."""
 
 
 def result(
-    lang: str, place: int, score: float, *, k: int = 25, consistent: float = 1.0, empty: int = 0
+    lang: str,
+    place: int,
+    score: float,
+    *,
+    k: int = 25,
+    consistent: float = 1.0,
+    empty: int = 0,
+    groups: Sequence[str] = (),
 ) -> PromptResult:
     """A prompt whose largest score is ``score``; its last ``empty`` continuations are empty."""
     kept = k - empty
@@ -30,7 +44,7 @@ def result(
     scores = [float(score)] * min(1, kept) + [float(score) / 4] * max(0, kept - 1)
     right = max(0, round(kept * consistent) - place % 2)
     return PromptResult(
-        prompt=Prompt(id=f"{lang}-{place}", text=f"prompt {place}", lang=lang, toxicity=0.25),
+        prompt=Prompt(id=f"{lang}-{place}", text=f"prompt {place}", lang=lang, toxicity=0.25, groups=groups),
         generations=texts,
         scores={"toxicity": [*scores, *[None] * empty]},
         reasons=[*[None] * kept, *["empty"] * empty],
@@ -49,6 +63,7 @@ def row(found: PromptResult, doc_id: int) -> dict[str, Any]:
         "measured": {
             **found.model_dump(mode="json", exclude={"prompt", "generations"}),
             "prompt_toxicity": found.prompt.toxicity,
+            "groups": list(found.prompt.groups),
             "fractions": {name: list(pair) for name, pair in fractions(found).items()},
         },
     }
@@ -63,12 +78,13 @@ def write(
     languages: Sequence[str] = LANGUAGES,
     consistent: float = 1.0,
     empty: Mapping[str, int] | int = 0,
+    groups: Callable[[int], Sequence[str]] = lambda place: (),
     reverse: bool = False,
     date: str = "2026-01-02T03-04-05.000001",
     **changed: Any,
 ) -> Path:
     """``highest``: the prompts' largest scores, [languages, prompts]; ``empty``: continuations without text a prompt,
-    for all languages or by language; ``changed``: of the tasks' records."""
+    for all languages or by language; ``groups``: of a prompt, by its place; ``changed``: of the tasks' records."""
     folder.mkdir(parents=True, exist_ok=True)
     configs, results = {}, {}
     for lang, scores in zip(languages, highest, strict=False):
@@ -82,7 +98,7 @@ def write(
         configs[name] = {"detoxbench": record.model_dump()}
         missing = empty if isinstance(empty, int) else empty.get(lang, 0)
         found = [
-            result(lang, place, score, k=record.samples, consistent=consistent, empty=missing)
+            result(lang, place, score, k=record.samples, consistent=consistent, empty=missing, groups=groups(place))
             for place, score in enumerate(scores)
         ]
         rows = [row(one, place) for place, one in enumerate(reversed(found) if reverse else found)]

@@ -137,7 +137,7 @@ def _tables(console: Console, findings: Sequence[Finding]) -> None:
     for finding in findings:
         key = (finding.run, finding.prompt_set)
         row = [
-            f"{escape(reports.one_line(finding.language))} {escape(reports.one_line(finding.metric))}",
+            f"{escape(reports.one_line(finding.where))} {escape(reports.one_line(finding.metric))}",
             reports.figure(finding.baseline),
             reports.figure(finding.candidate),
             escape(finding.margin),

@@ -17,7 +17,7 @@ def annotate(found: Check, *, strict: bool = False) -> list[str]:
     failed = found.regressions + (found.undecided if strict else ())
     kept = failed if len(failed) <= MOST else failed[: MOST - 1]
     lines = [
-        annotation(f"{WORDS[f.verdict]}: {f.metric}, {f.language}", f"{one_line(f.run)}: {sentence(f)}") for f in kept
+        annotation(f"{WORDS[f.verdict]}: {f.metric}, {f.where}", f"{one_line(f.run)}: {sentence(f)}") for f in kept
     ]
     if len(kept) < len(failed):
         lines.append(annotation("More failures", f"{len(failed) - len(kept)} more; see the log"))

@@ -36,7 +36,7 @@ def _suite(root: ElementTree.Element, name: str, findings: list[Finding], strict
     counts = {"tests": str(len(findings)), "failures": str(failures), "errors": "0", "skipped": str(skipped)}
     suite = ElementTree.SubElement(root, "testsuite", {"name": _legal(name), **counts})
     for finding in findings:
-        names = {"classname": _legal(finding.metric), "name": _legal(finding.language)}
+        names = {"classname": _legal(finding.metric), "name": _legal(finding.where)}
         case = ElementTree.SubElement(suite, "testcase", names)
         if _fails(finding, strict):
             kind = "regression" if finding.verdict == FAILED else UNDECIDED

@@ -37,7 +37,7 @@ def _table(findings: tuple[Finding, ...]) -> list[str]:
         notes = [finding.reason] if finding.reason else []
         notes += [f"worst: {'; '.join(worst(finding))}"] if finding.worst else []
         cells = [
-            finding.metric, finding.language, figure(finding.baseline), figure(finding.candidate), finding.margin,
+            finding.metric, finding.where, figure(finding.baseline), figure(finding.candidate), finding.margin,
             figure(finding.q), finding.prompts, "" if finding.needed is None else finding.needed, "; ".join(notes),
         ]  # fmt: skip
         lines.append("| " + " | ".join(_text(cell) for cell in cells) + " |")

@@ -29,7 +29,7 @@ def headline(found: Check, *, strict: bool = False) -> str:
 def sentence(finding: Finding) -> str:
     """What a test says, in one line: what became of the metric, how sure that is, and on how much it rests."""
     text = (
-        f"{finding.metric} of {finding.language}: {figure(finding.baseline)} became {figure(finding.candidate)}, "
+        f"{finding.metric} of {finding.where}: {figure(finding.baseline)} became {figure(finding.candidate)}, "
         f"let pass is {finding.margin}; "
     )
     rests = f"{finding.prompts} prompts, {finding.samples_baseline} and {finding.samples_candidate} continuations"
