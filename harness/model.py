@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
@@ -16,19 +15,15 @@ from ..core.constants import MINI
 from ..core.errors import DetoxbenchError
 from ..core.mini import model_folder
 from ..core.registry import METHODS
-from ..core.sampling import Request, Sampling, generate
-from ..core.sampling.noise import prompt_key
+from ..core.sampling import Sampling
 from ..core.sampling.room import scored_rows
 from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
 from ..methods import apply, preflight, provenance, tokenizer_preflight
 from ..methods.loading import use_tokenizer
-from ..methods.selection import forward_passes, select, to_draw
-from . import caching, cost, journal, model_arguments, quantisation, run_identity
-from .by_transformers import continued
+from . import caching, model_arguments, quantisation, run_identity
 from .chat import templated
-from .progress import Progress
-from .responses import Responses
+from .drawing import Drawing, arguments_of
 from .run_settings import RUN
 from .run_statistics import RunStatistics
 
@@ -92,7 +87,7 @@ class DetoxLM(HFLM):
         self.trained_on: list[str] = []
         self._loaded_with = {"pretrained": pretrained, "method": method, "arguments": {}, "loading": kwargs}
         for sampling in RUN.get().sampling:
-            self._room(sampling)
+            self.room(sampling)
         if method != "none":
             use_tokenizer(self._model, self.tokenizer)
             completed = provenance.completed(self._model, method, self.method_arguments)
@@ -153,20 +148,18 @@ class DetoxLM(HFLM):
             request.trained_with = self.trained_with  # type: ignore[attr-defined]
         groups: dict[str, list[int]] = {}
         for place, request in enumerate(requests):
-            groups.setdefault(repr(_arguments(request)[1]), []).append(place)
+            groups.setdefault(repr(arguments_of(request)[1]), []).append(place)
         plans = []
         for places in groups.values():
-            given = _arguments(requests[places[0]])[1]
+            given = arguments_of(requests[places[0]])[1]
             sampling = self._settings(given)
-            self._room(sampling)
+            self.room(sampling)
             plans.append((places, sampling, model_arguments.of_transformers(given)))
         responses: list[str] = [""] * len(requests)
         for places, sampling, others in plans:
             chosen = [requests[place] for place in places]
-            if others:
-                found = self._by_transformers(chosen, sampling, others, disable_tqdm)
-            else:
-                found = self._sample(chosen, sampling, disable_tqdm)
+            drawing = Drawing(self, sampling, silent=disable_tqdm)
+            found = drawing.by_transformers(chosen, others) if others else drawing.by_sampler(chosen)
             for place, text in zip(places, found, strict=True):
                 responses[place] = text
         return responses
@@ -216,7 +209,7 @@ class DetoxLM(HFLM):
         return sampling
 
     @contextlib.contextmanager
-    def _aligned(self, sampling: Sampling):
+    def aligned(self, sampling: Sampling):
         """The model cutting its nucleus where ``align_nucleus`` says."""
         if not self.align_nucleus or not sampling.do_sample or not hasattr(self.model, "nucleus"):
             yield
@@ -227,151 +220,25 @@ class DetoxLM(HFLM):
         finally:
             self.model.nucleus = None
 
-    def _sample(self, requests: Sequence[Instance], sampling: Sampling, disable_tqdm: bool) -> list[str]:
-        # The same prompt text asked for by two documents is one prompt with one set of samples.
-        occurrences: dict[int, int] = {}
-        samples: list[tuple[str, int]] = []
-        wanted: dict[str, int] = {}
-        langs: dict[str, set[str]] = {}
-        for request in requests:
-            index = occurrences[id(request)] = occurrences.get(id(request), -1) + 1
-            samples.append((_arguments(request)[0], index))
-            langs.setdefault(_arguments(request)[0], set()).update(_languages(request))
-            wanted[_arguments(request)[0]] = max(wanted.get(_arguments(request)[0], 0), index + 1)
-        rows = [
-            Request(self._encode(prompt, sampling), prompt_key(prompt), range(count), prompt)
-            for prompt, count in wanted.items()
-        ]
-        responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
-        self.statistics.draws(sampling.record(), sampling.seed)
-        with self._aligned(sampling):
-            spoken = [langs[row.text] for row in rows]
-            outputs = self._drawn_by_method(rows, sampling, responses, disable_tqdm, spoken)
-            self._measure_cost(rows, sampling)
-        texts = {
-            (row.text, index): responses.text(row.tokens, tokens)
-            for row, output in zip(rows, outputs, strict=True)
-            for index, tokens in enumerate(output)
-        }
-        self.statistics.cut_while_thinking += responses.cut_while_thinking
-        return [texts[sample] for sample in samples]
-
-    def _measure_cost(self, rows: Sequence[Request], sampling: Sampling) -> None:
-        """Once a run, on its first prompts, where it asks for it."""
-        if self.statistics.cost or not rows or self.rank != 0 or not RUN.get().cost:
-            return
-        judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
-        self.statistics.cost = cost.measure(self.model, rows, sampling, judged.text, self.tokenizer.pad_token_id or 0)
-
-    def _drawn_by_method(
-        self,
-        rows: Sequence[Request],
-        sampling: Sampling,
-        responses: Responses,
-        disable_tqdm: bool,
-        langs: Sequence[Collection[str]],
-    ) -> list[list[list[int]]]:
-        """The samples of each prompt; a selection method keeps some of more."""
-        selection = getattr(self.model, "selection", None)
-        if selection is None:
-            return self._run(rows, sampling, responses, disable_tqdm, langs)
-        wanted = [to_draw(row, selection.draws) for row in rows]
-        outputs = self._run(wanted, sampling, responses, disable_tqdm, langs)
-        stops = responses.stops if sampling.stop else None
-        passes = forward_passes(wanted, outputs, sampling, stops, self.max_thinking_toks if responses.thinking else 0)
-        judged = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
-        tags = [min(found, default=None) for found in langs]
-        found = select(selection, rows, outputs, judged.text, tags, passes)
-        self.statistics.selection.update(found.cost)
-        return found.tokens
-
-    def _run(
-        self,
-        rows: Sequence[Request],
-        sampling: Sampling,
-        responses: Responses,
-        disable_tqdm: bool,
-        langs: Sequence[Collection[str]],
-    ) -> list[list[list[int]]]:
-        start = time.perf_counter()
-        kept = self._kept(rows, sampling)
-        samples = [len(row.samples) for row in rows]
-        progress = Progress(langs, samples, kept.done, silent=disable_tqdm or self.rank != 0)
-        count = 0
-        with self._autocast(), progress:
-            whole: list[int] = []
-
-            def on_whole(finished: Mapping[int, list[list[int]]]) -> None:
-                kept.whole(finished)
-                whole[:] = [kept.left[place] for place in finished]
-
-            def on_batch(_: int, tokens: int) -> None:
-                nonlocal count
-                count += tokens
-                progress.batch(whole, tokens)
-
-            outputs = generate(
-                self.model,
-                [rows[place] for place in kept.left],
-                sampling,
-                eos=self._eos(),
-                pad=self.tokenizer.pad_token_id or 0,
-                batch_tokens=self.max_batch_tokens,
-                should_stop=responses.stops if sampling.stop else None,
-                thinking=responses.thinking,
-                on_batch=on_batch,
-                on_whole=on_whole,
-            )
-        self.statistics.tokens += count + sum(len(tokens) for done in kept.done.values() for tokens in done)
-        self.statistics.seconds += time.perf_counter() - start + kept.seconds
-        return kept.all(outputs)
-
-    def _kept(self, rows: Sequence[Request], sampling: Sampling) -> journal.Kept:
-        """What an earlier run with the same command has finished."""
-        run = journal.CURRENT.get()
-        if run is None:
-            return journal.Kept([""] * len(rows), None)
+    def content(self) -> dict[str, Any] | None:
+        """All that texts depend on beside prompts and sampling, files as hashes; None where it is not known."""
         if self._content is None:
             self._content = run_identity.of_model(self.model, **self._loaded_with)
-        depends_on = self._content and {
+        return self._content and {
             **self._content,
-            "sampling": {**sampling.record(), "seed": sampling.seed},
             "align_nucleus": self.align_nucleus,
-            "end": self._eos(),
+            "end": self.end_tokens(),
             "thinking": [self.think_end_token, self.max_thinking_toks],
             "max_batch_tokens": self.max_batch_tokens,
             "mixed_precision": str(self.mixed_precision_dtype),
         }
-        return run.kept(rows, depends_on)
 
-    def _by_transformers(
-        self, requests: Sequence[Instance], sampling: Sampling, others: Mapping[str, Any], disable_tqdm: bool
-    ) -> list[str]:
-        """By transformers' own ``generate``, from its own noise: samples depend on the batch."""
-        responses = Responses(self.tokenizer, sampling, self.think_end_token, self.max_thinking_toks)
-        prompts = [self._encode(_arguments(request)[0], sampling) for request in requests]
-        self.statistics.draws({**sampling.record(), **others}, sampling.seed)
-        torch.manual_seed(sampling.seed % 2**63)
-        start, eos = time.perf_counter(), self._eos()
-        pad = self.tokenizer.pad_token_id
-        langs = [_languages(request) for request in requests]
-        progress = Progress(langs, [1] * len(requests), silent=disable_tqdm or self.rank != 0)
-        with self._aligned(sampling), self._autocast(), progress:
-            found = continued(
-                self.model, prompts, sampling, others, responses, eos=eos, pad=eos[0] if pad is None else pad,
-                batch_tokens=self.max_batch_tokens, on_batch=progress.batch,
-            )  # fmt: skip
-        self.statistics.tokens += sum(map(len, found))
-        self.statistics.seconds += time.perf_counter() - start
-        texts = [responses.text(prompt, new) for prompt, new in zip(prompts, found, strict=True)]
-        self.statistics.cut_while_thinking += responses.cut_while_thinking
-        return texts
-
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
+        """In the precision that was asked for beside that of the weights."""
         dtype = self.mixed_precision_dtype
         return torch.autocast(self.device.type, dtype, enabled=dtype is not None)
 
-    def _room(self, sampling: Sampling) -> int:
+    def room(self, sampling: Sampling) -> int:
         """Tokens that a prompt may have.
 
         Raises:
@@ -387,7 +254,7 @@ class DetoxLM(HFLM):
             )
         return room
 
-    def _encode(self, prompt: str, sampling: Sampling) -> list[int]:
+    def prompt_tokens(self, prompt: str, sampling: Sampling) -> list[int]:
         """Token ids of a prompt, cut on the left where the model has no room for them and the new tokens; the token
         that begins texts stays."""
         tokens = self.tok_encode(prompt)
@@ -396,7 +263,7 @@ class DetoxLM(HFLM):
         if lacking and self.add_bos_token is not False and model_arguments.needs_bos(self.config):
             tokens = [begins, *tokens]
         tokens = tokens or [self.prefix_token_id]
-        room = self._room(sampling)
+        room = self.room(sampling)
         if len(tokens) <= room:
             return tokens
         self.statistics.cut.add(prompt)
@@ -408,7 +275,7 @@ class DetoxLM(HFLM):
         head = tokens[:1] if tokens[0] == begins and room > 1 else []
         return head + tokens[len(tokens) - room + len(head) :]
 
-    def _eos(self) -> list[int]:
+    def end_tokens(self) -> list[int]:
         """End tokens of the tokenizer and of the model's generation settings."""
         ids = {self.eot_token_id}
         configured = getattr(getattr(self.model, "generation_config", None), "eos_token_id", None)
@@ -424,14 +291,3 @@ class DetoxLM(HFLM):
             effective_arguments=self.effective_arguments, trained_with=self.trained_with, trained_on=self.trained_on,
         )  # fmt: skip
         return {**info, "detoxbench": run.model_dump()}
-
-
-def _arguments(request: Instance) -> tuple[str, dict[str, Any]]:
-    """Context and generation settings of a ``generate_until`` request."""
-    return cast("tuple[str, dict[str, Any]]", request.args)
-
-
-def _languages(request: Instance) -> Sequence[str]:
-    """The language that a request's document says it is in."""
-    lang = request.doc.get("lang") if isinstance(request.doc, Mapping) else None
-    return [lang] if isinstance(lang, str) else []

@@ -81,7 +81,7 @@ def checked(method: str, pretrained: Any, kwargs: Mapping[str, Any]) -> dict[str
         if found.get(name) is not None:
             found[name] = boolean(name, found[name])
     size = found.get("batch_size")
-    if size is not None and not str(size).startswith("auto"):
+    if size is not None and not (isinstance(size, str) and size.startswith("auto")):
         found["batch_size"] = positive("batch_size", size)
     found = placement.checked(pretrained, found)
     if found.get("peft") and importlib.util.find_spec("peft") is None:

@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from ..core import hub
 from ..core.constants import MINI
-from ..core.errors import DetoxbenchError
+from ..core.errors import DetoxbenchError, shown
 from ..core.mini import model_folder
 from ..core.tokenizers import misfit, other_ids, other_size
 from .loading import LOAD_ERRORS
@@ -39,6 +39,8 @@ def check(pretrained: Any, tokenizer: Any = None, **where: Any) -> None:
     chosen = tokenizer or None
     if isinstance(chosen, str | Path):
         chosen = _named(str(chosen), options)
+    if chosen is not None and not hasattr(chosen, "get_vocab"):
+        raise DetoxbenchError(f"tokenizer={shown(tokenizer)}: give a folder, a name on the hub, or a tokenizer")
     name = pretrained if isinstance(pretrained, str) else getattr(pretrained, "name_or_path", "")
     own = _own(name, options) if name else None
     if chosen is None and own is None:

@@ -167,7 +167,7 @@ class Options(pydantic.BaseModel):
         return self.fluency_model != NONE
 
 
-_FILES = ("scorer", "archive", "fluency_model", "prompts", "path")
+_FILES = ("archive", "fluency_model", "prompts", "path")
 """Options that may name files."""
 NONE = "none"
 """No fluency model."""

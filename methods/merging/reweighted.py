@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ...core.errors import DetoxbenchError
+from ...core.files import possible
 from .. import artifacts
 from .align import Base, is_weight
 from .checkpoint import ADAPTER_CONFIG
@@ -75,7 +76,11 @@ def named(finetuned: str | Sequence[str]) -> list[str]:
         DetoxbenchError: for a folder with neither a checkpoint nor parts.
     """
     if isinstance(finetuned, str):
-        given = [finetuned] if Path(finetuned).is_dir() else re.split(r"[;,]", finetuned.strip("[] "))
+        given = (
+            [finetuned]
+            if possible(finetuned) and Path(finetuned).is_dir()
+            else re.split(r"[;,]", finetuned.strip("[] "))
+        )
     else:
         given = list(finetuned)
     found: list[str] = []
@@ -83,6 +88,7 @@ def named(finetuned: str | Sequence[str]) -> list[str]:
         folder = Path(source)
         if (
             source
+            and possible(source)
             and folder.is_dir()
             and not any((folder / name).is_file() for name in ("config.json", ADAPTER_CONFIG))
         ):

@@ -18,6 +18,7 @@ from detoxbench.core import mini
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.sampling import Request, Sampling
 from detoxbench.harness import journal
+from detoxbench.harness.drawing import Drawing
 from detoxbench.harness.journal import SUFFIX, Journal, Kept, row_key
 from detoxbench.harness.model import DetoxLM
 
@@ -239,7 +240,7 @@ def test_what_the_texts_depend_on(stopping, tmp_path):
 
     def content(**arguments):
         made = DetoxLM(method="dexperts", expert=str(folder), antiexpert=str(folder), device="cpu", **arguments)
-        return made._kept([], Sampling()) and made._content
+        return Drawing(made, Sampling()).kept([]) and made.content()
 
     token = journal.CURRENT.set(journal.Run(tmp_path / "journals"))
     try:
@@ -251,7 +252,7 @@ def test_what_the_texts_depend_on(stopping, tmp_path):
         expert.save_pretrained(folder)
         assert content() != first
         loaded = DetoxLM(pretrained=expert, tokenizer=str(folder), device="cpu")
-        assert loaded._kept([], Sampling()).journal is None
+        assert Drawing(loaded, Sampling()).kept([]).journal is None
     finally:
         journal.CURRENT.get().close(discard=True)
         journal.CURRENT.reset(token)

@@ -151,19 +151,22 @@ def test_bos_once(gemma, adds):
     begins = model.tokenizer.bos_token_id
     chat = model.apply_chat_template([{"role": "user", "content": "Hello"}])
     for text in ("The neighbour", chat, "", "word " * 200):
-        tokens = model._encode(text, Sampling(8))
+        tokens = model.prompt_tokens(text, Sampling(8))
         assert tokens[0] == begins
         assert tokens.count(begins) == 1
-    assert model._encode("The", Sampling(8)) == [begins, *model.tokenizer("The", add_special_tokens=False).input_ids]
+    assert model.prompt_tokens("The", Sampling(8)) == [
+        begins,
+        *model.tokenizer("The", add_special_tokens=False).input_ids,
+    ]
     kept = DetoxLM(gemma[adds], device="cpu", add_bos_token=False)
-    assert begins not in kept._encode("The neighbour", Sampling(8))
+    assert begins not in kept.prompt_tokens("The neighbour", Sampling(8))
 
 
 def test_other_models_stay_as_their_tokenizer_says(gpt2, tmp_path):
     for adds in (True, False):
         folder = save(tmp_path / str(adds), LlamaForCausalLM, LlamaConfig, with_bos(adds))
         model = DetoxLM(folder, device="cpu")
-        assert (model._encode("The", Sampling(8))[0] == model.tokenizer.bos_token_id) is adds
+        assert (model.prompt_tokens("The", Sampling(8))[0] == model.tokenizer.bos_token_id) is adds
 
 
 def test_a_methods_prefix_and_the_text_share_one_bos(gemma):
@@ -213,4 +216,4 @@ def test_a_gguf_file():
     model = DetoxLM(str(file.parent), "self_debias", device="cpu", gguf_file=file.name, dtype="float32")
     (text,) = ask(model, ["The capital of France is"], k=1)
     assert text.startswith(" ")
-    assert model._encode("The capital", Sampling(8)) == model.tokenizer("The capital").input_ids
+    assert model.prompt_tokens("The capital", Sampling(8)) == model.tokenizer("The capital").input_ids
