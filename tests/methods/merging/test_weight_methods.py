@@ -89,3 +89,11 @@ def test_in_place_saves_a_copy(folder):
     found = load_detoxified(base, "negation", finetuned=part, in_place=True)
     assert found is base
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in base.state_dict().items())
+
+
+def test_a_long_list_of_checkpoints_in_one_string(folder):
+    """Longer than the name of a file may be."""
+    part = str(folder / "fit" / "part_0") if (folder / "fit" / "part_0").is_dir() else str(folder)
+    given = [part] * (5000 // len(part))
+    assert named(";".join(given)) == given
+    assert named("x" * 300) == ["x" * 300]
