@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from lm_eval.api.instance import Instance
@@ -19,20 +19,17 @@ from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
 
-if TYPE_CHECKING:
-    from .model import DetoxLM
-
 
 class Drawing:
     """Of requests with one way to sample.
 
     Args:
-        lm: the model, whose ``statistics`` count what is drawn.
+        lm: a ``DetoxLM``, whose ``statistics`` count what is drawn.
         sampling: how.
         silent: no progress.
     """
 
-    def __init__(self, lm: DetoxLM, sampling: Sampling, *, silent: bool = True):
+    def __init__(self, lm: Any, sampling: Sampling, *, silent: bool = True):
         self.lm, self.sampling, self.silent = lm, sampling, silent
 
     def by_sampler(self, requests: Sequence[Instance]) -> list[str]:
