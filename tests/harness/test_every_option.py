@@ -38,6 +38,12 @@ class Loaded(BaseException):
     """Where a model would be loaded: what was given is let pass."""
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """What is named as a new file is made."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def unloaded(monkeypatch):
     def loaded(*_, **__):
