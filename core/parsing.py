@@ -19,6 +19,9 @@ ENTRIES = 100_000
 LONGEST_KEY = 60
 """Characters of a key that a message shows."""
 
+LONGEST_NUMBER = 300
+"""Digits of a whole number; the largest float has 309."""
+
 _YAML_ERRORS = (
     yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError, KeyError, IndexError, AttributeError
 )  # fmt: skip
@@ -42,7 +45,14 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_unique)
+def _whole(digits: str) -> int:
+    """No float holds a longer one: sums and comparisons of what is measured would end in an error."""
+    if len(digits) > LONGEST_NUMBER:
+        raise ParseError(f"a whole number has {len(digits):,} digits")
+    return int(digits)
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_int=_whole)
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -96,6 +106,8 @@ def _check_size(value: Any) -> None:
         left -= 1
         if left < 0:
             raise ParseError(f"aliases (*name) make more than {ENTRIES:,} entries of it")
+        if isinstance(inner, int) and abs(inner) >= 10**LONGEST_NUMBER:
+            raise ParseError(f"a whole number has more than {LONGEST_NUMBER} digits")
         for one in inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else ():
             visit(one)
 

@@ -76,6 +76,8 @@ class PromptResult(Record):
         for name, column in columns.items():
             if len(column) not in (0, k):
                 raise ValueError(f"{name} has {len(column)} places for {k} generations")
+        if len(self.nll) != len(self.tokens):
+            raise ValueError(f"nll has {len(self.nll)} places, and tokens, which it is over, {len(self.tokens)}")
         return self
 
     @property

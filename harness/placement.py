@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from ..core.errors import DetoxbenchError, unknown
+from ..core.errors import DetoxbenchError, shown, unknown
+from ..core.files import possible
 from ..core.mini import model_folder
 
 SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")
@@ -41,25 +42,25 @@ def _precision(dtype: Any) -> Any:
     """As lm-eval takes it: a name without its module, or torch's own."""
     if dtype is None or dtype in PRECISIONS:
         return dtype
-    kind = dtype if isinstance(dtype, torch.dtype) else getattr(torch, str(dtype).removeprefix("torch."), None)
+    kind = dtype if isinstance(dtype, torch.dtype) else getattr(torch, shown(dtype).removeprefix("torch."), None)
     if not isinstance(kind, torch.dtype) or not kind.is_floating_point:
-        raise unknown("dtype", str(dtype), PRECISIONS)
+        raise unknown("dtype", shown(dtype), PRECISIONS)
     return kind
 
 
 def _revision(pretrained: str, revision: Any) -> None:
     if revision not in (None, MAIN):
         raise DetoxbenchError(
-            f"revision={revision}: '{pretrained}' is a folder, which has no revisions: leave it out, or give the "
-            "model's name on the hub"
+            f"revision={shown(revision)}: '{pretrained}' is a folder, which has no revisions: leave it out, or give "
+            "the model's name on the hub"
         )
 
 
 def _file(folder: Path, name: Any) -> None:
-    if name is None or (folder / str(name)).is_file():
+    if name is None or (isinstance(name, str) and possible(name) and (folder / name).is_file()):
         return
     there = ", ".join(sorted(path.name for path in folder.glob("*.gguf"))) or "no GGUF file"
-    raise DetoxbenchError(f"gguf_file={name}: there is no such file in '{folder}'; it has {there}")
+    raise DetoxbenchError(f"gguf_file={shown(name)}: there is no such file in '{folder}'; it has {there}")
 
 
 def _placed(given: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _placed(given: dict[str, Any]) -> dict[str, Any]:
     elif wanted is not None and (torch.cuda.is_available() or not isinstance(wanted, str)):
         given |= {"parallelize": True, "device_map": wanted}
     if given.get("parallelize") and not torch.cuda.is_available():
-        what = "parallelize=True" if wanted is None else f"device_map={wanted}"
+        what = "parallelize=True" if wanted is None else f"device_map={shown(wanted)}"
         raise DetoxbenchError(f"{what} spreads a model over GPUs, and there is none here: leave it out")
     return given
 
@@ -80,8 +81,8 @@ def _device(name: str) -> str:
         kind = torch.device(name).type
     except RuntimeError:
         raise DetoxbenchError(
-            f"device_map={name}: allowed are {', '.join(SPREAD)}, or a device such as cpu or cuda:0"
+            f"device_map={shown(name)}: allowed are {', '.join(SPREAD)}, or a device such as cpu or cuda:0"
         ) from None
     if kind == "cuda" and not torch.cuda.is_available():
-        raise DetoxbenchError(f"device_map={name}: there is no GPU here")
+        raise DetoxbenchError(f"device_map={shown(name)}: there is no GPU here")
     return name

@@ -103,3 +103,12 @@ def test_nobody_reads_them_otherwise():
         if own.search(path.read_text(encoding="utf-8"))
     }
     assert found == set(OWN)
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1" + "0" * 400, "9" * 10_000])
+def test_a_number_that_no_float_holds_is_refused(number):
+    with pytest.raises(ParseError, match=r"a whole number has|Exceeds the limit"):
+        parse_json(f'{{"seconds": {number}}}')
+    with pytest.raises(ParseError, match=r"a whole number has|Exceeds the limit"):
+        parse_yaml(f"seconds: {number}")
+    assert parse_json(str(2**64)) == 2**64
