@@ -226,7 +226,7 @@ def _sample(entry: Mapping[str, Any]) -> _Row:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("no generated text: the task asks for likelihoods")
     if ours:
-        columns = measured.get("scores", {})
+        columns = {name: _numbers(f"scores.{name}", column) for name, column in measured.get("scores", {}).items()}
         given = [{name: column[place] for name, column in columns.items()} for place in range(len(texts))]
         toxicity, scored = doc.get("toxicity"), measured.get("prompt_toxicity")
         for name, one in (("doc.toxicity", toxicity), ("measured.prompt_toxicity", scored)):
@@ -256,9 +256,17 @@ def _likelihoods(measured: Mapping[str, Any], count: int) -> Likelihoods | None:
     nll, tokens, languages = (measured.get(name) or [] for name in ("nll", "tokens", "languages"))
     if not len(nll) == len(tokens) == len(languages) == count:
         return None
-    if not all(one is None or _is_score(one) for one in nll):
-        raise ValueError("'measured.nll' is not of numbers or null")
-    return Likelihoods([None if one is None else _number(one) for one in nll], [int(one) for one in tokens], languages)
+    if not all(isinstance(one, int) for one in tokens):
+        raise ValueError("'measured.tokens' is not of whole numbers")
+    if not all(one is None or isinstance(one, str) for one in languages):
+        raise ValueError("'measured.languages' is not of names or null")
+    return Likelihoods(_numbers("nll", nll), tokens, languages)
+
+
+def _numbers(name: str, column: Any) -> list[float | None]:
+    if not isinstance(column, list) or not all(one is None or _is_score(one) for one in column):
+        raise ValueError(f"'measured.{name[:40]}' is not of numbers or null")
+    return [None if one is None else _number(one) for one in column]
 
 
 def _context(entry: Mapping[str, Any]) -> Any:
