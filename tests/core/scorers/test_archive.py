@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from archive_pair import create_together
 from fake_perspective import Fault, expected
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -299,21 +300,11 @@ def test_two_processes_share_one_archive(serve, tmp_path):
         assert archive._one("PRAGMA integrity_check") == "ok"
 
 
-def _create_together(paths, barrier, failures):
-    for path in paths:
-        barrier.wait()
-        try:
-            with ScoreArchive(path) as archive:
-                archive.put(KEY, [row("a", 0.1, 0.2)])
-        except Exception as error:
-            failures.put(f"{path}: {error}")
-
-
 def test_two_processes_that_come_at_once_make_one_archive(tmp_path):
     """150 archives, each made by two processes at the same moment."""
     context = multiprocessing.get_context("spawn")
     paths, barrier, failures = [tmp_path / f"{n}.sqlite" for n in range(150)], context.Barrier(2), context.Queue()
-    pair = [context.Process(target=_create_together, args=(paths, barrier, failures)) for _ in range(2)]
+    pair = [context.Process(target=create_together, args=(paths, barrier, failures)) for _ in range(2)]
     for process in pair:
         process.start()
     for process in pair:
