@@ -12,9 +12,9 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
+from ..core.annotation_study import DifferenceBounds, ShareBounds, Study, path_beside, read_study
 from ..core.constants import MINI, TOXIC
 from ..core.errors import DetoxbenchError
-from ..core.judgement import DifferenceBounds, ShareBounds, Study, path_beside, read_study
 from ..core.results import Run, TaskResult
 from ..core.statistics import transported
 from ..core.statistics.transported import Errors, Moved, Transported

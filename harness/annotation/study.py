@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ...core.annotation_study import KIND, path_beside, read_study, studies_of
 from ...core.constants import TOXIC
 from ...core.errors import DetoxbenchError
 from ...core.files import write_json
-from ...core.judgement import KIND, path_beside, read_study, studies_of
 from ...core.results import Run
 from ...core.validity.labelled import LabelledText
 from ...core.validity.measure import Column, measure

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from ...core import results
+from ...core.annotation_study import read_study, studies_of
 from ...core.constants import FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError, unknown
-from ...core.judgement import read_study, studies_of
 from ...core.metrics import with_role
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult

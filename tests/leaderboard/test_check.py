@@ -7,27 +7,18 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import typer
+from check_command import run
 from gate_files import EVERY_METRIC, HOSTILE, change, summary, write
 from scipy import stats
-from typer.testing import CliRunner
 
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.statistics import benjamini_hochberg, paired_differences, paired_macro_differences
-from detoxbench.harness.cli.check import check as command
 from detoxbench.leaderboard.gate import LEVEL
 from detoxbench.leaderboard.margins import parse, wanted
 
 SCORES = 0.9 * np.random.default_rng(0).beta(2, 3, (3, 40))
 """[languages, prompts]"""
 EMT = ("--metric", "expected_max_toxicity=+0.02")
-
-
-def run(baseline, candidate, *options):
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(command)
-    given = ["--baseline", str(baseline), "--candidate", str(candidate), "--no-github", *options]
-    return CliRunner().invoke(app, given)
 
 
 def rewrite(folder):

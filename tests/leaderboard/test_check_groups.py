@@ -6,13 +6,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import typer
+from check_command import run
 from gate_files import EVERY_METRIC, write
 from scipy import stats
-from typer.testing import CliRunner
 
 from detoxbench.core.statistics import benjamini_hochberg
-from detoxbench.harness.cli.check import check as command
 from detoxbench.leaderboard import gate
 from detoxbench.leaderboard.gate import LEVEL
 from detoxbench.leaderboard.margins import parse
@@ -20,13 +18,6 @@ from detoxbench.leaderboard.pairing import Section
 from detoxbench.leaderboard.prompt_groups import parts
 
 EMT = ("--metric", "expected_max_toxicity=+0.02")
-
-
-def run(baseline, candidate, *options):
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(command)
-    given = ["--baseline", str(baseline), "--candidate", str(candidate), "--no-github", *options]
-    return CliRunner().invoke(app, given)
 
 
 GROUPS = [f"harm=h{number}" for number in range(8)]

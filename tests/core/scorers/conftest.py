@@ -3,6 +3,8 @@
 import pytest
 from fake_perspective import KEY, FakePerspective
 
+from detoxbench.core.scorers.archive import ScoreArchive
+
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch, tmp_path):
@@ -28,3 +30,9 @@ def serve():
     yield start
     for server in running:
         server.__exit__()
+
+
+@pytest.fixture
+def archive(tmp_path):
+    with ScoreArchive(tmp_path / "scores.sqlite") as found:
+        yield found

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-from typing_extensions import Self
 
 from .errors import DetoxbenchError
 from .parsing import parse_json
@@ -40,7 +39,7 @@ class Bounds(Model):
     high: Number | None = None
 
     @pydantic.model_validator(mode="after")
-    def _both_or_none(self) -> Self:
+    def _both_or_none(self) -> Bounds:
         if (self.low is None) != (self.high is None):
             raise ValueError("one bound of the interval and not the other")
         return self
