@@ -37,13 +37,13 @@ def check(name: str, needs: Needs, out: Path, device: str | None = None) -> str:
     on = f"room for '{out}' on the disk"
     for what, wanted, there in ((f"memory{place}", needs.memory, memory), (on, needs.disk, disk)):
         if wanted > there:
+            takes, free = bytes_in_words(wanted), bytes_in_words(there)
             raise DetoxbenchError(
-                f"{name}: this fit takes about {shown(wanted)} of {what}, and {shown(there)} are free: {needs.instead}"
+                f"{name}: this fit takes about {takes} of {what}, and {free} are free: {needs.instead}"
             )
-    return (
-        f"{name}: this fit takes about {shown(needs.memory)} of memory{place} ({shown(memory)} free), "
-        f"{shown(needs.disk)} on the disk ({shown(disk)} free) and {time(needs, device)}"
-    )
+    in_memory = f"{bytes_in_words(needs.memory)} of memory{place} ({bytes_in_words(memory)} free)"
+    on_disk = f"{bytes_in_words(needs.disk)} on the disk ({bytes_in_words(disk)} free)"
+    return f"{name}: this fit takes about {in_memory}, {on_disk} and {time(needs, device)}"
 
 
 def time(needs: Needs, device: str | None = None) -> str:
@@ -79,10 +79,10 @@ def free_disk(out: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def shown(count: float) -> str:
+def bytes_in_words(count: float) -> str:
     """Bytes in words.
 
-    >>> shown(5_300_000_000), shown(70_000_000), shown(300), shown(0)
+    >>> bytes_in_words(5_300_000_000), bytes_in_words(70_000_000), bytes_in_words(300), bytes_in_words(0)
     ('5.3 GB', '70 MB', '1 MB', '0 MB')
     """
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(count / 1e6, float(count > 0)):,.0f} MB"
