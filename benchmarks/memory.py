@@ -25,9 +25,12 @@ START = """
 import json, sys, time
 folder, out, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 texts = [json.loads(line)["text"] for line in open(out + "/toxic.jsonl")]
-from detoxbench.core.fluency import FluencyModel
-from detoxbench.core.sampling import Sampling, generate
-from detoxbench.core.sampling.engine import Request
+try:
+    from detoxbench.core.fluency import FluencyModel
+    from detoxbench.core.sampling.engine import Request, Sampling, generate
+except ImportError:  # versions before there was a core
+    from detoxbench.harness.fluency import FluencyModel
+    from detoxbench.harness.sampling.engine import Request, Sampling, generate
 from detoxbench.harness.cli import main
 from transformers import AutoModelForCausalLM, AutoTokenizer
 import datasets, lm_eval.models.huggingface
@@ -58,10 +61,10 @@ after = [" " + " ".join(text.split()[6:26]) for text in texts[:count] for _ in r
 FluencyModel(folder, device="cpu").score(before, after)
 """,
     "run": """
-import detoxbench
-detoxbench.evaluate(
-    folder, "prompts_file", limit=count,
-    metadata={"prompts": out + "/prompts.jsonl", "fluency_model": folder, "scorer": "ngram"},
+from lm_eval import simple_evaluate
+simple_evaluate(
+    "detox", model_args={"pretrained": folder, "device": "cpu"}, tasks=["prompts_file"], limit=count,
+    metadata={"prompts": out + "/prompts.jsonl", "fluency_model": folder, "scorer": "mini"},
 )
 """,
     "experts, LoRA": """

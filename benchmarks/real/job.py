@@ -92,7 +92,8 @@ def folder(name: str, cache: Path) -> Folder:
 
 
 def plan(given: argparse.Namespace) -> int:
-    """what is left to do, and about how long it takes"""
+    """what is left to do, and about how long it takes (models are fetched first)"""
+    prepare(given)
     for name in given.studies or STUDIES:
         command._plan(folder(name, given.cache))
     return 0
@@ -128,7 +129,6 @@ def run(given: argparse.Namespace) -> int:
 
     # The fits' float32 products in bfloat16 where the processor has AMX: twice as fast.
     torch.set_float32_matmul_precision("medium")
-    prepare(given)
     plan(given)
     failed = 0
     for name in given.studies or STUDIES:

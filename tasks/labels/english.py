@@ -71,7 +71,8 @@ PARADETOX = LabelSet(
     "Logacheva et al. 2022, ParaDetox: Detoxification with Parallel Data",
     read_paradetox,
     {"en": "s-nlp/paradetox@93a90090fa1697206d72b408c05615639483af14"},
-    notes="Sentence and paraphrases are resampled together. Far easier than unpaired text.",
+    notes="Sentence and paraphrases are resampled together. Far easier than unpaired text. CC0 is what "
+    "came with paradetox.tsv; the hub's page says openrail++.",
 )
 DAVIDSON = LabelSet(
     "davidson",
