@@ -1,11 +1,12 @@
-"""Peak memory and time with a large vocabulary, where scores of tokens, not weights, are the largest tensors.
+"""Peak memory and processor time with a large vocabulary, where scores of tokens, not weights, are the largest tensors.
 
     python benchmarks/memory.py                            # a tiny random model of 262,144 tokens
     python benchmarks/memory.py --pretrained FOLDER        # a model of your own
     python benchmarks/memory.py --python OTHER/bin/python  # the same with another version, for a table of both
 
 Each stage runs in a process of its own. Its peak is the kernel's (``VmHWM``), with imports and weights, which are
-stages of their own too, to be subtracted.
+stages of their own too, to be subtracted. Seconds are the process's own, of all its threads: they
+hold on a machine that others share.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ def fit(*arguments):
     except SystemExit as error:
         if error.code:
             raise
-start = time.perf_counter()
+start = time.process_time()
 """
 CODE = {
     "imports": "",
     "weights": "load()",
     "generation": """
 model, tokenizer = load()
-start = time.perf_counter()
+start = time.process_time()
 asked = [Request(tokenizer(text)["input_ids"][:10], at, range(25)) for at, text in enumerate(texts[:count])]
 generate(model, asked, Sampling(max_new_tokens=20), eos=[])
 """,
@@ -77,7 +78,7 @@ fit('rectification', '--out', out + '/value', '--prompts', str(count), '--scorer
 """,
 }
 END = """
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(json.dumps([int(peak) / 2**20, seconds]))
 """
@@ -118,7 +119,7 @@ def texts(folder: Path, count: int) -> None:
 
 
 def measured(python: str, stage: str, model: str, folder: Path, prompts: int) -> tuple[float, float]:
-    """Peak in GiB, and seconds."""
+    """Peak in GiB, and seconds of processor time."""
     code = START + CODE[stage] + END
     done = subprocess.run([python, "-c", code, model, str(folder), str(prompts)], capture_output=True, text=True)
     if done.returncode:
@@ -135,7 +136,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="of another version's environment")
     parser.add_argument("--stages", nargs="*", default=STAGES, choices=STAGES)
     given = parser.parse_args()
-    print("| stage | peak, GiB | seconds |\n| --- | ---: | ---: |", flush=True)
+    print("| stage | peak, GiB | processor, s |\n| --- | ---: | ---: |", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         texts(folder, max(given.texts, given.prompts))

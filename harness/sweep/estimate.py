@@ -1,4 +1,7 @@
-"""What a run takes, beforehand: from runs of the same model that are there, else from the model's size.
+"""What a run takes, beforehand: from runs that are there, else from the model's size.
+
+A run of the same model and method says it best; one of another method or model says how many operations a second this
+machine gets, which the size and the method's passes turn into time.
 
 A rough figure, to tell minutes from days and one GPU from four. A generated token reads every weight once for the whole
 batch and costs two operations a parameter and sequence; scoring and the fluency model are counted as half as much
@@ -28,8 +31,9 @@ from .plan import RUN, Job
 
 START = 12.0
 """Seconds of a process before its first token: imports."""
-CPU_FLOPS, GPU_FLOPS, EFFICIENCY = 5e10, 3e14, 0.1
-"""Operations a second of one core and of one data-centre GPU in 16 bits, and the share that sampling gets."""
+CPU_FLOPS, GPU_FLOPS, EFFICIENCY = 3e11, 3e14, 0.1
+"""Operations a second of one core and of one data-centre GPU in 16 bits, and the share that sampling gets: of two cores
+it was a fifth in float32, in bfloat16 (AMX) more than half."""
 AROUND = 1.5
 """Whole run over generation."""
 BASE = 1.2 * 2**30
@@ -52,7 +56,7 @@ class Estimate:
     Args:
         prompts: None where a set does not say how many it has.
         seconds, memory: None where the model's size is not known; memory in bytes.
-        source: ``measured`` or ``size``.
+        source: ``measured``: runs of this model and method; ``others``: other runs' speed; ``size``: neither.
     """
 
     prompts: int | None
@@ -69,7 +73,9 @@ def estimates(jobs: Iterable[Job], done: Iterable[Path] = ()) -> dict[str, Estim
         done: folders of runs that are there, by which the others are judged.
     """
     rates = _rates(done)
-    return {job.digest: _one(job, rates) for job in jobs if job.kind == RUN}
+    runs = [job for job in jobs if job.kind == RUN]
+    speed = _speed(runs, rates)
+    return {job.digest: _one(job, rates, speed) for job in runs}
 
 
 def prompts(tasks: Iterable[str], metadata: Mapping[str, Any], limit: int | None) -> int | None:
@@ -133,7 +139,7 @@ def _count(path: Path) -> int:
     return total
 
 
-def _one(job: Job, rates: Mapping[tuple[str, str], float]) -> Estimate:
+def _one(job: Job, rates: Mapping[tuple[str, str], float], speed: float | None) -> Estimate:
     content = job.content
     many = prompts(content["tasks"], content["metadata"], content["limit"])
     generations = None if many is None else many * int(content["metadata"].get("samples", SAMPLES))
@@ -141,7 +147,7 @@ def _one(job: Job, rates: Mapping[tuple[str, str], float]) -> Estimate:
     size = parameters(name)
     wide = 2 if job.resources.gpus else 4
     memory = None if size is None else BASE + size * wide * declared(method).models * 1.2
-    measured = rates.get((name if name == MINI else named(name), method)) if rates else None
+    measured = rates.get((_label(name), method)) if rates else None
     if generations is None:
         return Estimate(None, None, memory, "")
     if measured is not None:
@@ -149,8 +155,28 @@ def _one(job: Job, rates: Mapping[tuple[str, str], float]) -> Estimate:
     if size is None:
         return Estimate(many, None, memory, "")
     device = GPU_FLOPS * job.resources.gpus if job.resources.gpus else CPU_FLOPS * job.resources.cpus
-    each = 2 * size * MAX_NEW_TOKENS * declared(method).forwards / (device * EFFICIENCY)
-    return Estimate(many, START + generations * each * AROUND, memory, "size")
+    each = _operations(size, method) / (speed or device * EFFICIENCY)
+    return Estimate(many, START + generations * each * AROUND, memory, "others" if speed else "size")
+
+
+def _operations(size: float, method: str) -> float:
+    """Of a generation."""
+    return 2 * size * MAX_NEW_TOKENS * declared(method).forwards
+
+
+def _label(name: str) -> str:
+    """As results call a model."""
+    return name if name == MINI else named(name)
+
+
+def _speed(jobs: Iterable[Job], rates: Mapping[tuple[str, str], float]) -> float | None:
+    """Operations a second: the median of the runs that are there; None where none is of these jobs' models."""
+    found = []
+    for name in {job.content["model_args"]["pretrained"] for job in jobs} if rates else ():
+        size, label = parameters(name), _label(name)
+        found += [_operations(size, method) * AROUND / each for (model, method), each in rates.items()
+                  if size and model == label]  # fmt: skip
+    return statistics.median(found) if found else None
 
 
 def _rates(folders: Iterable[Path]) -> dict[tuple[str, str], float]:

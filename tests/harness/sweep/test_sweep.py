@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -15,6 +16,7 @@ from detoxbench.harness.cli.sweep import duration, sweep
 from detoxbench.harness.sweep import estimate, spec
 from detoxbench.harness.sweep.local import InlineEngine
 from detoxbench.harness.sweep.run import Folder
+from detoxbench.methods.artifact_arguments import declared
 
 RAW = {
     "methods": ["none", {"method": "goodtriever", "fit": {"texts": 40}, "grid": {"alpha": [0.0, 2.0], "k": [64]}}],
@@ -153,6 +155,32 @@ def test_estimates(done):
     assert {found.source for found in guessed.values()} == {"size"}
     assert {found.source for found in measured.values()} == {"measured"}
     assert all(found.prompts == 2 and found.seconds > 0 and found.memory > 1e9 for found in measured.values())
+
+
+def test_other_runs_of_a_model_say_what_a_method_takes(monkeypatch):
+    def job(method):
+        args, metadata = {"pretrained": "mini"}, {"samples": 10}
+        content = {
+            "model_args": args,
+            "method": method,
+            "tasks": ["rtp_multilingual_en"],
+            "limit": 8,
+            "metadata": metadata,
+        }
+        return SimpleNamespace(digest=method, kind="run", content=content, resources=SimpleNamespace(gpus=0, cpus=1))
+
+    jobs = [job("none"), job("self_debias"), job("rad")]
+    monkeypatch.setattr(estimate, "_rates", lambda folders: {("mini", "none"): 0.25, ("another", "none"): 99.0})
+    found = estimate.estimates(jobs)
+    assert {name: one.source for name, one in found.items()} == {
+        "none": "measured", "self_debias": "others", "rad": "others",
+    }  # fmt: skip
+    assert found["none"].seconds == estimate.START + 80 * 0.25
+    for method in ("self_debias", "rad"):
+        passes = declared(method).forwards
+        assert found[method].seconds == pytest.approx(estimate.START + 80 * 0.25 * passes)
+    monkeypatch.setattr(estimate, "_rates", lambda folders: {("another", "none"): 99.0})
+    assert {one.source for one in estimate.estimates(jobs).values()} == {"size"}
 
 
 def test_sizes_of_models():
