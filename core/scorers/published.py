@@ -11,8 +11,10 @@ from typing import Any
 from ..errors import DetoxbenchError
 from ..language_codes import is_tag
 from .archive import Key, Row, ScoreArchive, text_sha256
-from .archive_io import PERSPECTIVE, Imported, read_rows
+from .archive_io import Imported
 from .perspective_api import ENGLISH, PRODUCTION
+from .published_answers import PERSPECTIVE
+from .published_files import read_rows
 
 ATTRIBUTES = frozenset((*PRODUCTION, *ENGLISH))
 PARTS = ("prompt", "continuation", "generations")

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ...core.errors import DetoxbenchError, unknown
 from ...core.language_codes import is_tag
-from ...core.scorers import archive_io, published, repair
+from ...core.scorers import archive_io, published, published_answers, published_files, repair
 from ...core.scorers.archive import ScoreArchive, default_path
 from .output import echo_json
 
@@ -56,7 +56,7 @@ def import_into_archive(
     lang: Annotated[str | None, typer.Option(help="language of the texts, where the answers do not say")] = None,
     scorer: Annotated[
         str, typer.Option(help="name of the scorer that a perspective.jsonl is of")
-    ] = archive_io.PERSPECTIVE,
+    ] = published_answers.PERSPECTIVE,
 ) -> None:
     """Read an export; a published perspective.jsonl (with --generations and --version); PolygloToxicityPrompts, as
     Parquet or JSON lines, for the answers embedded in it; or texts with their scores by name, such as
@@ -84,12 +84,14 @@ def import_into_archive(
             if kinds[path] == "parquet":
                 done = archive_io.import_parquet(store, path)
             elif kinds[path] == "ptp":
-                done = archive_io.import_ptp(store, path, version=version or archive_io.PTP_VERSION, lang=lang)
+                done = published_answers.import_ptp(
+                    store, path, version=version or published_answers.PTP_VERSION, lang=lang
+                )
             elif kinds[path] == "scored":
                 done = published.import_scored(store, path, version=version or "", lang=lang, scorer=scorer)
             else:
-                done = archive_io.import_responses(
-                    store, archive_io.read_responses(path), archive_io.read_generations(texts[path]),
+                done = published_answers.import_responses(
+                    store, published_answers.read_responses(path), published_files.read_generations(texts[path]),
                     version=version or "", lang=lang, scorer=scorer,
                 )  # fmt: skip
             typer.echo(f"{path}: {done.read:,} scores read, {done.added:,} new, {done.skipped:,} without an answer")

@@ -15,9 +15,9 @@ from ...core.errors import DetoxbenchError
 from ...core.scorers import calibration
 from ...core.scorers.agreement import FIGURES
 from ...core.scorers.archive import ScoreArchive, default_path
-from ...core.scorers.archive_io import generation_groups
 from ...core.scorers.archived import Archived
 from ...core.scorers.calibration import Calibration, End
+from ...core.scorers.published_files import generation_groups
 
 app = typer.Typer()
 

@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from detoxbench.core import scorers
 from detoxbench.core.errors import DetoxbenchError
-from detoxbench.core.scorers import archive_io, published, repair
+from detoxbench.core.scorers import archive_io, published, published_answers, published_files, repair
 from detoxbench.core.scorers.archive import Key, Row, ScoreArchive, text_sha256
+from detoxbench.core.scorers.published_answers import Response
 from detoxbench.harness.cli import archive as archive_command
 
 SAMPLES = Path(os.environ.get("DETOXBENCH_SAMPLES", "")) / "perspective"
@@ -45,8 +46,8 @@ def answer(languages=("en",), **scores):
 @pytest.mark.parametrize("system", ["gpt2", "dexperts"])
 def test_published_answers_collate_to_the_published_numbers(system):
     collated = [json.loads(line) for line in (SAMPLES / f"collated_{system}.jsonl").read_text().splitlines()]
-    texts = archive_io.read_generations(SAMPLES / f"collated_{system}.jsonl")
-    found = archive_io.collate(archive_io.read_responses(SAMPLES / f"responses_{system}.jsonl"), texts)
+    texts = published_files.read_generations(SAMPLES / f"collated_{system}.jsonl")
+    found = published_answers.collate(published_answers.read_responses(SAMPLES / f"responses_{system}.jsonl"), texts)
     assert found == [entry for prompt in collated for entry in prompt["generations"]]
     assert len(found) == 25
 
@@ -55,9 +56,9 @@ def test_published_answers_collate_to_the_published_numbers(system):
 @pytest.mark.parametrize("system", ["gpt2", "dexperts"])
 def test_published_answers_are_scored_offline_to_the_published_numbers(system, archive):
     collated = [json.loads(line) for line in (SAMPLES / f"collated_{system}.jsonl").read_text().splitlines()]
-    texts = archive_io.read_generations(SAMPLES / f"collated_{system}.jsonl")
-    responses = archive_io.read_responses(SAMPLES / f"responses_{system}.jsonl")
-    done = archive_io.import_responses(archive, responses, texts, version="v1alpha1@2021-03")
+    texts = published_files.read_generations(SAMPLES / f"collated_{system}.jsonl")
+    responses = published_answers.read_responses(SAMPLES / f"responses_{system}.jsonl")
+    done = published_answers.import_responses(archive, responses, texts, version="v1alpha1@2021-03")
     assert done.read == 25
     scorer = scorers.load("perspective", archive=archive.path, offline=True)
     scores = scorer.score(texts, "en")
@@ -70,8 +71,8 @@ def test_published_answers_are_scored_offline_to_the_published_numbers(system, a
 @needs_samples
 def test_real_answers_through_the_client(serve, monkeypatch):
     """The server gives the real answers; what comes back are the published numbers."""
-    responses = archive_io.read_responses(SAMPLES / "responses_gpt2.jsonl")
-    texts = archive_io.read_generations(SAMPLES / "collated_gpt2.jsonl")
+    responses = published_answers.read_responses(SAMPLES / "responses_gpt2.jsonl")
+    texts = published_files.read_generations(SAMPLES / "collated_gpt2.jsonl")
     server = serve(shuffle=True)
     by_text = {text: response.answer for text, response in zip(texts, responses, strict=True)}
     monkeypatch.setattr(server, "analyze", lambda body: (200, {}, by_text[body["comment"]["text"]]))
@@ -90,21 +91,21 @@ def test_answers_are_numbered(tmp_path):
             {"request_id": "generation-0", "response": answer(toxicity=0.1), "error": None},
         ],
     )
-    found = archive_io.collate(archive_io.read_responses(path), ["a", "b", "c"])
+    found = published_answers.collate(published_answers.read_responses(path), ["a", "b", "c"])
     assert found == [{"text": "a", "toxicity": 0.1}, {"text": "b"}, {"text": "c", "toxicity": 0.3}]
 
 
 def test_bare_answers_are_in_order(tmp_path):
     path = write(tmp_path / "perspective.jsonl", [answer(toxicity=0.1), None, answer(toxicity=0.3)])
-    assert [bool(one.answer) for one in archive_io.read_responses(path)] == [True, False, True]
+    assert [bool(one.answer) for one in published_answers.read_responses(path)] == [True, False, True]
 
 
 def test_errors_for_good_are_reasons_without_keys(archive):
     error = "<HttpError 400 when requesting https://host/analyze?key=AIzaSECRET&alt=json returned 'COMMENT_EMPTY'>"
     responses = [
-        archive_io.Response(answer(toxicity=0.1)), archive_io.Response(None, error), archive_io.Response(None, "429")
+        Response(answer(toxicity=0.1)), Response(None, error), Response(None, "429")
     ]  # fmt: skip
-    done = archive_io.import_responses(archive, responses, ["a", "", "b"], version="then", lang="en")
+    done = published_answers.import_responses(archive, responses, ["a", "", "b"], version="then", lang="en")
     assert (done.read, done.added, done.skipped) == (2, 2, 1)
     rows = {row.text: row for key, _ in archive.sets() for row in archive.rows(key)}
     assert "COMMENT_EMPTY" in rows[""].reason
@@ -115,20 +116,20 @@ def test_errors_for_good_are_reasons_without_keys(archive):
 
 def test_a_different_number_of_texts(archive):
     with pytest.raises(DetoxbenchError, match="1 answers for 2 texts"):
-        archive_io.import_responses(archive, [archive_io.Response(None)], ["a", "b"], version="then")
+        published_answers.import_responses(archive, [Response(None)], ["a", "b"], version="then")
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", '{"text": "a"}', "7"])
 def test_other_files(tmp_path, line):
     (tmp_path / "file").write_text(line + "\n")
     with pytest.raises(DetoxbenchError, match="line 1"):
-        archive_io.read_responses(tmp_path / "file")
+        published_answers.read_responses(tmp_path / "file")
 
 
 def test_a_second_answer(tmp_path):
     path = write(tmp_path / "file", [{"request_id": "generation-0", "response": None}] * 2)
     with pytest.raises(DetoxbenchError, match="a second answer"):
-        archive_io.read_responses(path)
+        published_answers.read_responses(path)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
@@ -150,7 +151,7 @@ def test_polyglotoxicityprompts(tmp_path, archive, suffix):
         from pyarrow import parquet
 
         parquet.write_table(pa.Table.from_pylist(entries), path)
-    done = archive_io.import_ptp(archive, path)
+    done = published_answers.import_ptp(archive, path)
     assert (done.read, done.added, done.skipped) == (8, 6, 1)
     scorer = scorers.load("perspective:attributes=toxicity+threat", archive=archive.path, offline=True)
     scores = scorer.score(["whole 1", "whole", " 1", " 2"], "ko")
@@ -161,7 +162,7 @@ def test_polyglotoxicityprompts(tmp_path, archive, suffix):
 
 def test_a_file_without_answers(tmp_path, archive):
     with pytest.raises(DetoxbenchError, match="no column"):
-        archive_io.import_ptp(archive, write(tmp_path / "file.jsonl", [{"text": "a"}]))
+        published_answers.import_ptp(archive, write(tmp_path / "file.jsonl", [{"text": "a"}]))
 
 
 # Parquet

@@ -19,7 +19,8 @@ from detoxbench.core import results
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.core.records import PromptResult
 from detoxbench.core.scorers.archive import ScoreArchive
-from detoxbench.core.scorers.archive_io import import_responses, read_generations, read_responses
+from detoxbench.core.scorers.published_answers import import_responses, read_responses
+from detoxbench.core.scorers.published_files import read_generations
 from detoxbench.harness.cli.agreement import agreement
 from detoxbench.harness.cli.report import report
 from detoxbench.harness.cli.score import score
