@@ -21,6 +21,8 @@ from pathlib import Path
 PROMPTS, SAMPLES, TOKENS = 5, 25, 20
 TEXTS = 120
 """Of each side."""
+SURE = 12.0
+"""Added to the last norm's weights of the tiny model."""
 STAGES = ("imports", "weights", "generation", "fluency", "run", "experts", "experts, LoRA", "value model")
 START = """
 import json, sys, time
@@ -29,9 +31,11 @@ texts = [json.loads(line)["text"] for line in open(out + "/toxic.jsonl")]
 try:
     from detoxbench.core.fluency import FluencyModel
     from detoxbench.core.sampling.engine import Request, Sampling, generate
+    SCORER = "ngram"
 except ImportError:  # versions before there was a core
     from detoxbench.harness.fluency import FluencyModel
     from detoxbench.harness.sampling.engine import Request, Sampling, generate
+    SCORER = "mini"
 from detoxbench.harness.cli import main
 from transformers import AutoModelForCausalLM, AutoTokenizer
 import datasets, lm_eval.models.huggingface
@@ -65,7 +69,7 @@ FluencyModel(folder, device="cpu").score(before, after)
 from lm_eval import simple_evaluate
 simple_evaluate(
     "detox", model_args={"pretrained": folder, "device": "cpu"}, tasks=["prompts_file"], limit=count,
-    metadata={"prompts": out + "/prompts.jsonl", "fluency_model": folder, "scorer": "mini"},
+    metadata={"prompts": out + "/prompts.jsonl", "fluency_model": folder, "scorer": SCORER},
 )
 """,
     "experts, LoRA": """
@@ -84,24 +88,27 @@ print(json.dumps([int(peak) / 2**20, seconds]))
 """
 
 
-def tiny(folder: Path) -> None:
-    """A random Gemma 3 of 4 layers x 256 and 262,144 words, and its tokenizer."""
+def tiny(folder: Path, vocabulary: int = 262_144) -> None:
+    """A random Gemma 3 of 4 layers x 256 and so many words, and its tokenizer."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedTokenizerFast
 
-    words = ["<pad>", "<eos>", "<bos>", "<unk>", *rude(), *(f"w{number}" for number in range(262_144))][:262_144]
+    words = ["<pad>", "<eos>", "<bos>", "<unk>", *rude(), *(f"w{number}" for number in range(vocabulary))][:vocabulary]
     tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     named = {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>", "unk_token": "<unk>"}
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named).save_pretrained(folder)
     torch.manual_seed(0)
-    Gemma3ForCausalLM(
+    model = Gemma3ForCausalLM(
         Gemma3TextConfig(
             vocab_size=len(words), hidden_size=256, intermediate_size=512, num_hidden_layers=4, num_attention_heads=4,
             num_key_value_heads=1, head_dim=64, max_position_embeddings=1024,
         )
-    ).bfloat16().save_pretrained(folder)  # fmt: skip
+    )  # fmt: skip
+    # As sure of itself as a trained model, whose nucleus is a small part of the vocabulary.
+    model.model.norm.weight.data += SURE
+    model.bfloat16().save_pretrained(folder)
 
 
 def rude() -> list[str]:

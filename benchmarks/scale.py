@@ -1,12 +1,14 @@
-"""Time and memory of a run on ``mini`` against prompts, samples, keys of a datastore, and languages.
+"""Time and memory of a run against prompts, samples, keys of a datastore, languages, and words of the vocabulary.
 
     python benchmarks/scale.py --out scale.json                       # all points; run again, what is missing
     python benchmarks/scale.py --out scale.json --only keys           # one axis, to measure in pieces
     python benchmarks/scale.py --out scale.json --plot docs/images/scale
 
-Every point is a run of lm-eval in a process of its own: the seconds of its call (generation, scoring, fluency,
-intervals, files), without imports, and the process's highest memory. The slope is a straight line's by least squares;
-the intercept is what a run costs before its first prompt. Keys are random and searched exactly, half in each datastore.
+Every point is a run of lm-eval in a process of its own: the processor seconds of its call (generation, scoring,
+fluency, intervals, files; of all its threads, so that they hold on a machine that others share), without imports, and
+the process's highest memory. The slope is a straight line's by least squares; the intercept is what a run costs before
+its first prompt. Runs are on ``mini``; keys are random and searched exactly, half in each datastore; of vocabularies
+the model is a random one of 4 layers x 256, which is its own fluency model.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from memory import tiny
 from rich.console import Console
 from rich.table import Table
 
@@ -32,11 +35,13 @@ AXES: dict[str, tuple[int, ...]] = {
     "samples": (5, 10, 25, 50),
     "keys": (20_000, 60_000, 200_000, 600_000),
     "languages": (1, 5, 10, 17),
+    "vocabulary": (32_768, 65_536, 131_072, 262_144),
 }
 LANGS = tuple("en ar es fr hi it ja ko pt ru zh cs de id nl pl sv".split())
 DIM, VOCAB = 192, 10_000
 AFTER = {"prompts": "prompts x 25 samples", "samples": "samples of 40 prompts", "keys": "keys, 10 prompts x 25 samples",
-         "languages": "languages of 20 prompts x 10 samples"}  # fmt: skip
+         "languages": "languages of 20 prompts x 10 samples",
+         "vocabulary": "tokens known, 10 prompts x 25 samples"}  # fmt: skip
 
 
 def measure(axis: str, value: int, out: str) -> None:
@@ -53,13 +58,18 @@ def measure(axis: str, value: int, out: str) -> None:
             samples, limit = value, 40
         elif axis == "languages":
             tasks, samples, limit = [f"rtp_multilingual_{lang}" for lang in LANGS[:value]], 10, 20
+        elif axis == "vocabulary":
+            model = Path(folder) / "model"
+            tiny(model, value)
+            model_args["pretrained"] = str(model)
+            metadata |= {"fluency_model": str(model), "scorer": "ngram"}
         else:
             model_args |= {"method": "goodtriever", **_stores(Path(folder), value)}
-        start = time.perf_counter()
+        start = time.process_time()
         run = evaluate(
             Path(folder) / "run", {}, model_args, tasks, metadata={**metadata, "samples": samples}, limit=limit
         )
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         size = sum(path.stat().st_size for path in (Path(folder) / "run").rglob("*") if path.is_file())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     generation = run.model.seconds if run.model and run.model.seconds else 0.0
@@ -106,7 +116,7 @@ def slope(points: dict[str, dict[str, float]], name: str) -> tuple[float, float]
 
 def show(found: dict[str, dict[str, dict[str, float]]]) -> None:
     """A row a point, and the lines through them."""
-    table = Table("axis", "value", "seconds", "of it generation", "peak MiB", "files KiB")
+    table = Table("axis", "value", "processor, s", "generation, s", "peak MiB", "files KiB")
     for axis, points in found.items():
         for value, point in points.items():
             table.add_row(
@@ -135,7 +145,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]], name: str) -> None:
         lines["m"] = (lines["m"][0] / 2**30, lines["m"][1] / 2**30)
         ends = [0, max(int(value) for value in points)]
         column = []
-        for key, title in (("s", "seconds"), ("m", "memory, GiB")):
+        for key, title in (("s", "processor, s"), ("m", "memory, GiB")):
             start, rise = lines[key]
             trend = [{"x": x, "y": start + rise * x} for x in ends]
             scale = {"domainMin": 0}
@@ -153,7 +163,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]], name: str) -> None:
         panels.append({"vconcat": column, "spacing": 8})
     chart = {
         "background": "white", "padding": 16, "hconcat": panels, "spacing": 20,
-        "title": {"text": "One run on mini: time and highest memory", "anchor": "start", "fontSize": 15, "offset": 12,
+        "title": {"text": "One run: time and highest memory", "anchor": "start", "fontSize": 15, "offset": 12,
                   "subtitle": "points measured, one process each; dashed: the straight line through them",
                   "subtitleColor": "#55606d"},
         "config": {"font": FONT, "view": {"stroke": None}, "axis": {"gridColor": "#eceff2"}},
