@@ -129,9 +129,8 @@ class Options(pydantic.BaseModel):
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             value = "…" if first["loc"][0] == "password" else shown(first["input"], quoted=True)
-            raise DetoxbenchError(
-                f"--metadata: {first['loc'][0]}={value}: {first['msg'][0].lower()}{first['msg'][1:]}"
-            ) from None
+            why = first["msg"].removeprefix("Value error, ")
+            raise DetoxbenchError(f"--metadata: {first['loc'][0]}={value}: {why[0].lower()}{why[1:]}") from None
         for name in _FILES:
             value = getattr(options, name)
             for one in (part for _, part in value) if isinstance(value, tuple) else (value,):
