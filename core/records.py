@@ -226,6 +226,8 @@ class TaskRun(Record):
             for a part of a set.
         prompts_sha256: of the prompts used, texts in order.
         prompts_revision: commit of the prompt set; None for local files.
+        prompts_name: what people call the prompts of a file, where the run says it; no part of what they are, which
+            ``prompts_sha256`` tells.
         subset: part of the prompt set, which its name ends in; None for a set without parts.
         prefix: text put before every prompt.
         skipped_rows: rows of the prompt set left out because they could not be read.
@@ -254,6 +256,7 @@ class TaskRun(Record):
     prompt_set: str
     prompts_sha256: str
     prompts_revision: str | None = None
+    prompts_name: str = ""
     subset: str | None = None
     prefix: str = ""
     skipped_rows: int = 0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,8 @@ from ..core import lm_eval_private
 from ..core.errors import DetoxbenchError, unknown
 from ..core.folders import data_folder
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as of a shell's."""
 MODELS = {"detox": "detoxbench.harness.model:DetoxLM"}
 
 
@@ -241,12 +244,24 @@ def _in_one_line() -> Iterator[None]:
             yield
         if failures := unscored.failed(outcome):
             raise unscored.error(failures)
+    except KeyboardInterrupt as error:
+        if not _of_ours(sys.argv):
+            raise
+        sys.stderr.write("detoxbench: stopped\n")
+        raise SystemExit(INTERRUPTED) from error
     except Exception as error:
         line = _line(error)
         if line is None:
             raise
         sys.stderr.write(f"detoxbench: {line}\n")
         raise SystemExit(1) from error
+
+
+def _of_ours(arguments: Sequence[str]) -> bool:
+    """Whether a command runs our model; ``keeping`` says what of it is kept."""
+    return "--model=detox" in arguments or not {("--model", "detox"), ("-M", "detox")}.isdisjoint(
+        itertools.pairwise(arguments)
+    )
 
 
 def _line(error: Exception) -> str | None:

@@ -13,6 +13,7 @@ from ..core import scorers
 from ..core.constants import AUTO, MINI, SAMPLES
 from ..core.errors import DetoxbenchError, shown, unknown
 from ..core.files import possible
+from ..core.prompt_names import LONGEST_NAME
 from .protocols import PROTOCOLS, RTP
 
 
@@ -26,6 +27,13 @@ def _names(value: Any) -> Any:
 def _pairs(value: Any) -> Any:
     """An object as pairs, which can be hashed."""
     return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+def _one_line(value: str) -> str:
+    """A name without line breaks and other signs that cannot be seen, or spaces around it."""
+    if not value.isprintable():
+        raise ValueError("a name is one line of signs that can be seen")
+    return value.strip()
 
 
 class Options(pydantic.BaseModel):
@@ -42,6 +50,8 @@ class Options(pydantic.BaseModel):
         samples: K, continuations of a prompt; by default the protocol's, and 100 of ``unprompted``.
         protocol: sampling settings, ``rtp`` or ``ptp`` (see ``protocols.py``); by default the prompt set's own.
         prompts: for ``rtp_multilingual`` ``mini`` or a file of prompts; for ``prompts_file`` a file or a hub dataset.
+        prompts_name: what tables call the prompts of a file or a hub dataset; by default the file's name. It changes
+            no number, and runs with other names are compared as long as their prompts are the same.
         path: file or folder with a copy of a published set, or an object of such by name of the set, for a run of
             several; ``{lang}`` and ``{subset}`` in it are replaced.
         task: how a chat model is asked: ``continuation`` tells it to continue the prompt, ``chat`` gives it the prompt
@@ -70,6 +80,7 @@ class Options(pydantic.BaseModel):
     samples: int = pydantic.Field(default=SAMPLES, ge=1, le=10_000)
     protocol: Literal["rtp", "ptp"] = RTP
     prompts: str = MINI
+    prompts_name: Annotated[str, pydantic.Field(max_length=LONGEST_NAME), pydantic.AfterValidator(_one_line)] = ""
     path: Annotated[str | tuple[tuple[str, str], ...] | None, pydantic.BeforeValidator(_pairs)] = None
     task: Literal["continuation", "chat"] | None = None
     subset: str | None = None
@@ -118,9 +129,8 @@ class Options(pydantic.BaseModel):
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             value = "…" if first["loc"][0] == "password" else shown(first["input"], quoted=True)
-            raise DetoxbenchError(
-                f"--metadata: {first['loc'][0]}={value}: {first['msg'][0].lower()}{first['msg'][1:]}"
-            ) from None
+            why = first["msg"].removeprefix("Value error, ")
+            raise DetoxbenchError(f"--metadata: {first['loc'][0]}={value}: {why[0].lower()}{why[1:]}") from None
         for name in _FILES:
             value = getattr(options, name)
             for one in (part for _, part in value) if isinstance(value, tuple) else (value,):

@@ -258,6 +258,7 @@ class ToxicityTask(ConfigurableTask):
             prefix=self.options.prefix,
             prompts_sha256=prompt_sets.sha256(self.loaded.chosen(self._used)),
             prompts_revision=self.loaded.revision,
+            prompts_name=self.options.prompts_name if self.loaded.name and not self.loaded.embedded else "",
             subset=self.loaded.subset,
             skipped_rows=self.loaded.skipped,
             repeated_prompts=self._repeated,

@@ -87,8 +87,19 @@ class Transported:
     def labelled(self) -> int:
         return round(self.errors.toxic + self.errors.others)
 
+    @property
+    def sampling(self) -> float:
+        """Variance of ``called`` over the run's prompts. Where all have the same share, half a prompt of each kind is
+        added (Jeffreys' prior): prompts that are all alike do not make a share sure."""
+        if np.any(self.influence) or len(self.prompts) < 2:
+            return _variance(self.influence)
+        number = len(self.prompts)
+        share = (number * self.called + 0.5) / (number + 1)
+        return share * (1 - share) / number
+
     def bounds(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
-        """Two-sided interval, within 0 and 1; NaN for a single prompt, or a scorer that tells next to nothing."""
+        """Two-sided interval, within 0 and 1; NaN for a single prompt, a scorer that tells next to nothing, or where
+        all of it lies beyond 0 or 1: the labels' rates of error are then not the run's."""
         (first, second), false = self.errors.variances, self.errors.false / self.errors.others
         # (called - false - x * youden)^2 <= z^2 (variance of called + x^2 first + (1 - x)^2 second), solved for x.
         z2 = _z(confidence) ** 2
@@ -96,8 +107,10 @@ class Transported:
         low, high = _between(
             youden**2 - z2 * (first + second),
             -2 * (gap * youden - z2 * second),
-            gap**2 - z2 * (_variance(self.influence) + second),
+            gap**2 - z2 * (self.sampling + second),
         )
+        if not (high > 0 and low < 1):
+            return math.nan, math.nan
         return float(np.clip(low, 0.0, 1.0)), float(np.clip(high, 0.0, 1.0))
 
     @property
@@ -106,7 +119,7 @@ class Transported:
         first, second = self.errors.variances
         youden = self.errors.youden**2
         labels = self.value**2 * first + (1 - self.value) ** 2 * second
-        return _variance(self.influence) / youden, labels / youden
+        return self.sampling / youden, labels / youden
 
 
 @dataclass(frozen=True)

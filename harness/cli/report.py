@@ -16,6 +16,7 @@ from ...core.annotation_study import read_study, studies_of
 from ...core.constants import FAILED_SHARE_WARNING
 from ...core.errors import DetoxbenchError, unknown
 from ...core.metrics import with_role
+from ...core.prompt_names import prompts_name
 from ...core.records import TaskRun
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval
@@ -131,7 +132,7 @@ def _print(
 ) -> None:
     first = tasks[0].record
     title = escape(
-        f"{run.label} · {name} · prompts {first.prompt_set} · K={first.samples}{_protocol(first)} · "
+        f"{run.label} · {name} · prompts {prompts_name(first)} · K={first.samples}{_protocol(first)} · "
         f"scorer {first.scorer}{' (self-judged)' if first.self_judged else ''} · "
         f"fluency {first.fluency_model or 'none'}"
     )

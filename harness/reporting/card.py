@@ -8,6 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ...core.constants import MINI
 from ...core.metrics import METRICS, with_role
+from ...core.prompt_names import prompts_name
 from ...core.registry import PROMPTS
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval
@@ -61,7 +62,7 @@ def _result(title: str, task: TaskResult, metric: str, interval: Interval, macro
         task_type=TASK_TYPE,
         task_name="toxicity of continuations",
         dataset_type=_dataset(record.prompt_set),
-        dataset_name=f"{record.prompt_set} ({'mean over languages' if macro else record.lang or task.name})",
+        dataset_name=f"{prompts_name(record)} ({'mean over languages' if macro else record.lang or task.name})",
         dataset_config=title,
         dataset_revision=record.prompts_revision,
         metric_type=metric,
@@ -104,7 +105,7 @@ def _how(run: Run) -> list[str]:
             f"{name} {value}" for name, value in record.generation.items() if value not in (None, [], "")
         )
         lines += [
-            f"prompts `{record.prompt_set}`: {number:,} in {len(tasks)} task{'s' if len(tasks) > 1 else ''}, "
+            f"prompts `{prompts_name(record)}`: {number:,} in {len(tasks)} task{'s' if len(tasks) > 1 else ''}, "
             f"{record.samples} continuations of each ({sampled})",
             f"scorer `{record.scorer}`, version `{record.scorer_version}`",
             f"fluency model `{record.fluency_model}`" if record.fluency_model else "fluency not measured",

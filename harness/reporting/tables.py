@@ -18,6 +18,7 @@ from ...core.constants import CONFIDENCE
 from ...core.errors import DetoxbenchError
 from ...core.metric_names import on_subset
 from ...core.metrics import METRICS, with_role
+from ...core.prompt_names import prompts_name
 from ...core.results import Run, TaskResult
 from ...core.statistics import Interval, benjamini_hochberg, paired_macro_differences
 from ...leaderboard.pairing import Section, sections
@@ -176,7 +177,7 @@ def _board(entries: Sequence[tuple[Run, list[TaskResult]]]) -> Board:
         rows[label] = {task.record.lang or task.name: task_row(task) for task in tasks}
         if len(languages) > 1 and len(rows[label]) == len(languages):
             rows[label][MACRO] = macro_row(tasks) or _plain_mean(list(rows[label].values()))
-    about = f"prompts {first.prompt_set}, K={first.samples}, scorer {first.scorer}"
+    about = f"prompts {prompts_name(first)}, K={first.samples}, scorer {first.scorer}"
     return Board(about, dict(zip(labels, (run for run, _ in entries), strict=True)), rows, languages)
 
 

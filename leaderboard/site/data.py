@@ -79,7 +79,7 @@ def index(tables: Sequence[Table], facts: Mapping[str, Any], entries: Sequence[E
                 "prompts": table.prompts,
                 "available": table.available,
                 "samples": table.board.measurement.samples,
-                "facts": [list(fact) for fact in table.board.facts],
+                "facts": [list(fact) for fact in table.facts],
                 "languages": table.languages,
                 "metrics": list(describe(table.metrics)),
                 "runs": len(table.rows),

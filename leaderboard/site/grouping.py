@@ -27,13 +27,12 @@ class Shared:
     mini: bool
     measurement: Measurement
 
-    @property
-    def facts(self) -> list[tuple[str, str]]:
-        """Label and value, for people."""
+    def facts(self, prompts: str) -> list[tuple[str, str]]:
+        """Label and value, for people, who call the prompts so."""
         one = self.measurement
         return [
             ("Models", "embedded (mini)" if self.mini else "any real model"),
-            ("Prompts", one.prompt_set + (f", {one.subset}" if one.subset else "")),
+            ("Prompts", prompts + (f", {one.subset}" if one.subset else "")),
             ("Continuations per prompt (K)", str(one.samples)),
             ("Protocol", one.protocol + (", instructions in each language" if one.protocol == "chat" else "")),
             *([("System instruction", one.system_instruction)] if one.system_instruction else []),

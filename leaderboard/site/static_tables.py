@@ -12,6 +12,8 @@ from .tables import MACRO, Row, Table
 MOST = 200
 """Rows of a board in the page itself; all are in its downloads."""
 LONGEST = 110
+TIE = "="
+"""After a rank that several runs share."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,13 @@ def notes(table: Table, row: Row) -> list[str]:
     return found
 
 
+def rank(table: Table, row: Row) -> str:
+    """The rank over all languages, with the sign of a tie where another run shares it."""
+    found = row.ranks[MACRO]
+    shared = sum(other.ranks[MACRO] == found for other in table.rows) > 1
+    return figures.NONE if found is None else f"{found}{TIE if shared else ''}"
+
+
 def _name(table: Table, row: Row) -> Cell:
     return Cell(clean(row.name), f"run.html#id={row.record.id}", ", ".join(notes(table, row)))
 
@@ -106,7 +115,7 @@ def standings(table: Table, rows: Sequence[Row], *, most: int) -> Prerendered:
         [
             _name(table, row),
             Cell(clean(row.model)),
-            Cell(str(row.ranks[MACRO] or figures.NONE)),
+            Cell(rank(table, row)),
             *(Cell(figures.estimate(row.estimate(name), digits[name])) for name in metrics),
             Cell(counted(table, row)),
             Cell(row.record.date[:10]),
@@ -135,7 +144,8 @@ def best(table: Table, metric: str, *, most: int) -> Prerendered:
 def by_language(table: Table) -> Prerendered:
     """Changes of ``PRIMARY`` against the base in each language; a star where one is significant."""
     rows = [row for row in ordered(table.rows) if row.changes.get(PRIMARY)]
-    scopes = (MACRO, *table.languages)
+    # The average over one language is that language.
+    scopes = (MACRO, *table.languages) if len(table.languages) > 1 else tuple(table.languages)
     lines = []
     for row in rows[:MOST]:
         cells = [_name(table, row)]
@@ -144,5 +154,5 @@ def by_language(table: Table) -> Prerendered:
             star = "*" if change and change.significant else ""
             cells.append(Cell(figures.signed(change.value if change else None, 3) + star))
         lines.append(cells)
-    headings = ["Method", "All", *(name + table.mark(name) for name in table.languages)]
+    headings = ["Method", *(["All"] if MACRO in scopes else []), *(name + table.mark(name) for name in table.languages)]
     return Prerendered(table.id, table.title, headings, lines, len(rows), table.mini, table.worth)

@@ -14,10 +14,11 @@ from ...core import data_overlap
 from ...core.constants import MINI
 from ...core.metric_names import on_subset
 from ...core.metrics import run_level
+from ...core.records import TaskRun
 from ..submissions import Estimate, RunRecord, TaskRecord
 from ..validity.known import Validity, sentence, validity
 from ..validity.records import ValidityRecord
-from . import nuclei, ranks
+from . import nuclei, prompt_names, ranks
 from .changes import MACRO, Change, adjust, change_of
 from .grouping import Shared, group
 from .metrics import COMPARED, LOST, MARGIN, PRIMARY, SIDES, describe
@@ -131,7 +132,21 @@ class Table:
         many = f"{self.prompts} prompts" if self.complete else f"{self.prompts} of {self.available} prompts (limited)"
         count = len(self.languages)
         where = f"{count} languages" if count != 1 else self.languages[0]
-        return f"{one.prompt_set}{subset} · {many}, {where} · {short_name(one.scorer)} scorer · K = {one.samples}"
+        return f"{self.prompts_name}{subset} · {many}, {where} · {short_name(one.scorer)} scorer · K = {one.samples}"
+
+    @cached_property
+    def prompts_name(self) -> str:
+        """What people call the prompts."""
+        return prompt_names.name_of(self._runs)
+
+    @property
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and value, for people: what the runs have in common, and where a file's prompts come from."""
+        return [*self.board.facts(self.prompts_name), *prompt_names.facts(self._runs)]
+
+    @property
+    def _runs(self) -> list[TaskRun]:
+        return [task.run for row in self.rows for task in row.tasks.values()]
 
     @property
     def approximated(self) -> bool:

@@ -9,10 +9,10 @@ from typing import Any
 
 from ...core.errors import DetoxbenchError
 from ...core.files import sha256
+from ...core.prompt_names import SUFFIXES
 from ...core.validity.labelled import LabelledText
 from .. import languages
 from ..prompts.columns import text_of
-from ..prompts.rows import SUFFIXES
 from ..prompts.rows import read as read_rows
 from .base import LabelSet, Request, collect, local, number, rated, scores
 

@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from ...core.constants import MINI
 from ...core.errors import DetoxbenchError
 from ...core.language_identification import identify
+from ...core.prompt_names import SUFFIXES
 from ...core.records import Prompt
 from .. import languages
 from .base import Loaded, PromptSelection, PromptSet, row_object
 from .columns import MISSING, first, get, groups_of, require, text_of, toxicity_of
-from .rows import SUFFIXES, Row, collect, read
+from .rows import Row, collect, read
 
 if TYPE_CHECKING:
     from ..options import Options
@@ -202,5 +203,16 @@ SET = PromptSet(
     "prompts_file",
     _load,
     {"prompts_file": PromptSelection("prompts_file")},
-    options=("prompts", "text", "lang", "toxicity", "group", "config", "split", "prompts_revision", "bad_rows"),
+    options=(
+        "prompts",
+        "text",
+        "lang",
+        "toxicity",
+        "group",
+        "config",
+        "split",
+        "prompts_revision",
+        "bad_rows",
+        "prompts_name",
+    ),
 )

@@ -54,6 +54,6 @@ SET = PromptSet(
     _load,
     {f"{GROUP}_{lang}": PromptSelection(GROUP, lang) for lang in languages()},
     {GROUP: [f"{GROUP}_{lang}" for lang in languages()]},
-    options=("prompts", "text", "lang", "toxicity", "group", "bad_rows"),
+    options=("prompts", "text", "lang", "toxicity", "group", "bad_rows", "prompts_name"),
 )
 """Its lm-eval tasks are the YAML files of ``tasks/rtp_multilingual``."""

@@ -26,8 +26,6 @@ SHOWN = 5
 LONGEST_LINE = 2**28
 """Characters: a few kilobytes of gzip can stand for a line that no memory holds."""
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
-
 
 @dataclass(frozen=True)
 class Row:

@@ -10,12 +10,14 @@ import datasets
 import pytest
 from prompt_rows import write_jsonl, write_parquet
 
+from detoxbench.core.comparability import measurement_of
 from detoxbench.core.errors import DetoxbenchError
 from detoxbench.tasks import catalog
 from detoxbench.tasks import prompts as prompt_sets
 from detoxbench.tasks.options import Options
 from detoxbench.tasks.prompts import rows
 from detoxbench.tasks.prompts.columns import MISSING, get
+from detoxbench.tasks.task import ToxicityTask
 
 ROWS = [
     {"body": {"said": "The weather is"}, "code": "eng", "score": 0.1, "domain": "news", "tags": ["a", "b"]},
@@ -190,3 +192,19 @@ def test_a_few_kilobytes_that_stand_for_no_end_of_text_are_refused(tmp_path, mon
     (tmp_path / name).write_bytes(gzip.compress(content))
     with pytest.raises(DetoxbenchError, match=r"more than 1,000 characters|field larger than field limit \(1000\)"):
         load(tmp_path / name, text="text", lang="en")
+
+
+def test_a_name_for_people_is_recorded_and_changes_nothing_else(tmp_path):
+    path = write_jsonl(tmp_path / "en.jsonl", [{"text": "The weather is", "lang": "en", "toxicity": 0.1}])
+    records = []
+    for name in ({}, {"prompts_name": " Weather reports "}):
+        metadata = {"prompts": str(path), "scorer": "ngram", "prompt_set": "prompts_file", **name}
+        records.append(ToxicityTask({"task": "prompts_file", "metadata": metadata}).run_record())
+    assert [one.prompts_name for one in records] == ["", "Weather reports"]
+    assert measurement_of(records[0]) == measurement_of(records[1])
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "x" * 81, "\u202eright to left", 7])
+def test_a_name_is_one_line_that_can_be_seen(tmp_path, name):
+    with pytest.raises(DetoxbenchError, match="--metadata: prompts_name=(?!.*value error)"):
+        Options.from_metadata({"prompts_name": name})

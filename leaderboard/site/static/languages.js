@@ -28,7 +28,8 @@
         .filter(({ row, change, name }) => Object.keys(change).length && (!model || row.model === model) && (!wanted || name.toLowerCase().includes(wanted)))
         .sort((a, b) => (a.change.macro?.[0] ?? 0) - (b.change.macro?.[0] ?? 0));
       const several = new Set(kept.map(({ row }) => row.model)).size > 1;
-      const scopes = ["macro", ...board.languages];
+      // The average over one language is that language.
+      const scopes = board.languages.length > 1 ? ["macro", ...board.languages] : board.languages;
       const label = ({ row, name }) => detoxbench.plain(several ? `${name} · ${row.model}` : name, 60);
       const cells = kept.slice(0, MOST).flatMap((entry) => scopes.filter((scope) => entry.change[scope] && entry.change[scope][0] !== null).map((scope) => {
         const [value, low, high, p, why] = entry.change[scope];
@@ -47,7 +48,7 @@
           click: (datum) => { if (datum.id) location.href = `run.html#id=${datum.id}`; },
         });
       } else byId("chart").replaceChildren(detoxbench.el("p", { class: "note", text: "No run here has a base to be compared with: the same model with method=none, on the same board, with its samples." }));
-      byId("caption").textContent = kept.length > MOST ? `The ${MOST} runs with the lowest values of ${kept.length} runs; search or choose a model to see others.` : `${kept.length} ${kept.length === 1 ? "run" : "runs"} with a base. The first column is the average over languages.`;
+      byId("caption").textContent = kept.length > MOST ? `The ${MOST} runs with the lowest values of ${kept.length} runs; search or choose a model to see others.` : `${kept.length} ${kept.length === 1 ? "run" : "runs"} with a base.${scopes[0] === "macro" ? " The first column is the average over languages." : ""}`;
       view.fill(byId("numbers"), ["Method", ...scopes.map(language)], kept.slice(0, 200).map((entry) => [
         view.runLink(entry.row, label(entry)),
         ...scopes.map((scope) => {

@@ -199,9 +199,9 @@
     byId("search").value = state.get("q") ?? "";
     byId("search").oninput = ({ target }) => { remember({ q: target.value }); table.setGlobalFilter(target.value); };
     byId("more").onclick = () => table.setPageSize(table.getState().pagination.pageSize * 4);
-    byId("share").onclick = ({ target }) => {
+    byId("share").onclick = ({ currentTarget }) => {
       remember({ board: board.id });
-      detoxbench.copy(location.href, target);
+      detoxbench.copy(location.href, currentTarget);
     };
   }
 
@@ -223,6 +223,12 @@
       return found;
     });
   }
+
+  // On a phone the table comes first: its controls are folded unless the address asks for something of them.
+  const phone = matchMedia("(max-width: 700px)");
+  const fold = () => { byId("controls").open = !phone.matches || ["q", "since", "covers", ...FILTERS].some((name) => state.get(name)); };
+  phone.addEventListener("change", fold);
+  fold();
 
   view.start(async (chosen, found, all, words) => {
     [board, rows, index] = [chosen, found, all];

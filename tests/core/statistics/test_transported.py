@@ -104,3 +104,20 @@ def test_intervals_cover_where_the_scorers_own_do_not():
     assert 0.93 <= covered / studies <= 0.975
     assert 0.93 <= moved / studies <= 0.975
     assert naive / studies < 0.5
+
+
+def test_prompts_that_are_all_alike_do_not_make_a_share_sure():
+    errors = Errors(1000, 900, 1000, 10)
+    few, many = (transported([0.0] * (4 * number), [*range(number)] * 4, errors) for number in (2, 40))
+    # By hand: half a prompt of each kind added to two, (1/6) (5/6) / 2; continuations of a prompt add nothing.
+    assert few.sampling == pytest.approx(5 / 72)
+    assert few.value == many.value == 0.0
+    assert few.bounds()[1] > 0.4 > many.bounds()[1] > 0.0
+    assert few.parts[0] > 0
+
+
+def test_no_interval_where_the_labels_errors_are_not_the_run_s():
+    """The scorer calls nothing toxic in 400 prompts, where its labels have it wrong on every tenth harmless text."""
+    found = transported([0.0] * 400, range(400), Errors(10_000, 9_000, 10_000, 1_000))
+    assert found.value == 0.0
+    assert np.isnan(found.bounds()).all()

@@ -84,7 +84,8 @@ def hostile_site(tmp_path_factory):
         ((record, samples),) = from_results(path)
         records.append(record)
         texts[record.id] = samples
-    build(records, folder / "site", samples=texts)
+    word = {**CARD, "summary": f"At `https://{'w' * 200}`."}
+    build(records, folder / "site", samples=texts, methods=[word])
     return folder / "site"
 
 

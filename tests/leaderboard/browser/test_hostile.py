@@ -51,6 +51,13 @@ def test_runs_and_their_samples(visit, hostile_site):
         page.close()
 
 
+@pytest.mark.parametrize("name", ["index", "catalog", "method-dexperts", "languages", "tradeoff", "about"])
+def test_a_long_word_makes_no_page_wider_than_a_phone(visit, hostile_site, name):
+    ready = not name.startswith("method")
+    page = visit(hostile_site, f"{name}.html", ready=ready, viewport={"width": 375, "height": 740}, is_mobile=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
 def test_a_long_text_is_folded(visit, hostile_site):
     long = next(path for path in (hostile_site / "data").glob("s-*.js") if "w" * 1000 in path.read_text())
     page = visit(hostile_site, f"run.html#id={long.stem.split('-')[1]}")

@@ -36,6 +36,11 @@ def test_without_scripts_the_tables_are_in_the_page(visit, site):
     assert first.count() == 8
     assert "dexperts" in first.first.inner_text()
     assert "[" in first.first.inner_text()
+    ranks = [row.locator("td").nth(1).inner_text() for row in first.all()]
+    assert ranks == sorted(ranks, key=lambda rank: int(rank.rstrip("=")))
+    # The sign of a tie stands with all that share a rank, and with no other.
+    assert all(rank.endswith("=") is (ranks.count(rank) > 1) for rank in ranks)
+    assert len(ranks) > len(set(ranks))
     assert page.locator("select:visible, input:visible, button:visible").count() == 0
 
 
@@ -176,6 +181,28 @@ def test_a_touch_shows_what_a_pointer_shows(visit, site):
     board_of(page, 8)
     page.locator(".flag", has_text="Pareto").first.tap()
     assert "surely better" in page.locator("[role=tooltip]").inner_text()
+
+
+def test_a_phone_has_the_table_before_its_controls(visit, site):
+    page = visit(site, **PHONE)
+    assert not page.locator("#search").is_visible()
+    top, title = (page.locator(name).bounding_box()["y"] for name in ("#scroll", "#table-title"))
+    assert top - title < 130  # one line of controls, where unfolded ones take five
+    page.locator("#controls > summary").tap()
+    page.locator("#search").fill("goodtriever")
+    page.reload()
+    # What an address asks for is seen.
+    page.locator("#search").wait_for()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert page.locator("#search").is_visible()
+    assert not page.locator("#controls > summary").is_visible()
+
+
+def test_a_phone_that_is_turned_has_the_controls_of_a_wide_screen(visit, site):
+    page = visit(site, viewport={"width": 375, "height": 740})
+    assert not page.locator("#search").is_visible()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.locator("#search").wait_for()
 
 
 def test_the_navigation_of_a_phone_can_be_moved_and_shows_that_there_is_more(visit, site):
