@@ -167,6 +167,8 @@ def work(engine: str, model: str, dtype: str, samples: int, tokens: int) -> None
         start = time.perf_counter()
         texts = run()
         seconds = time.perf_counter() - start
+        if len(set(texts)) < len(texts) // 2:
+            raise SystemExit(f"{engine}: {len(set(texts))} different texts of {len(texts)}: they are no samples")
         count = sum(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
         print(f"\n{SIGN}{json.dumps({'tokens': count, 'seconds': seconds})}", flush=True)
 
@@ -191,11 +193,11 @@ def lm_eval(name: str, model: str, dtype: str, samples: int, tokens: int, argume
 
     def run() -> list[str]:
         requests = [
-            Instance("generate_until", {}, (prompt, dict(sampling)), idx, metadata=("peers", place, samples))
+            Instance("generate_until", {}, (prompt, dict(sampling)), 0, metadata=("peers", place, samples))
             for place, prompt in enumerate(PROMPTS)
-            for idx in [0] * samples
         ]
-        return loaded.generate_until(requests, disable_tqdm=True)
+        # As lm-eval repeats them: one object K times; equal ones would be asked for one sample each.
+        return loaded.generate_until([one for one in requests for _ in range(samples)], disable_tqdm=True)
 
     return run
 

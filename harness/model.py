@@ -21,7 +21,7 @@ from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
 from ..methods import apply, preflight, provenance, tokenizer_preflight
 from ..methods.loading import use_tokenizer
-from . import caching, model_arguments, quantisation, run_identity
+from . import caching, model_arguments, placement, quantisation, run_identity
 from .by_vllm import arguments as vllm_arguments
 from .by_vllm.model import VllmModel, load_engine
 from .by_vllm.texts import likelihoods
@@ -94,6 +94,8 @@ class DetoxLM(HFLM):
             )
         model_arguments.check_backend(self.name, self.backend)
         self._model = model_arguments.unwrapped(self._model, method)
+        if said := placement.slower_than_need_be(self._model):
+            logger.warning(said)
         self.effective_arguments: dict[str, Any] = {}
         self.trained_with: list[str] = []
         self.trained_on: list[str] = []
