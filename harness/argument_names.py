@@ -17,7 +17,7 @@ from ..core.parsing import parse_json
 from ..core.registry import METHODS
 
 OURS = ("pretrained", "method", "seed", "max_batch_tokens", "filter_loglikelihood", "align_nucleus",
-        "max_thinking_toks")  # fmt: skip
+        "max_thinking_toks", "backend")  # fmt: skip
 TRANSFORMERS = frozenset((
     "attn_implementation", "bnb_4bit_compute_dtype", "bnb_4bit_quant_storage", "bnb_4bit_quant_type",
     "bnb_4bit_use_double_quant", "cache_dir", "code_revision", "config", "device_map", "dtype",

@@ -15,6 +15,8 @@ from ..core.sampling.noise import prompt_key
 from ..methods.selection import forward_passes, select, to_draw
 from . import cost, journal
 from .by_transformers import continued
+from .by_vllm.model import VllmModel
+from .by_vllm.texts import generate as generate_by_vllm
 from .progress import Progress
 from .responses import Responses
 from .run_settings import RUN
@@ -109,18 +111,24 @@ class Drawing:
                 count += tokens
                 progress.batch(whole, tokens)
 
-            outputs = generate(
-                self.lm.model,
-                [rows[place] for place in kept.left],
-                sampling,
-                eos=self.lm.end_tokens(),
-                pad=self.lm.tokenizer.pad_token_id or 0,
-                batch_tokens=self.lm.max_batch_tokens,
-                should_stop=responses.stops if sampling.stop else None,
-                thinking=responses.thinking,
-                on_batch=on_batch,
-                on_whole=on_whole,
-            )
+            left, eos = [rows[place] for place in kept.left], self.lm.end_tokens()
+            if isinstance(self.lm.model, VllmModel):
+                outputs = generate_by_vllm(
+                    self.lm.model, left, sampling, eos=eos, on_batch=on_batch, on_whole=on_whole
+                )  # fmt: skip
+            else:
+                outputs = generate(
+                    self.lm.model,
+                    left,
+                    sampling,
+                    eos=eos,
+                    pad=self.lm.tokenizer.pad_token_id or 0,
+                    batch_tokens=self.lm.max_batch_tokens,
+                    should_stop=responses.stops if sampling.stop else None,
+                    thinking=responses.thinking,
+                    on_batch=on_batch,
+                    on_whole=on_whole,
+                )
         self.lm.statistics.tokens += count + sum(len(tokens) for done in kept.done.values() for tokens in done)
         self.lm.statistics.seconds += time.perf_counter() - start + kept.seconds
         return kept.all(outputs)

@@ -21,7 +21,10 @@ from ..core.sampling.settings import boolean, resolve, whole
 from ..core.sampling.thinking import MAX_THINKING
 from ..methods import apply, preflight, provenance, tokenizer_preflight
 from ..methods.loading import use_tokenizer
-from . import caching, model_arguments, quantisation, run_identity
+from . import caching, model_arguments, placement, quantisation, run_identity
+from .by_vllm import arguments as vllm_arguments
+from .by_vllm.model import VllmModel, load_engine
+from .by_vllm.texts import likelihoods
 from .chat import templated
 from .drawing import Drawing, arguments_of
 from .run_settings import RUN
@@ -43,6 +46,7 @@ class DetoxLM(HFLM):
         align_nucleus: whether a method that cuts the base model's nucleus cuts it to the protocol's ``top_p`` in place
             of its own ``filter_p``.
         max_thinking_toks: tokens that a model with a ``think_end_token`` may think for, before its answer.
+        backend: ``vllm`` computes scores by vLLM, for methods that are weights in the end or choose among whole texts.
         kwargs: arguments of the method, and of lm-eval's ``hf`` model.
 
     Raises:
@@ -59,6 +63,7 @@ class DetoxLM(HFLM):
         filter_loglikelihood: bool = False,
         align_nucleus: bool = False,
         max_thinking_toks: int = MAX_THINKING,
+        backend: str = "default",
         **kwargs: Any,
     ):
         kind = METHODS[METHODS.check(method)]
@@ -70,37 +75,55 @@ class DetoxLM(HFLM):
         self.max_thinking_toks = model_arguments.positive("max_thinking_toks", max_thinking_toks) or MAX_THINKING
         self.filter_loglikelihood = boolean("filter_loglikelihood", filter_loglikelihood)
         self.align_nucleus = boolean("align_nucleus", align_nucleus)
+        self.by_vllm = vllm_arguments.engine(backend, method, pretrained, kwargs, max_batch_tokens)
+        kwargs = {name: value for name, value in kwargs.items() if name not in (self.by_vllm or {})}
         kwargs = model_arguments.checked(method, pretrained, kwargs)
         preflight.check(method, self.method_arguments, pretrained, kwargs.get("revision"))
         tokenizer_preflight.check(pretrained, kwargs.get("tokenizer"), **model_arguments.whereabouts(kwargs))
+        if self.by_vllm is not None and RUN.get().cost:
+            raise DetoxbenchError("cost: what a method costs is measured beside the base model: leave out backend=vllm")
         self.name = pretrained if isinstance(pretrained, str) else type(pretrained).__name__
         self.forget_run()
         self._content: dict[str, Any] | None = None
+        self._asked = kwargs
         with model_arguments.loading(self.name, method):
             super().__init__(
-                pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained, **kwargs
+                pretrained=model_folder(pretrained) if isinstance(pretrained, str) else pretrained,
+                backend="default" if self.by_vllm is not None else backend,
+                **kwargs,
             )
         model_arguments.check_backend(self.name, self.backend)
         self._model = model_arguments.unwrapped(self._model, method)
+        if said := placement.slower_than_need_be(self._model):
+            logger.warning(said)
         self.effective_arguments: dict[str, Any] = {}
         self.trained_with: list[str] = []
         self.trained_on: list[str] = []
-        self._loaded_with = {"pretrained": pretrained, "method": method, "arguments": {}, "loading": kwargs}
+        loading = kwargs if self.by_vllm is None else {**kwargs, "backend": backend, **self.by_vllm}
+        self._loaded_with = {"pretrained": pretrained, "method": method, "arguments": {}, "loading": loading}
         for sampling in RUN.get().sampling:
             self.room(sampling)
         if method != "none":
-            use_tokenizer(self._model, self.tokenizer)
             completed = provenance.completed(self._model, method, self.method_arguments)
             self.effective_arguments = provenance.effective(method, completed)
             self.trained_with = provenance.teachers(completed)
             self.trained_on = provenance.data(completed)
             self._loaded_with["arguments"] = completed
-            own = isinstance(pretrained, str)
-            self._model = apply.load_detoxified(self._model, method, in_place=own, **completed)
+            if self.by_vllm is None:
+                use_tokenizer(self._model, self.tokenizer)
+                own = isinstance(pretrained, str)
+                self._model = apply.load_detoxified(self._model, method, in_place=own, **completed)
             self.trained_with = sorted({*self.trained_with, *getattr(self._model, "guided_by", ())})
 
     def _create_model(self, pretrained: str, **kwargs: Any) -> None:
-        """As lm-eval's, which hands ``load_in_4bit`` to a transformers that knows it no more."""
+        """As lm-eval's, which hands ``load_in_4bit`` to a transformers that knows it no more; or an engine of vLLM."""
+        if self.by_vllm is not None:
+            model_arguments.check_backend(self.name, self.backend)
+            self._model = load_engine(
+                self.name, self.method, self.method_arguments, self.by_vllm, config=self.config,
+                **{name: self._asked.get(name) for name in ("dtype", "revision", "tokenizer", "max_length")},
+            )  # fmt: skip
+            return
         asked = quantisation.configuration(kwargs)
         kwargs["dtype"] = quantisation.precision(kwargs.get("dtype"), self.config, asked)
         super()._create_model(pretrained, **{**kwargs, quantisation.CONFIG: asked})
@@ -113,7 +136,8 @@ class DetoxLM(HFLM):
     def max_length(self) -> int:
         """Positions that a text may take: those of the model, or of the shortest model of the method, less what the
         method itself puts before every text."""
-        return model_arguments.positions(self.model, super().max_length)
+        found = model_arguments.positions(self.model, super().max_length)
+        return min(found, self.model.positions) if isinstance(self.model, VllmModel) else found
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """As lm-eval's, which leaves a system message out where the template has no place for it.
@@ -154,7 +178,10 @@ class DetoxLM(HFLM):
             given = arguments_of(requests[places[0]])[1]
             sampling = self._settings(given)
             self.room(sampling)
-            plans.append((places, sampling, model_arguments.of_transformers(given)))
+            others = model_arguments.of_transformers(given)
+            if others and self.by_vllm is not None:
+                raise vllm_arguments.of_transformers_alone(others)
+            plans.append((places, sampling, others))
         responses: list[str] = [""] * len(requests)
         for places, sampling, others in plans:
             chosen = [requests[place] for place in places]
@@ -166,6 +193,9 @@ class DetoxLM(HFLM):
 
     def _loglikelihood_tokens(self, *args: Any, **kwargs: Any) -> list[tuple[float, bool]]:
         """As lm-eval's, on the whole distribution: where a method truncates, most texts would have no likelihood."""
+        if isinstance(self.model, VllmModel):
+            requests = kwargs["requests"] if "requests" in kwargs else args[0]
+            return likelihoods(self.model, requests, silent=self.rank != 0)
         filtering = getattr(self.model, "filtering", None)
         if filtering is None or self.filter_loglikelihood:
             return super()._loglikelihood_tokens(*args, **kwargs)
@@ -178,6 +208,8 @@ class DetoxLM(HFLM):
     def _detect_batch_size(self, requests: Sequence | None = None, pos: int = 0) -> int:
         """``batch_size=auto``. lm-eval tries larger and larger batches until memory runs out, which on a processor is
         no error but the end of the process: there the bytes of the scores decide."""
+        if isinstance(self.model, VllmModel):
+            return self.max_batch_size  # it makes batches itself
         if self.device.type != "cpu":
             return super()._detect_batch_size(requests, pos)
         length = self.max_length
@@ -289,5 +321,6 @@ class DetoxLM(HFLM):
         run = self.statistics.record(
             self.name, self.device, seed, method=self.method, method_arguments=self.method_arguments,
             effective_arguments=self.effective_arguments, trained_with=self.trained_with, trained_on=self.trained_on,
+            backend="transformers" if self.by_vllm is None else vllm_arguments.BACKEND,
         )  # fmt: skip
         return {**info, "detoxbench": run.model_dump()}

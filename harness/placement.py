@@ -86,3 +86,27 @@ def _device(name: str) -> str:
     if kind == "cuda" and not torch.cuda.is_available():
         raise DetoxbenchError(f"device_map={shown(name)}: there is no GPU here")
     return name
+
+
+LARGE = 50_000_000
+"""Parameters from which on products of matrices take most of the time."""
+
+
+def slower_than_need_be(model: Any) -> str:
+    """What to say of a model in single precision on a processor that multiplies bfloat16 in hardware; empty of others.
+
+    Args:
+        model: of transformers, as it is loaded.
+    """
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    if not isinstance(model, torch.nn.Module) or not capabilities.get("amx_bf16"):
+        return ""
+    first = next(model.parameters(), None)
+    if first is None or first.device.type != "cpu" or first.dtype != torch.float32:
+        return ""
+    if sum(parameter.numel() for parameter in model.parameters()) < LARGE:
+        return ""
+    return (
+        "this processor multiplies bfloat16 in hardware (AMX): dtype=bfloat16 is faster than float32; scores are "
+        "rounded, so that some texts differ"
+    )

@@ -117,6 +117,7 @@ def _settled(given: dict[str, Any]) -> Iterator[None]:
         resume = boolean("resume", metadata.get("resume", True))
         with (
             _decoding(given["model"], mine),
+            _asking(given["model"], mine),
             _keeping(ours, resume, mine, given["evaluation_tracker"]),
             progress.measuring(),
             unscored.watched() as outcome,
@@ -141,6 +142,17 @@ def _decoding(model: object, mine: Collection[str]) -> contextlib.AbstractContex
     from ..core.lm_eval_decoding import decoding_after_prompts
 
     return decoding_after_prompts(lambda request: request.task_name in mine)
+
+
+def _asking(model: object, mine: Collection[str]) -> contextlib.AbstractContextManager:
+    """A server behind an API is asked once for the K samples of a prompt."""
+    from ..tasks.preflight import asks_with_one_seed
+
+    if not mine or not asks_with_one_seed(model):
+        return contextlib.nullcontext()
+    from ..core.lm_eval_samples import asking_once
+
+    return asking_once(lambda request: request.task_name in mine)
 
 
 def _with_utility(given: dict[str, Any]) -> None:

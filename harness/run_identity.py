@@ -16,12 +16,12 @@ from ..core.files import fingerprint
 from ..core.folders import cache_folder
 from ..core.registry import METHODS, PLUS
 from ..core.transformers_private import commit
-from ..core.versions import NUMERIC, installed
+from ..core.versions import NUMERIC, VLLM, installed
 from ..methods.identity import ModelIdentity
 from .sweep.content import Contents
 
 PACKAGES = (*NUMERIC, "accelerate", "bitsandbytes", "faiss-cpu", "faiss-gpu", "gguf", "optimum", "peft", "safetensors",
-            "sentencepiece", "torchao")  # fmt: skip
+            "sentencepiece", "torchao", *VLLM)  # fmt: skip
 PLAIN = (str, int, float, bool, type(None), Path, torch.dtype, torch.device)
 
 
@@ -54,7 +54,7 @@ def of_model(
         "method": method,
         "commits": {name: commit(part) for name, part in parts.items() if hasattr(part, "config")},
         # A few numbers of the weights as they are: whatever changed them after they were loaded.
-        "weights": fingerprint(ModelIdentity.of(model).weights),
+        "weights": fingerprint(ModelIdentity.of(model).weights) if hasattr(model, "named_parameters") else None,
         "dtype": str(model.dtype),
         "device": torch.cuda.get_device_name(model.device) if model.device.type == "cuda" else model.device.type,
         "machine": platform.machine(),
@@ -94,6 +94,7 @@ def _sources(method: str) -> str:
     files = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
     files += [
         *sorted(Path(__file__).parent.glob("*.py")),
+        *sorted((Path(__file__).parent / "by_vllm").glob("*.py")),
         *(Path(inspect.getfile(METHODS[one])) for one in method.split(PLUS)),
     ]
     return fingerprint([Contents().of(str(path.resolve())) for path in files])

@@ -13,7 +13,7 @@ from ..core.constants import MINI
 from ..core.local_names import named
 from ..core.records import ModelRun
 from ..core.statistics import Interval
-from ..core.versions import installed
+from ..core.versions import NUMERIC, VLLM, installed
 
 
 @dataclass
@@ -54,6 +54,7 @@ class RunStatistics:
             seed: of a run that drew nothing.
             model: further fields; names of folders in them are replaced by name and content.
         """
+        packages = (*NUMERIC, *(VLLM if model.get("backend") == "vllm" else ()))
         return ModelRun(
             pretrained=name if name == MINI else named(name),
             **{key: named(value) for key, value in model.items()},
@@ -64,7 +65,7 @@ class RunStatistics:
             seed=seed if self.seed is None else self.seed,
             cut_prompts=len(self.cut),
             cut_while_thinking=self.cut_while_thinking,
-            versions={"python": platform.python_version(), **installed()},
+            versions={"python": platform.python_version(), **installed(packages)},
             hardware=_hardware(device),
             seconds=round(self.seconds, 3),
             tokens=self.tokens,

@@ -25,7 +25,7 @@ def refused(
     """The error for a row of ``no_distribution``.
 
     Args:
-        model: that gave them.
+        model: that gave them, or its name.
         scores: ``[vocab]`` of that row.
         step: how many new tokens there are already.
         text: of the prompt; empty for an empty one.
@@ -34,7 +34,8 @@ def refused(
     """
     what = "NaN" if scores.isnan().any() else "an infinite score" if (scores > 0).any() else "no token"
     shown = repr(text[:40]) if text else f"of tokens {list(tokens[:8])}"
-    name = getattr(getattr(model, "config", None), "name_or_path", "") or type(model).__name__
+    name = model if isinstance(model, str) else getattr(getattr(model, "config", None), "name_or_path", "")
+    name = name or type(model).__name__
     under = f" under {settings}" if settings else ""
     return DetoxbenchError(
         f"model '{name}' gives no distribution to draw from ({what}){under} at new token {step + 1} of the prompt "

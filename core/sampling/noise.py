@@ -36,14 +36,14 @@ def _splitmix(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def row_keys(seed: int, prompts: np.ndarray, samples: np.ndarray, step: int) -> np.ndarray:
+def row_keys(seed: int, prompts: np.ndarray, samples: np.ndarray, step: int | np.ndarray) -> np.ndarray:
     """One 64-bit key a row, as two int32.
 
     Args:
         seed: any integer; taken modulo 2**64.
         prompts: uint64 ``[rows]`` from ``prompt_key``.
         samples: ``[rows]`` index of the sample of its prompt.
-        step: number of tokens generated before this one.
+        step: number of tokens generated before this one, of all rows or ``[rows]`` of each.
 
     Returns:
         int32 ``[rows, 2]``.
@@ -51,7 +51,7 @@ def row_keys(seed: int, prompts: np.ndarray, samples: np.ndarray, step: int) -> 
     with np.errstate(over="ignore"):
         key = _splitmix(prompts ^ _splitmix(np.full(len(prompts), seed % 2**64, dtype=np.uint64)))
         key = _splitmix(key + samples.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-        key = _splitmix(key + np.uint64(step) * np.uint64(0xD1B54A32D192ED03))
+        key = _splitmix(key + np.asarray(step, dtype=np.uint64) * np.uint64(0xD1B54A32D192ED03))
     return key.view(np.uint32).view(np.int32).reshape(-1, 2)
 
 

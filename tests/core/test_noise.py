@@ -52,3 +52,9 @@ def test_a_known_value_stays():
     prompts = np.array([prompt_key("a prompt")], dtype=np.uint64)
     assert row_keys(1234, prompts, np.array([3]), 7).tolist() == [[815413799, 1228826443]]
     assert prompt_key("a prompt") == int.from_bytes(bytes.fromhex("a98310efb4de5c1d"), "little")
+
+
+def test_rows_may_be_at_different_steps():
+    prompts, samples, steps = (np.array([5, 5, 2**64 - 1], dtype=np.uint64), np.array([0, 1, 2]), np.array([3, 0, 7]))
+    alone = [row_keys(9, prompts[[at]], samples[[at]], int(steps[at]))[0].tolist() for at in range(3)]
+    assert row_keys(9, prompts, samples, steps).tolist() == alone

@@ -22,6 +22,7 @@ from detoxbench.tasks import catalog
 from detoxbench.tasks.options import Options
 
 OURS = {
+    "backend",
     "pretrained",
     "method",
     "seed",

@@ -165,3 +165,18 @@ def _there(library: str) -> bool:
     import importlib.util
 
     return importlib.util.find_spec(library) is not None
+
+
+def test_what_would_be_faster_is_said(folder, monkeypatch, caplog):
+    """Of a large model in single precision, where the processor has the instructions."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
+    DetoxLM(str(folder), device="cpu", dtype="float32")
+    assert "AMX" not in caplog.text
+    monkeypatch.setattr(placement, "LARGE", 1000)
+    DetoxLM(str(folder), device="cpu", dtype="bfloat16")
+    assert "AMX" not in caplog.text
+    DetoxLM(str(folder), device="cpu", dtype="float32")
+    assert "dtype=bfloat16 is faster than float32" in caplog.text
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": False}, raising=False)
+    model = DetoxLM(str(folder), device="cpu", dtype="float32").model
+    assert placement.slower_than_need_be(model) == ""
