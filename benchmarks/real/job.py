@@ -102,7 +102,7 @@ def plan(given: argparse.Namespace) -> int:
 def pilot(given: argparse.Namespace) -> int:
     """from the runs that are there, how many prompts make the figures worth reading, and what they cost"""
     for name in given.studies or PUBLISHED:
-        found = [claims.load(where) for where in folder(name, given.cache).found().values()]
+        found = [claims.load(where) for where in _cells(given, name)]
         base = [run for run in found if run.model is not None and run.model.method == "none"]
         for one in base:
             mine = [run for run in found if run not in base and not differences(board_of(one), board_of(run))]
@@ -172,12 +172,11 @@ def _score_again(given: argparse.Namespace, out: Path, scorer: str, archive: Pat
         but: a version of the scorer; runs that it has judged itself are left.
     """
     files: list[Path] = []
-    for name in given.studies or PUBLISHED:
-        for cell in sorted(folder(name, given.cache).found().values()):
-            judged = any(task.record.scorer_version == but for task in claims.load(cell).tasks.values())
-            date = results.find(cell)[-1].stem.removeprefix("results_")
-            if not judged and not any(out.glob(f"*_{date}*/**/results_*.json")):
-                files += cell.rglob("samples_*.jsonl")
+    for cell in _cells(given):
+        judged = any(task.record.scorer_version == but for task in claims.load(cell).tasks.values())
+        date = results.find(cell)[-1].stem.removeprefix("results_")
+        if not judged and not any(out.glob(f"*_{date}*/**/results_*.json")):
+            files += cell.rglob("samples_*.jsonl")
     status = 0
     if files:
         detoxbench = Path(sysconfig.get_path("scripts")) / "detoxbench"
@@ -198,9 +197,19 @@ def submit(results: Path, records: Path) -> None:
         _say(f"wrote {path}")
 
 
+def _cells(given: argparse.Namespace, *names: str) -> list[Path]:
+    """Folders of the studies' runs that are there, each once: the studies share a folder, and each other's runs."""
+    found: set[Path] = set()
+    for name in names or given.studies or PUBLISHED:
+        one = folder(name, given.cache)
+        planned = one.plan.cells
+        found |= {where for digest, where in one.found().items() if digest in planned}
+    return sorted(found)
+
+
 def table(given: argparse.Namespace) -> int:
     """every run beside the model without a method, by each scorer that has judged it"""
-    cells = [cell for name in given.studies or PUBLISHED for cell in folder(name, given.cache).found().values()]
+    cells = _cells(given)
     again = [path for name in ("rescored", "judged") for path in (given.cache / name).rglob("results_*.json")]
     for base, others in tables.groups([claims.load(cell) for cell in cells] + [results.read(path) for path in again]):
         sys.stdout.write("\n".join(tables.lines(base, others)) + "\n\n")
