@@ -69,7 +69,7 @@ FIT = base.Fit(
             "epochs": 1.0, "max_steps": 60, "learning_rate": 1e-3, "batch_size": 32, "device_batch_size": 32,
             "block_size": 64, "seed": 0,
         },
-        minutes=2.5,
+        minutes=1.5,
     ),
 )  # fmt: skip
 

@@ -62,7 +62,7 @@ FIT = base.Fit(
     needs=("toxic", "nontoxic"),
     pairs=True,
     grows=base.Growth("retrain"),
-    mini=base.Mini({"count": 400, "block_size": 64}),
+    mini=base.Mini({"count": 400, "block_size": 64}, minutes=0.15),
 )
 
 

@@ -78,7 +78,7 @@ FIT = base.Fit(
     mini=base.Mini(
         {"epochs": 1, "max_steps": 200, "learning_rate": 1e-3, "batch_size": 16, "device_batch_size": 16,
          "block_size": 32},
-        minutes=2,
+        minutes=0.5,
     ),
 )  # fmt: skip
 

@@ -125,6 +125,7 @@ FIT = base.Fit(
         # Beginnings of toxic texts alone: few continuations of the others are toxic, and the time is short.
         sides=("toxic",),
         files=(mini.SCORER / "reward.safetensors",),
+        minutes=3.3,
     ),
 )  # fmt: skip
 

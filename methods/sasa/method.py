@@ -74,7 +74,7 @@ FIT = base.Fit(
     cost=cost,
     needs=("toxic", "nontoxic"),
     grows=base.Growth("retrain"),
-    mini=base.Mini({"batch_size": 64, "block_size": 48}, sentences=8),
+    mini=base.Mini({"batch_size": 64, "block_size": 48}, sentences=8, minutes=0.5),
 )
 
 

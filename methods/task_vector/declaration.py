@@ -64,6 +64,7 @@ FIT = Fit(
         {
             "epochs": 1.0, "learning_rate": 1e-3, "warmup_steps": 0, "batch_size": 32, "device_batch_size": 32,
             "block_size": 64,
-        }
+        },
+        minutes=3.7,
     ),
 )  # fmt: skip
