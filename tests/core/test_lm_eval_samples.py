@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lm_eval.api.instance import Instance
@@ -69,8 +70,10 @@ def lm(server, kind=LocalCompletionsAPI, **given):
 
 def ask(model, k=3, prompts=("a", "b"), task="ours"):
     rows = [Instance("generate_until", {}, (text, dict(SETTINGS)), i, (task, i, k)) for i, text in enumerate(prompts)]
-    with asking_once(lambda request: request.task_name == "ours"):
-        return model.generate_until([row for row in rows for _ in range(k)], disable_tqdm=True)
+    every = [row for row in rows for _ in range(k)]
+    # lm-eval starts an event loop, which a thread with a browser's (of other tests in this process) refuses.
+    with asking_once(lambda request: request.task_name == "ours"), ThreadPoolExecutor(1) as another:
+        return another.submit(model.generate_until, every, disable_tqdm=True).result()
 
 
 @pytest.mark.parametrize(
